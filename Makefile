@@ -1,0 +1,42 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run .
+HOST ?= 127.0.0.1
+PORT ?= 5000
+
+.PHONY: setup demo test lint ui mlproject
+
+setup: .venv/installed
+	@$(BIN)/python -m entrypoints.environment
+
+.venv/installed: requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install -q --no-deps --editable .
+	$(BIN)/python -m compileall -q -j 0 .venv/lib || true
+	touch $@
+
+demo: setup
+	$(RUN) -e train -P method=svm -P dataset=demo
+	$(RUN) -e train -P method=cnn -P dataset=demo
+	$(RUN) -e train -P method=crnn -P dataset=demo -P duration=5
+	$(RUN) -e report
+	@echo
+	@echo "Every fold is a run of its own. To look at them: make ui"
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: setup
+	$(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \
+		--backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+mlproject:
+	$(BIN)/python -m entrypoints.mlproject MLproject

@@ -1,0 +1,48 @@
+"""What all entry points do alike: signals, errors, exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from mer_mlflow.errors import MerError
+
+OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
+
+
+def run_command(command: Callable[[], int]) -> None:
+    """Run a command and exit with its code.
+
+    A user's mistake is one line on stderr and code 2; an interruption (Ctrl-C, SIGTERM) code 130.
+
+    Parameters
+    ----------
+    command : returns the exit code
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = command()
+    except MerError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted: give the same command again to continue", file=sys.stderr, flush=True)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def print_where(run_id: str, experiment_id: str) -> None:
+    """Print how to look at a run."""
+    import mlflow
+
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("http"):
+        print(f"look at it: {uri}/#/experiments/{experiment_id}/runs/{run_id}")
+    else:
+        print(f"look at it: `make ui`, then run {run_id} (store: {uri})")

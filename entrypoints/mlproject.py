@@ -1,0 +1,53 @@
+"""mlproject: write the MLproject file from the declarations of entry points and methods."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from entrypoints.parameters import METHOD, PREPARE, REPORT, TRAIN, Parameter
+from entrypoints.train import hyperparameter_options
+from mer_mlflow.methods import get_method, method_names
+
+HEADER = """\
+# Made by `make mlproject` from the declarations in entrypoints/ and mer_mlflow/methods/.
+# An empty default leaves the choice to the command.
+name: mer_mlflow
+
+python_env: python_env.yaml
+
+entry_points:
+"""
+TYPES = {str: "string", int: "float", float: "float"}
+"""MLproject knows no integers; an empty default makes a number a string."""
+
+
+def mlproject() -> str:
+    """Text of the MLproject file."""
+    entries = [
+        _entry("train", "train", (*METHOD, *TRAIN), "Cross-validate one methodology."),
+        _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
+        _entry("report", "report", REPORT, "Build the comparison table."),
+    ]
+    for name in method_names():
+        parameters = (*hyperparameter_options(name), *TRAIN)
+        entries.append(_entry(name, f"train --only {name}", parameters, get_method(name).summary))
+    return HEADER + "\n".join(entries)
+
+
+def _entry(name: str, command: str, parameters: Sequence[Parameter], summary: str) -> str:
+    lines = [f"  {name}:  # {summary}", "    parameters:"]
+    for parameter in parameters:
+        default = '""' if parameter.default is None else str(parameter.default)
+        kind = "string" if parameter.default is None else TYPES[parameter.kind]
+        lines.append(
+            f"      {parameter.name}: {{type: {kind}, default: {default}}}  # {parameter.help}"
+        )
+    arguments = " ".join(f"--{item.name}={{{item.name}}}" for item in parameters)
+    lines.append(f"    command: python -m entrypoints.{command} {arguments}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(mlproject())

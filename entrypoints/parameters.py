@@ -1,0 +1,125 @@
+"""Parameters of the entry points, declared once for the command line and for MLproject."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from mer_mlflow.errors import ParameterError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A parameter of an entry point.
+
+    Attributes
+    ----------
+    name : as users type it after ``-P``
+    default : its default; None leaves the choice to the command
+    kind : ``str``, ``int`` or ``float``
+    help : one line
+    """
+
+    name: str
+    default: str | int | float | None
+    kind: type[Any]
+    help: str
+
+
+TRACKED = (
+    Parameter(name="dataset", default=None, kind=str, help="dataset, by default demo"),
+    Parameter(name="data_root", default=None, kind=str, help="folder of the dataset"),
+)
+
+TRAIN = (
+    *TRACKED,
+    Parameter(name="profile", default=None, kind=str, help="paper, or quick (default for demo)"),
+    Parameter(name="protocol", default="paper", kind=str, help="paper, grouped or fixed"),
+    Parameter(name="folds", default=None, kind=int, help="folds of a repetition"),
+    Parameter(name="repeats", default=None, kind=int, help="repetitions"),
+    Parameter(name="seed", default=0, kind=int, help="seed of splits and training"),
+    Parameter(name="max_epochs", default=None, kind=int, help="cap on epochs"),
+    Parameter(name="duration", default=None, kind=float, help="excerpt of each clip, in seconds"),
+    Parameter(name="workers", default=None, kind=int, help="processes, by default one a core"),
+    Parameter(name="threads", default=1, kind=int, help="arithmetic threads of a process"),
+    Parameter(name="test_curve", default=0, kind=int, help="1 to test after every epoch"),
+)
+
+PREPARE = (
+    *TRACKED,
+    Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),
+)
+
+REPORT = (
+    Parameter(name="experiment", default=None, kind=str, help="experiment, by default this run's"),
+)
+
+METHOD = (
+    Parameter(name="method", default="svm", kind=str, help="methodology"),
+    Parameter(
+        name="hyperparameters", default=None, kind=str, help='"learning_rate=0.005;batch_size=50"'
+    ),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ParameterError(f"{message}; {self.usage_hint}")
+
+    usage_hint = "see the README for the parameters"
+
+
+def parse(parameters: Sequence[Parameter], arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Parse the command line of an entry point; an empty value counts as not given.
+
+    Parameters
+    ----------
+    parameters : what the entry point takes
+    arguments : command line, by default the process's
+
+    Returns
+    -------
+    value of each parameter, None where neither given nor with a default
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is unknown or its value is of the wrong type.
+    """
+    parser = _Parser(allow_abbrev=False)
+    for parameter in parameters:
+        parser.add_argument(f"--{parameter.name}", default="", help=parameter.help)
+    given = vars(parser.parse_args(arguments))
+    return {parameter.name: _value(parameter, given[parameter.name]) for parameter in parameters}
+
+
+def parse_hyperparameters(text: str | None) -> dict[str, str]:
+    """Parse ``"learning_rate=0.005;batch_size=50"``.
+
+    Raises
+    ------
+    ParameterError
+        If a part is not ``name=value``.
+    """
+    values = {}
+    for part in filter(None, (part.strip() for part in (text or "").split(";"))):
+        name, separator, value = part.partition("=")
+        if not separator or not name.strip() or not value.strip():
+            raise ParameterError(
+                f"hyperparameters={text}: '{part}' is not name=value; write name=value;name=value"
+            )
+        values[name.strip()] = value.strip()
+    return values
+
+
+def _value(parameter: Parameter, given: str) -> str | int | float | None:
+    text = given.strip()
+    if not text:
+        return parameter.default
+    try:
+        return parameter.kind(text)  # type: ignore[no-any-return]
+    except ValueError:
+        kind = {int: "a whole number", float: "a number"}[parameter.kind]
+        raise ParameterError(f"{parameter.name}={text}: {kind} is expected") from None

@@ -1,0 +1,158 @@
+"""prepare: check a dataset and fill the representation store."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from entrypoints.command import BAD_INPUT, OK, print_where, run_command
+from entrypoints.datasets import announce_dataset
+from entrypoints.parameters import PREPARE, parse
+from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
+from mer_mlflow.errors import listing
+from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.progress import progress
+from mer_mlflow.representations import Features, Representation, open_store, with_duration
+from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
+
+
+def prepare(
+    *, dataset: str | None = None, data_root: str | None = None, duration: float = 30.0
+) -> int:
+    """Check a dataset, print and log the findings, and compute every representation.
+
+    Parameters
+    ----------
+    dataset : name; by default original-4qaed where a data root is known, else demo
+    data_root : folder of the dataset, by default ``MER_DATA_ROOT``
+    duration : excerpt of each clip [s]; shorter clips are named
+
+    Returns
+    -------
+    exit code: 0, or 2 where the dataset cannot be used as it is
+
+    Raises
+    ------
+    MerError
+        If a parameter or the data cannot be used.
+    """
+    name = announce_dataset(dataset, data_root)
+    reading = read_dataset(name, data_root)
+    clips = reading.clips
+    with progress("decoding") as advance:
+        inspection = inspect_audio(clips, on_progress=advance)
+    errors = [*reading.errors, *inspection.broken]
+    lines = list(_findings(clips, inspection, duration, errors, reading.warnings))
+    lines += [f"{file} is {encoding}" for file, encoding in sorted(reading.encodings.items())]
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(_counts_table(clips))
+        for line in lines:
+            console.print(f"- {line}", markup=False, highlight=False)
+    summary = capture.get()
+    print(summary, end="", flush=True)
+    if not errors and inspection.seconds:
+        _fill(clips, duration)
+    _track(clips, summary, n_errors=len(errors))
+    if errors:
+        print(f"error: {len(errors)} errors; mend them before training", file=sys.stderr)
+    return BAD_INPUT if errors else OK
+
+
+def _counts_table(clips: Clips) -> Table:
+    published = get_dataset(clips.name).published_counts
+    table = Table(title=f"{get_dataset(clips.name).title}: clips", title_justify="left")
+    table.add_column("")
+    for quadrant in (*QUADRANTS, "total"):
+        table.add_column(quadrant, justify="right")
+    rows = {"found": clips.counts} | ({"published": dict(published)} if published else {})
+    for label, counts in rows.items():
+        values = [*counts.values(), sum(counts.values())]
+        table.add_row(label, *(str(value) for value in values))
+    return table
+
+
+def _findings(
+    clips: Clips,
+    inspection: Inspection,
+    duration: float,
+    errors: Sequence[str],
+    warnings: Sequence[str],
+) -> Iterator[str]:
+    n_files = len(inspection.seconds) + len(inspection.broken)
+    if n_files:
+        yield f"audio: {len(inspection.seconds)} of {n_files} files decode"
+        yield f"sample rates: {_counted(inspection.sample_rates, 'Hz')}"
+        yield f"channels: {_counted(inspection.channels, '')}"
+    else:
+        yield "audio: none; only methods that read features can run"
+    short = inspection.shorter_than(duration - 0.5)
+    if short:
+        named = [f"{clip} {inspection.seconds[clip]:.1f} s" for clip in short]
+        yield f"{len(short)} clips are shorter than {duration:g} s: {listing(named)}"
+    very_short = inspection.shorter_than(VERY_SHORT_SECONDS)
+    if very_short:
+        yield f"warning: {len(very_short)} clips are very short: {listing(list(very_short))}"
+    if inspection.silent:
+        yield f"warning: silent clips: {listing(list(inspection.silent))}"
+    for name, table in clips.features.items():
+        yield f"features '{name}': {len(table.names)} columns"
+    if not clips.features:
+        yield "features: none; only methods that read audio can run"
+    artists = [artist for artist in clips.artists if artist]
+    several = sum(artists.count(artist) > 1 for artist in set(artists))
+    yield f"artists: {len(set(artists))}, {several} of them with several clips"
+    published = get_dataset(clips.name).published_counts
+    if published and dict(published) != clips.counts:
+        yield "warning: the counts differ from the published ones"
+    yield from (f"warning: {warning}" for warning in warnings)
+    yield from (f"ERROR: {error}" for error in errors)
+
+
+def _counted(counts: dict[int, int], unit: str) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{value} {unit}".strip() + f" ({count})" for value, count in ordered)
+
+
+def _fill(clips: Clips, duration: float) -> None:
+    store = open_store()
+    needed: dict[str, Representation] = {}
+    for method in method_names():
+        for item in with_duration(get_method(method).inputs, duration):
+            if not isinstance(item, Features):
+                needed[item.key] = item
+    for key, representation in needed.items():
+        with progress(key) as advance:
+            store.fill(clips, representation, on_progress=advance)
+        print(f"{key}: {len(clips)} clips in {store.root}", flush=True)
+
+
+def _track(clips: Clips, summary: str, *, n_errors: int) -> None:
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking import Kind, open_run, write
+    from mer_mlflow.tracking.items import File, Metric, Tag
+
+    client = MlflowClient()
+    run = open_run(client)
+    run_id = run.info.run_id
+    write(
+        client,
+        run_id,
+        [
+            Tag(key="mer.kind", value=Kind.PREPARE),
+            Tag(key="mer.dataset", value=clips.name),
+            Metric(key="n_clips", value=float(len(clips))),
+            Metric(key="n_errors", value=float(n_errors)),
+            File(name="dataset.txt", content=summary.encode()),
+        ],
+    )
+    client.set_terminated(run_id, "FAILED" if n_errors else "FINISHED")
+    print_where(run_id, run.info.experiment_id)
+
+
+if __name__ == "__main__":
+    run_command(lambda: prepare(**parse(PREPARE, sys.argv[1:])))

@@ -1,0 +1,157 @@
+"""train: cross-validate one methodology; every fold is a nested MLflow run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from entrypoints.command import INCOMPLETE, OK, print_where, run_command
+from entrypoints.datasets import WITHOUT_FILES, announce_dataset
+from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperparameters
+from mer_mlflow.crossval.metrics import SCORES
+from mer_mlflow.crossval.splits import split_plan
+from mer_mlflow.crossval.validation import CrossValidation, resolve_setting, validate
+from mer_mlflow.datasets import data_root_or_default, load_dataset
+from mer_mlflow.methods import Value, get_method
+from mer_mlflow.profiles import capped, get_profile
+from mer_mlflow.progress import progress
+
+
+def train(
+    *,
+    method: str = "svm",
+    hyperparameters: Mapping[str, Value] | None = None,
+    dataset: str | None = None,
+    data_root: str | None = None,
+    profile: str | None = None,
+    protocol: str = "paper",
+    folds: int | None = None,
+    repeats: int | None = None,
+    seed: int = 0,
+    max_epochs: int | None = None,
+    duration: float | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    test_curve: int = 0,
+) -> int:
+    """Cross-validate a methodology and track it.
+
+    Parameters
+    ----------
+    method : name of the methodology
+    hyperparameters : values that differ from its defaults
+    dataset : name; by default original-4qaed where a data root is known, else demo
+    data_root : folder of the dataset, by default ``MER_DATA_ROOT``
+    profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
+    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
+    folds, repeats, max_epochs, duration : override the profile
+    seed : of splits and training
+    workers : worker processes, by default one a core; 0 for none
+    threads : arithmetic threads of a worker
+    test_curve : 1 to predict the test clips after every epoch
+
+    Returns
+    -------
+    exit code: 0, or 3 where a fold failed
+
+    Raises
+    ------
+    MerError
+        If a parameter or the data cannot be used.
+    """
+    name = announce_dataset(dataset, data_root)
+    declared = get_method(method)
+    profile_name = profile or ("quick" if name == WITHOUT_FILES else "paper")
+    size = get_profile(profile_name)
+    values = capped(declared, hyperparameters or {}, profile=size, max_epochs=max_epochs)
+    clips = load_dataset(name, data_root)
+    fixed = protocol.startswith("fixed")
+    plan = split_plan(
+        clips,
+        protocol=protocol,
+        n_splits=size.n_splits if folds is None else folds,
+        n_repeats=(1 if fixed else size.n_repeats) if repeats is None else repeats,
+        seed=seed,
+    )
+    setting = resolve_setting(
+        declared,
+        clips,
+        plan,
+        hyperparameters=values,
+        duration=size.duration if duration is None else duration,
+        threads=threads,
+    )
+    shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
+    print(f"method: {declared.title} ({shown})")
+    print(
+        f"protocol: {protocol}, {plan.n_repeats} x {plan.n_splits} folds of {len(clips)} clips "
+        f"(profile {profile_name})",
+        flush=True,
+    )
+    from mer_mlflow.tracking import RunTree
+
+    with (
+        progress(f"{method} folds") as fold_progress,
+        RunTree(
+            setting,
+            tags={"mer.profile": profile_name},
+            source=str(data_root_or_default(data_root) or name),
+            on_fold=lambda done, total, event: fold_progress(done, total),
+        ) as runs,
+    ):
+        if runs.n_adopted:
+            print(f"{runs.n_adopted} folds were already done", flush=True)
+        with progress("representations") as clip_progress:
+            validation = validate(
+                setting,
+                workers=workers,
+                test_curve=bool(test_curve),
+                listener=runs,
+                on_progress=clip_progress,
+            )
+        if runs.duplicate_of is None:
+            runs.conclude(validation)
+    _print_outcome(validation)
+    if runs.duplicate_of is not None:
+        print(f"nothing was run again: run {runs.duplicate_of} is this cross-validation, complete")
+    print_where(runs.duplicate_of or runs.run_id, runs.experiment_id)
+    return OK if validation.is_complete else INCOMPLETE
+
+
+def _print_outcome(validation: CrossValidation) -> None:
+    plan = validation.setting.plan
+    if validation.is_complete:
+        for name in SCORES:
+            summary = validation.summary[name]
+            deviation = f" ± {summary.std:.2%}" if summary.n_folds > 1 else ""
+            print(f"  {name:20} {summary.mean:7.2%}{deviation}")
+        return
+    print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
+    for failure in validation.failures[:3]:
+        print(f"  fold {failure.split.id}: {failure.reason}", file=sys.stderr)
+    print("give the same command again to run the missing folds; their runs have the tracebacks")
+
+
+def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
+    """Hyperparameters of a methodology as parameters of its own entry point."""
+    return tuple(
+        Parameter(name=name, default=default, kind=type(default), help="hyperparameter")
+        for name, default in get_method(method).defaults.items()
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run ``train``, or with ``--only METHOD`` a methodology's own entry point."""
+    if arguments[:1] == ["--only"]:
+        method = arguments[1]
+        own = hyperparameter_options(method)
+        given = parse((*TRAIN, *own), arguments[2:])
+        values = {parameter.name: given.pop(parameter.name) for parameter in own}
+        return train(method=method, hyperparameters=values, **given)
+    given = parse((*METHOD, *TRAIN), arguments)
+    return train(**given | {"hyperparameters": parse_hyperparameters(given["hyperparameters"])})
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))

@@ -1,0 +1,17 @@
+"""Cross-validation: split plans, fold jobs, executors and scores."""
+
+from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.splits import PROTOCOLS, Split, SplitPlan, split_plan
+from mer_mlflow.crossval.validation import CrossValidation, Setting, cross_validate
+
+__all__ = [
+    "PROTOCOLS",
+    "CrossValidation",
+    "Epoch",
+    "FoldResult",
+    "Setting",
+    "Split",
+    "SplitPlan",
+    "cross_validate",
+    "split_plan",
+]

@@ -1,0 +1,215 @@
+"""Executors: run folds in this process or in workers, telling what happens as it happens.
+
+Workers are plain child processes with a pipe. A pool from the standard library would not do: one
+that hands back memory (``max_tasks_per_child``) can hang on Python 3.11, and none tells a killed
+worker's fold from its neighbours' or reports epochs while they happen.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from typing import IO, cast
+
+from mer_mlflow.crossval.fold import Epoch, FoldResult, Task, run_fold
+from mer_mlflow.crossval.splits import Split
+from mer_mlflow.errors import ParameterError
+
+FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4}
+"""Folds after which a worker is replaced: TensorFlow keeps the memory of forgotten models."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+TAIL = 4000
+"""Characters kept of what a dead worker last printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldStarted:
+    """A fold began."""
+
+    split: Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnded:
+    """A fold finished an epoch."""
+
+    split: Split
+    epoch: Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldFinished:
+    """A fold has its result."""
+
+    split: Split
+    result: FoldResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldFailed:
+    """A fold ended without a result; ``traceback`` has the details."""
+
+    split: Split
+    reason: str
+    traceback: str
+
+
+FoldEvent = FoldStarted | EpochEnded | FoldFinished | FoldFailed
+
+
+def run_folds(
+    task: Task,
+    splits: Sequence[Split],
+    *,
+    workers: int,
+    threads: int,
+    on_event: Callable[[FoldEvent], None],
+) -> None:
+    """Run folds; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    task : what the folds share
+    splits : the folds to run, started in this order
+    workers : int >= 0, worker processes; 0 runs the folds in this process, one by one
+    threads : int >= 1, arithmetic threads of a worker. Sums depend on it in the last digits, so
+        the same number gives the same scores whatever the number of workers
+    on_event : called in this process with everything that happens
+
+    Raises
+    ------
+    ParameterError
+        If ``workers`` or ``threads`` is out of range.
+    """
+    if workers < 0:
+        raise ParameterError(f"workers={workers}: must be >= 0")
+    if threads < 1:
+        raise ParameterError(f"threads={threads}: must be >= 1")
+    if workers == 0:
+        for split in splits:
+            _run_here(task, split, on_event)
+    elif splits:
+        _run_in_workers(task, splits, min(workers, len(splits)), threads, on_event)
+
+
+def _run_here(task: Task, split: Split, on_event: Callable[[FoldEvent], None]) -> None:
+    on_event(FoldStarted(split=split))
+    try:
+        result = run_fold(task, split, lambda epoch: on_event(EpochEnded(split=split, epoch=epoch)))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        on_event(FoldFailed(split=split, reason=reason, traceback=traceback.format_exc()))
+    else:
+        on_event(FoldFinished(split=split, result=result))
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    stderr: IO[bytes]
+    split: Split | None = None
+    n_folds: int = field(default=0)
+
+    def start_fold(self, split: Split) -> None:
+        self.split = split
+        self.n_folds += 1
+        self.connection.send(split)
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.wait()
+        self.stderr.close()
+
+    def last_words(self) -> str:
+        self.process.wait()
+        self.stderr.seek(0)
+        said = self.stderr.read().decode(errors="replace")[-TAIL:]
+        return f"worker process ended with exit code {self.process.returncode}\n{said}"
+
+
+def _run_in_workers(
+    task: Task,
+    splits: Sequence[Split],
+    n_workers: int,
+    threads: int,
+    on_event: Callable[[FoldEvent], None],
+) -> None:
+    waiting = list(reversed(splits))
+    most_folds = FOLDS_PER_WORKER[task.method.framework]
+    workers: list[_Worker] = []
+
+    def occupy(worker: _Worker) -> None:
+        split = waiting.pop()
+        worker.start_fold(split)
+        on_event(FoldStarted(split=split))
+
+    def replace(worker: _Worker) -> None:
+        workers.remove(worker)
+        worker.close()
+        if waiting:
+            workers.append(_start_worker(task, threads))
+            occupy(workers[-1])
+
+    try:
+        for _ in range(n_workers):
+            workers.append(_start_worker(task, threads))
+            occupy(workers[-1])
+        while workers:
+            for ready in wait([worker.connection for worker in workers]):
+                worker = next(worker for worker in workers if worker.connection is ready)
+                event = _receive(worker)
+                if not isinstance(event, EpochEnded):
+                    worn_out = worker.n_folds == most_folds or worker.process.poll() is not None
+                    if waiting and not worn_out:
+                        occupy(worker)
+                    else:
+                        replace(worker)
+                on_event(event)
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def _receive(worker: _Worker) -> FoldEvent:
+    assert worker.split is not None
+    try:
+        return cast(FoldEvent, worker.connection.recv())
+    except (EOFError, ConnectionResetError):
+        words = worker.last_words()
+        return FoldFailed(split=worker.split, reason=words.splitlines()[0], traceback=words)
+
+
+def _start_worker(task: Task, threads: int) -> _Worker:
+    ours, theirs = Pipe()
+    environment = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    search_path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mer_mlflow.crossval.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stderr=stderr,
+            env={**os.environ, **environment, "PYTHONPATH": search_path},
+        )
+    finally:
+        theirs.close()
+    worker = _Worker(process=process, connection=ours, stderr=stderr)
+    ours.send(task)
+    return worker

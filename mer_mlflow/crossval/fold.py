@@ -1,0 +1,166 @@
+"""The fold job: a pure function from a method, data, a split and a seed to predictions."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.crossval.splits import Split
+from mer_mlflow.methods import EpochRecord, Method
+from mer_mlflow.representations import Examples
+
+PEAK_RESET = Path("/proc/self/clear_refs")
+PEAK_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of a fold; test figures are None unless they were asked for.
+
+    Attributes
+    ----------
+    epoch : int >= 1
+    train_loss, train_accuracy : over the epoch
+    test_loss, test_accuracy : on the test clips after it
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldResult:
+    """What a fold gives.
+
+    Attributes
+    ----------
+    split_id : the split
+    test : positions of the test clips [shape=(n_test,)]
+    true : their labels [shape=(n_test,)]
+    probabilities : predicted [shape=(n_test, 4)]
+    epochs : history of the training
+    started : Unix time [s]
+    fit_seconds, predict_seconds : wall-clock time [s]
+    peak_memory : largest resident size of the process [MiB]
+    n_parameters : trained weights, None where that says nothing
+    """
+
+    split_id: str
+    test: NDArray[np.int64]
+    true: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    epochs: tuple[Epoch, ...]
+    started: float
+    fit_seconds: float
+    predict_seconds: float
+    peak_memory: float
+    n_parameters: int | None
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Most probable quadrant of each test clip [shape=(n_test,)]."""
+        labels: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What all folds of a cross-validation share.
+
+    Attributes
+    ----------
+    method : the methodology
+    hyperparameters : resolved, an instance of the method's dataclass
+    examples : of all clips
+    test_curve : whether test clips are predicted after every epoch
+    """
+
+    method: Method
+    hyperparameters: Any
+    examples: Examples
+    test_curve: bool
+
+
+def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> FoldResult:
+    """Train on a split's training clips and predict its test clips.
+
+    Parameters
+    ----------
+    task : method, hyperparameters and examples
+    split : which clips train and which are tested
+    on_epoch : called after every epoch
+
+    Returns
+    -------
+    predictions and history; the same arguments give the same predictions
+    """
+    _reset_peak_memory()
+    train = task.examples.take(split.train)
+    test = task.examples.take(split.test).without_labels()
+    true = task.examples.labels[split.test]
+    epochs: list[Epoch] = []
+
+    def record(trained: EpochRecord, predict: Callable[[Examples], NDArray[np.float64]]) -> None:
+        figures = _test_figures(predict(test), true) if task.test_curve else {}
+        epochs.append(
+            Epoch(
+                epoch=trained.epoch,
+                train_loss=trained.loss,
+                train_accuracy=trained.accuracy,
+                **figures,
+            )
+        )
+        on_epoch(epochs[-1])
+
+    started = time.time()
+    clock = time.perf_counter()
+    fitted = task.method.fit(train, task.hyperparameters, split.seed, record)
+    fit_seconds = time.perf_counter() - clock
+    clock = time.perf_counter()
+    probabilities = fitted.predict_proba(test)
+    return FoldResult(
+        split_id=split.id,
+        test=split.test,
+        true=true,
+        probabilities=probabilities,
+        epochs=tuple(epochs),
+        started=started,
+        fit_seconds=fit_seconds,
+        predict_seconds=time.perf_counter() - clock,
+        peak_memory=_peak_memory(),
+        n_parameters=fitted.n_parameters,
+    )
+
+
+def _test_figures(probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> dict[str, float]:
+    of_true = np.maximum(probabilities[np.arange(len(true)), true], 1e-12)
+    return {
+        "test_loss": float(-np.log(of_true).mean()),
+        "test_accuracy": float(np.mean(probabilities.argmax(axis=1) == true)),
+    }
+
+
+def _reset_peak_memory() -> None:
+    with contextlib.suppress(OSError):
+        PEAK_RESET.write_text("5")
+
+
+def _peak_memory() -> float:
+    try:
+        status = PEAK_STATUS.read_text()
+    except OSError:
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -1,0 +1,109 @@
+"""Scores of predictions, and their summary over the folds of a repeated cross-validation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.datasets.clips import QUADRANTS
+
+HIGH_AROUSAL = np.array([True, True, False, False])
+POSITIVE_VALENCE = np.array([True, False, False, True])
+LEVEL = 0.95
+"""Confidence of the intervals."""
+
+SCORES = (
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "accuracy",
+    *(f"f1_{quadrant.lower()}" for quadrant in QUADRANTS),
+    "arousal_accuracy",
+    "valence_accuracy",
+)
+"""Names of the scores, in the order of tables."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A score over folds.
+
+    Attributes
+    ----------
+    mean, std : over the folds; ``std`` has n - 1 in its denominator and is NaN for one fold
+    low, high : corrected confidence interval of the mean
+    n_folds : number of folds
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    n_folds: int
+
+
+def score(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
+    """Score predicted quadrants.
+
+    Parameters
+    ----------
+    true, predicted : labels, 0 to 3 [shape=(n_clips,)]
+
+    Returns
+    -------
+    value of each of ``SCORES``, 0 to 1. A quadrant that is never predicted has precision 0
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    labels = list(range(len(QUADRANTS)))
+    values: dict[str, float] = {}
+    for average in ("macro", "weighted"):
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            true, predicted, labels=labels, average=average, zero_division=0
+        )
+        values |= {
+            f"precision_{average}": precision,
+            f"recall_{average}": recall,
+            f"f1_{average}": f1,
+        }
+    each = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)[2]
+    values |= {f"f1_{name.lower()}": f1 for name, f1 in zip(QUADRANTS, each, strict=True)}
+    values["accuracy"] = np.mean(true == predicted)
+    values["arousal_accuracy"] = np.mean(HIGH_AROUSAL[true] == HIGH_AROUSAL[predicted])
+    values["valence_accuracy"] = np.mean(POSITIVE_VALENCE[true] == POSITIVE_VALENCE[predicted])
+    return {name: float(values[name]) for name in SCORES}
+
+
+def summarise(values: NDArray[np.float64], *, test_share: float) -> Summary:
+    """Summarise a score over the folds of a repeated cross-validation.
+
+    Folds overlap, so the variance of their mean is larger than for independent samples: the
+    interval is Student's with the variance multiplied by 1 / n + n_test / n_train.
+
+    Parameters
+    ----------
+    values : score of each fold [shape=(n_folds,)]
+    test_share : clips tested per clip trained on, 1 / 9 for ten folds
+
+    References
+    ----------
+    C. Nadeau, Y. Bengio, "Inference for the generalization error", Machine Learning 52, 2003.
+    R. R. Bouckaert, E. Frank, "Evaluating the replicability of significance tests for comparing
+    learning algorithms", PAKDD 2004.
+    """
+    import scipy.stats
+
+    n_folds = len(values)
+    mean = float(np.mean(values))
+    if n_folds < 2:
+        return Summary(mean=mean, std=math.nan, low=math.nan, high=math.nan, n_folds=n_folds)
+    std = float(np.std(values, ddof=1))
+    quantile = float(scipy.stats.t.ppf((1 + LEVEL) / 2, n_folds - 1))
+    half = quantile * std * math.sqrt(1 / n_folds + test_share)
+    return Summary(mean=mean, std=std, low=mean - half, high=mean + half, n_folds=n_folds)

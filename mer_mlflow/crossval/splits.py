@@ -1,0 +1,199 @@
+"""Split plans: the protocol's folds, a function of clips, protocol and seed alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.errors import DatasetError, ParameterError
+
+PROTOCOLS = ("paper", "grouped", "fixed", "fixed-40-30-30")
+"""``paper``: stratified folds. ``grouped``: no artist on both sides. ``fixed``: the 70 / 15 / 15
+partition that the dataset brings; ``fixed-40-30-30`` its other one."""
+
+FIXED_SPLITS = {"fixed": "70_15_15", "fixed-40-30-30": "40_30_30"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One train-test split.
+
+    Attributes
+    ----------
+    repeat, fold : int >= 1
+    train, test : positions of clips [shape=(n_train,)], [shape=(n_test,)]
+    seed : seed of whatever is random in this fold
+    """
+
+    repeat: int
+    fold: int
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Name of the split, such as ``r01-f10``."""
+        return f"r{self.repeat:02d}-f{self.fold:02d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitPlan:
+    """The splits of a protocol on a dataset, shared by all methods.
+
+    Attributes
+    ----------
+    protocol : one of ``PROTOCOLS``
+    n_splits, n_repeats : folds of a repetition, repetitions; fewer repetitions are a prefix of more
+    seed : that the plan was drawn with
+    splits : all splits, repetition by repetition
+    """
+
+    protocol: str
+    n_splits: int
+    n_repeats: int
+    seed: int
+    splits: tuple[Split, ...]
+
+    @property
+    def test_share(self) -> float:
+        """Clips tested per clip trained on, averaged over the splits."""
+        return float(np.mean([len(split.test) / len(split.train) for split in self.splits]))
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the first repetition's splits, the same for any number of repetitions."""
+        digest = hashlib.sha256()
+        for split in self.splits[: self.n_splits]:
+            digest.update(split.train.astype("<i8").tobytes())
+            digest.update(split.test.astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    def to_frame(self, clips: Clips) -> pd.DataFrame:
+        """Table of repeat, fold, clip and side (``train`` or ``test``), a row for each use."""
+        rows: list[dict[str, Any]] = [
+            {"repeat": split.repeat, "fold": split.fold, "clip": clips.ids[i], "side": side}
+            for split in self.splits
+            for side, positions in (("train", split.train), ("test", split.test))
+            for i in positions
+        ]
+        return pd.DataFrame(rows)
+
+
+def split_plan(
+    clips: Clips,
+    *,
+    protocol: str = "paper",
+    n_splits: int = 10,
+    n_repeats: int = 10,
+    seed: int = 0,
+) -> SplitPlan:
+    """Draw the splits of a protocol.
+
+    Parameters
+    ----------
+    clips : the dataset
+    protocol : one of ``PROTOCOLS``
+    n_splits : int >= 2, folds of a repetition; a fixed partition has one whatever is asked
+    n_repeats : int >= 1, repetitions, each with its own shuffle
+    seed : int >= 0
+
+    Raises
+    ------
+    ParameterError
+        If the protocol is unknown, or the dataset too small for so many folds.
+    DatasetError
+        If the protocol needs artists or a partition that the dataset lacks.
+    """
+    if protocol not in PROTOCOLS:
+        raise ParameterError(f"protocol={protocol}: unknown; protocols are {', '.join(PROTOCOLS)}")
+    if n_repeats < 1:
+        raise ParameterError(f"repeats={n_repeats}: must be >= 1")
+    if seed < 0:
+        raise ParameterError(f"seed={seed}: must be >= 0")
+    if protocol in FIXED_SPLITS:
+        pairs = [[_fixed_split(clips, FIXED_SPLITS[protocol])]] * n_repeats
+    else:
+        _check_folds(clips, n_splits)
+        groups = _artist_groups(clips, n_splits) if protocol == "grouped" else None
+        pairs = [
+            _folds(clips, groups, n_splits=n_splits, seed=_derived(seed, repeat))
+            for repeat in range(1, n_repeats + 1)
+        ]
+    splits = tuple(
+        Split(repeat=repeat, fold=fold, train=train, test=test, seed=_derived(seed, repeat, fold))
+        for repeat, folds in enumerate(pairs, start=1)
+        for fold, (train, test) in enumerate(folds, start=1)
+    )
+    return SplitPlan(
+        protocol=protocol,
+        n_splits=len(pairs[0]),
+        n_repeats=n_repeats,
+        seed=seed,
+        splits=splits,
+    )
+
+
+def _derived(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
+
+
+def _check_folds(clips: Clips, n_splits: int) -> None:
+    if n_splits < 2:
+        raise ParameterError(f"folds={n_splits}: must be >= 2")
+    quadrant, count = min(clips.counts.items(), key=lambda item: item[1])
+    if count < n_splits:
+        raise ParameterError(
+            f"folds={n_splits}: dataset {clips.name} has only {count} clips of {quadrant}; "
+            "every fold needs one of each quadrant"
+        )
+
+
+def _artist_groups(clips: Clips, n_splits: int) -> NDArray[np.int64]:
+    if not any(clips.artists):
+        raise DatasetError(
+            f"protocol=grouped: dataset {clips.name} names no artists; "
+            "add its metadata CSV, or use protocol=paper"
+        )
+    names = [artist or f"\0{clip}" for clip, artist in zip(clips.ids, clips.artists, strict=True)]
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    groups = np.array([numbers[name] for name in names])
+    for label, quadrant in enumerate(QUADRANTS):
+        n_artists = len(np.unique(groups[clips.quadrants == label]))
+        if n_artists < n_splits:
+            raise ParameterError(
+                f"folds={n_splits}: dataset {clips.name} has only {n_artists} artists in {quadrant}"
+            )
+    return groups
+
+
+def _folds(
+    clips: Clips, groups: NDArray[np.int64] | None, *, n_splits: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
+        n_splits, shuffle=True, random_state=seed
+    )
+    return list(splitter.split(np.zeros(len(clips)), clips.quadrants, groups))
+
+
+def _fixed_split(clips: Clips, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if split not in clips.fixed_splits:
+        there = ", ".join(sorted(clips.fixed_splits)) or "none"
+        raise DatasetError(
+            f"dataset {clips.name} brings no partition {split} (brings: {there}); "
+            "add its tvt_dataframes folder, or use protocol=paper"
+        )
+    parts = np.array([part or "" for part in clips.fixed_splits[split]])
+    train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
+    for part, positions in (("train", train), ("test", test)):
+        if len(np.unique(clips.quadrants[positions])) < len(QUADRANTS):
+            raise DatasetError(f"dataset {clips.name}: part {part} of {split} lacks a quadrant")
+    return train, test

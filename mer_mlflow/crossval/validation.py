@@ -1,0 +1,291 @@
+"""Cross-validation of one methodology on one dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from mer_mlflow.crossval.executors import FoldEvent, FoldFailed, FoldFinished, run_folds
+from mer_mlflow.crossval.fold import FoldResult, Task
+from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
+from mer_mlflow.crossval.splits import SplitPlan, split_plan
+from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Method, Value, get_method, method_names
+from mer_mlflow.representations import Input, Store, assemble, open_store, with_duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is cross-validated: all that a fold's predictions depend on.
+
+    Attributes
+    ----------
+    method : the methodology
+    hyperparameters : resolved, an instance of the method's dataclass
+    inputs : what the method reads, of the excerpt length in use
+    clips : the dataset
+    plan : its splits
+    threads : arithmetic threads of a fold
+    """
+
+    method: Method
+    hyperparameters: Any
+    inputs: tuple[Input, ...]
+    clips: Clips
+    plan: SplitPlan
+    threads: int = 1
+
+    @cached_property
+    def identity(self) -> str:
+        """Hex digest that is equal exactly where folds of the same id give the same predictions.
+
+        The number of repetitions is left out: fewer are a prefix of more.
+        """
+        keras = self.method.framework == "keras"
+        facts = {
+            "method": [self.method.name, self.method.version],
+            "hyperparameters": asdict(self.hyperparameters),
+            "inputs": [item.key for item in self.inputs],
+            "dataset": [self.clips.name, self.clips.digest],
+            "splits": [self.plan.protocol, self.plan.n_splits, self.plan.digest],
+            "seed": self.plan.seed,
+            "arithmetic": [os.environ.get("KERAS_BACKEND", "tensorflow"), self.threads] * keras,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def resolve_setting(
+    method: Method,
+    clips: Clips,
+    plan: SplitPlan,
+    *,
+    hyperparameters: Mapping[str, Value] | None = None,
+    duration: float = 30.0,
+    threads: int = 1,
+) -> Setting:
+    """Complete and check what is to be cross-validated.
+
+    Parameters
+    ----------
+    method : the methodology
+    clips : the dataset
+    plan : its splits
+    hyperparameters : values that differ from the method's defaults
+    duration : float > 0 [s], excerpt of each clip that representations see
+    threads : int >= 1, arithmetic threads of a fold
+
+    Raises
+    ------
+    ParameterError
+        If a value is not allowed.
+    """
+    if not 0.5 <= duration <= 3600:
+        raise ParameterError(f"duration={duration:g}: must be between 0.5 and 3600 seconds")
+    return Setting(
+        method=method,
+        hyperparameters=method.resolve(hyperparameters),
+        inputs=with_duration(method.inputs, duration),
+        clips=clips,
+        plan=plan,
+        threads=threads,
+    )
+
+
+class Listener(Protocol):
+    """Whoever follows a cross-validation, and may know some of its folds already."""
+
+    @property
+    def known(self) -> Mapping[str, FoldResult]:
+        """Results by split id of folds that need not run."""
+
+    def on_event(self, event: FoldEvent) -> None:
+        """Called in the caller's process with everything that happens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidation:
+    """Results of a cross-validation.
+
+    Attributes
+    ----------
+    setting : what was cross-validated
+    results : of the finished folds, in the plan's order
+    failures : folds that ended without a result
+    """
+
+    setting: Setting
+    results: tuple[FoldResult, ...]
+    failures: tuple[FoldFailed, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every fold of the plan has a result."""
+        return len(self.results) == len(self.setting.plan.splits)
+
+    @cached_property
+    def folds(self) -> pd.DataFrame:
+        """Table with a row a fold: split, scores, times, memory."""
+        return pd.DataFrame([fold_row(result) for result in self.results])
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Table with a row for each fold's test clip: quadrants and probabilities."""
+        frames = [prediction_table(result, self.setting.clips) for result in self.results]
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
+    def summary(self) -> dict[str, Summary]:
+        """Mean, deviation and corrected interval of every score over the folds."""
+        share = self.setting.plan.test_share
+        return {
+            name: summarise(self.folds[name].to_numpy(dtype=np.float64), test_share=share)
+            for name in SCORES
+        }
+
+
+def fold_row(result: FoldResult) -> dict[str, float | str]:
+    """Row of a fold: its split, scores, seconds and memory [MiB]."""
+    repeat, fold = (int(part[1:]) for part in result.split_id.split("-"))
+    row: dict[str, float | str] = {"split": result.split_id, "repeat": repeat, "fold": fold}
+    row |= score(result.true, result.predicted)
+    row |= {
+        "fit_seconds": result.fit_seconds,
+        "predict_seconds": result.predict_seconds,
+        "peak_memory_mib": result.peak_memory,
+        "n_epochs": len(result.epochs),
+    }
+    return row
+
+
+def prediction_table(result: FoldResult, clips: Clips) -> pd.DataFrame:
+    """Table with a row a test clip: split, clip, true and predicted quadrant, probabilities."""
+    return pd.DataFrame(
+        {
+            "split": result.split_id,
+            "clip": [clips.ids[i] for i in result.test],
+            "quadrant": [QUADRANTS[label] for label in result.true],
+            "predicted": [QUADRANTS[label] for label in result.predicted],
+            **{f"p_{name}": result.probabilities[:, k] for k, name in enumerate(QUADRANTS)},
+        }
+    )
+
+
+def cross_validate(
+    method: Method,
+    clips: Clips,
+    *,
+    plan: SplitPlan | None = None,
+    hyperparameters: Mapping[str, Value] | None = None,
+    duration: float = 30.0,
+    workers: int | None = None,
+    threads: int = 1,
+    test_curve: bool = False,
+    store: Store | None = None,
+) -> CrossValidation:
+    """Cross-validate a methodology.
+
+    Parameters
+    ----------
+    method : from :func:`mer_mlflow.get_method`, or a declaration of your own
+    clips : from :func:`mer_mlflow.load_dataset`
+    plan : from :func:`mer_mlflow.split_plan`, by default ten times ten stratified folds
+    hyperparameters : values that differ from the method's defaults
+    duration : float > 0 [s], excerpt of each clip that representations see
+    workers : worker processes, by default one a core; 0 runs everything in this process
+    threads : int >= 1, arithmetic threads of a worker
+    test_curve : whether test clips are predicted after every epoch, for a look at over-fitting
+    store : where representations are kept, by default in the user's cache folder
+
+    Returns
+    -------
+    scores, predictions and histories of the folds
+
+    Raises
+    ------
+    ParameterError, DatasetError, AudioError
+        If a parameter is not allowed or the data cannot be used.
+
+    Examples
+    --------
+    >>> from mer_mlflow import cross_validate, get_method, load_dataset, split_plan
+    >>> clips = load_dataset("demo")  # doctest: +SKIP
+    >>> plan = split_plan(clips, n_splits=5, n_repeats=1)  # doctest: +SKIP
+    >>> result = cross_validate(get_method("svm"), clips, plan=plan)  # doctest: +SKIP
+    >>> round(result.summary["f1_macro"].mean, 2)  # doctest: +SKIP
+    0.81
+    """
+    setting = resolve_setting(
+        method,
+        clips,
+        plan or split_plan(clips),
+        hyperparameters=hyperparameters,
+        duration=duration,
+        threads=threads,
+    )
+    return validate(setting, workers=workers, test_curve=test_curve, store=store)
+
+
+def validate(
+    setting: Setting,
+    *,
+    workers: int | None = None,
+    test_curve: bool = False,
+    store: Store | None = None,
+    listener: Listener | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CrossValidation:
+    """Cross-validate a setting, telling a listener what happens.
+
+    Parameters
+    ----------
+    setting : what to cross-validate
+    workers : worker processes, by default one a core; 0 runs everything in this process
+    test_curve : whether test clips are predicted after every epoch
+    store : where representations are kept
+    listener : follows the folds and knows those that are done
+    on_progress : called with (computed, to compute) while representations are made
+    """
+    method = setting.method
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers and (method.name not in method_names() or get_method(method.name) is not method):
+        raise ParameterError(
+            f"method {method.name} is not registered: workers cannot find it; use workers=0"
+        )
+    known = dict(listener.known) if listener is not None else {}
+    splits = setting.plan.splits
+    failures: list[FoldFailed] = []
+
+    def on_event(event: FoldEvent) -> None:
+        if isinstance(event, FoldFinished):
+            known[event.split.id] = event.result
+        elif isinstance(event, FoldFailed):
+            failures.append(event)
+        if listener is not None:
+            listener.on_event(event)
+
+    todo = [split for split in splits if split.id not in known]
+    if todo:
+        examples = assemble(
+            setting.clips, setting.inputs, store=store or open_store(), on_progress=on_progress
+        )
+        task = Task(
+            method=method,
+            hyperparameters=setting.hyperparameters,
+            examples=examples,
+            test_curve=test_curve,
+        )
+        run_folds(task, todo, workers=workers, threads=setting.threads, on_event=on_event)
+    return CrossValidation(
+        setting=setting,
+        results=tuple(known[split.id] for split in splits if split.id in known),
+        failures=tuple(failures),
+    )

@@ -1,0 +1,120 @@
+"""Datasets: every module of this package that declares ``DATASETS`` adds to the registry."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from mer_mlflow.datasets.clips import QUADRANTS, Clips, FeatureTable
+from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.errors import DatasetError, ParameterError, listing
+
+__all__ = [
+    "QUADRANTS",
+    "Clips",
+    "Dataset",
+    "FeatureTable",
+    "Reading",
+    "data_root_or_default",
+    "dataset_names",
+    "get_dataset",
+    "load_dataset",
+    "read_dataset",
+]
+
+
+@cache
+def _registry() -> dict[str, Dataset]:
+    modules = [import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)]
+    declared = [dataset for module in modules for dataset in getattr(module, "DATASETS", ())]
+    return {dataset.name: dataset for dataset in declared}
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names of the registered datasets."""
+    return tuple(sorted(_registry()))
+
+
+def get_dataset(name: str) -> Dataset:
+    """Look up a dataset's declaration.
+
+    Raises
+    ------
+    ParameterError
+        If no dataset has this name.
+    """
+    try:
+        return _registry()[name]
+    except KeyError:
+        known = ", ".join(dataset_names())
+        raise ParameterError(f"dataset={name}: unknown; datasets are {known}") from None
+
+
+def data_root_or_default(data_root: Path | str | None) -> Path | None:
+    """The data root given, else the one in ``MER_DATA_ROOT``, else None."""
+    given = data_root or os.environ.get("MER_DATA_ROOT")
+    return Path(given).expanduser().resolve() if given else None
+
+
+def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
+    """Read a dataset with all that contradicts in it.
+
+    Parameters
+    ----------
+    name : name of a registered dataset
+    data_root : folder of its files, by default ``MER_DATA_ROOT``; the demo has its own
+
+    Raises
+    ------
+    ParameterError
+        If the name is unknown or the data root is missing.
+    DatasetError
+        If the files cannot be read as this dataset.
+    """
+    dataset = get_dataset(name)
+    if not dataset.needs_root:
+        return dataset.read(None)
+    root = data_root_or_default(data_root)
+    if root is None:
+        raise ParameterError(
+            f"dataset {name} needs its files: give data_root, or set MER_DATA_ROOT to their folder"
+        )
+    if not root.exists():
+        raise ParameterError(f"data_root={root}: no such folder")
+    if root.is_dir() and not any(root.iterdir()):
+        raise DatasetError(f"data_root={root}: the folder is empty")
+    if root.is_file() and root.suffix.lower() != ".csv":
+        raise ParameterError(f"data_root={root}: neither a folder nor a CSV file")
+    if root.is_file() and name != "folder":
+        raise ParameterError(f"data_root={root}: a folder is expected for dataset {name}")
+    return dataset.read(root)
+
+
+def load_dataset(name: str, data_root: Path | str | None = None) -> Clips:
+    """Load the clips of a dataset.
+
+    Parameters
+    ----------
+    name : name of a registered dataset
+    data_root : folder of its files, by default ``MER_DATA_ROOT``; the demo has its own
+
+    Raises
+    ------
+    ParameterError
+        If the name is unknown or the data root is missing.
+    DatasetError
+        If the files cannot be read as this dataset, or contradict each other.
+
+    Examples
+    --------
+    >>> clips = load_dataset("demo")  # doctest: +SKIP
+    >>> clips.counts  # doctest: +SKIP
+    {'Q1': 40, 'Q2': 40, 'Q3': 40, 'Q4': 40}
+    """
+    reading = read_dataset(name, data_root)
+    if reading.errors:
+        raise DatasetError(f"dataset {name}: {listing(list(reading.errors), most=3)}")
+    return reading.clips

@@ -1,0 +1,118 @@
+"""Demo: 160 synthesised clips of 10 s with a table of 100 librosa statistics.
+
+The dataset is made on first use, in the cache folder, and is the same on every machine up to
+rounding. It is for trying the tools: scores on it say nothing about real music.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.cache import cache_root
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.datasets.demo.music import DEMO_SR, DemoPiece, compose, render
+from mer_mlflow.datasets.demo.statistics import LIBROSA_STATISTICS, librosa_statistics
+from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
+
+VERSION = 1
+ANNOTATIONS = "annotations.csv"
+FEATURES = "top100_features.csv"
+
+
+def read_demo(root: Path | None = None) -> Reading:
+    """Read the demo dataset, making it first where it is not in the cache.
+
+    Parameters
+    ----------
+    root : unused, the demo has its own place
+    """
+    folder = cache_root() / f"demo-{VERSION}"
+    if not folder.is_dir():
+        build_demo(folder)
+    return read_quadrant_folders(
+        name="demo",
+        audio_root=folder,
+        annotations=folder / ANNOTATIONS,
+        metadata=folder / ANNOTATIONS,
+        features={"top100": folder / FEATURES},
+    )
+
+
+def build_demo(folder: Path) -> None:
+    """Synthesise the demo dataset; the folder appears when everything is in it.
+
+    Parameters
+    ----------
+    folder : where to put it
+    """
+    print("making the demo dataset (once, under a minute) …", flush=True)
+    pieces = compose()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".demo-"))
+    try:
+        for quadrant in QUADRANTS:
+            (draft / quadrant).mkdir()
+
+        def make(piece: DemoPiece) -> NDArray[np.float64]:
+            return _write_clip(piece, draft / piece.quadrant / f"{piece.clip_id}.flac")
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            statistics = list(pool.map(make, pieces))
+        _write_csv(
+            draft / ANNOTATIONS,
+            header=("Song", "Artist", "Quadrant"),
+            rows=[(piece.clip_id, piece.artist, piece.quadrant) for piece in pieces],
+        )
+        _write_csv(
+            draft / FEATURES,
+            header=("SongID", *LIBROSA_STATISTICS, "Quadrant"),
+            rows=[
+                (piece.clip_id, *(f"{value:.8g}" for value in values), piece.quadrant)
+                for piece, values in zip(pieces, statistics, strict=True)
+            ],
+        )
+        try:
+            draft.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_clip(piece: DemoPiece, path: Path) -> NDArray[np.float64]:
+    import soundfile
+
+    samples = render(piece)
+    soundfile.write(path, samples, DEMO_SR, subtype="PCM_16")
+    return librosa_statistics(samples, sr=DEMO_SR)
+
+
+def _write_csv(path: Path, *, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+DATASETS = (
+    Dataset(
+        name="demo",
+        title="Demo",
+        summary="160 synthesised clips of 10 s, made on first use.",
+        citation="",
+        licence="Apache-2.0",
+        published_counts=dict.fromkeys(QUADRANTS, 40),
+        needs_root=False,
+        read=read_demo,
+    ),
+)

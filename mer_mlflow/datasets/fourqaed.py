@@ -1,0 +1,110 @@
+"""4QAED: 30-second previews in Russell's quadrants, balanced (Original) and grown (New C and B).
+
+Original-4QAED (the "TAFFC dataset") is published with audio, annotations, metadata and handcrafted
+features; New-4QAED is read as a folder of quadrants with, where there is one, an annotation CSV.
+
+References
+----------
+R. Panda, R. Malheiro, R. P. Paiva, "Novel audio features for music emotion recognition",
+IEEE Transactions on Affective Computing 11(4), 2020.
+P. Louro, H. Redinho, R. Malheiro, R. P. Paiva, R. Panda, "A comparison study of deep learning
+methodologies for music emotion recognition", Sensors 24(7), 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
+from mer_mlflow.errors import DatasetError
+
+ARCHIVE = "MER_audio_taffc_dataset"
+FEATURE_FILES = {"top100": "top100_features.csv", "all": "all_features.csv"}
+ANNOTATIONS = ("panda_dataset_taffc_annotations.csv", "annotations.csv")
+METADATA = ("panda_dataset_taffc_metadata.csv", "metadata.csv")
+
+
+def read_4qaed(root: Path | None, *, name: str) -> Reading:
+    """Read one of the 4QAED datasets.
+
+    Parameters
+    ----------
+    root : the folder that holds the archives ``MER_audio_taffc_dataset`` and
+        ``Features - Audio MER``, or the first of them
+    name : name of the dataset
+
+    Raises
+    ------
+    DatasetError
+        If the folder has neither annotations nor quadrant folders.
+    """
+    assert root is not None
+    places = (root, *sorted(path for path in root.iterdir() if path.is_dir()))
+    neighbours = (*places, *sorted(path for path in root.parent.iterdir() if path.is_dir()))
+    audio_root = next(
+        (place for place in places if any((place / q).is_dir() for q in QUADRANTS)), None
+    )
+    annotations = _first(places, ANNOTATIONS)
+    if audio_root is None and annotations is None:
+        raise DatasetError(
+            f"{root}: neither {ANNOTATIONS[0]} nor folders Q1 to Q4, here or one folder down; "
+            f"give the folder that holds {ARCHIVE}"
+        )
+    beside = neighbours if root.name == ARCHIVE else places
+    features = {
+        table: path
+        for table, file in FEATURE_FILES.items()
+        if (path := _first(beside, (file,))) is not None
+    }
+    return read_quadrant_folders(
+        name=name,
+        audio_root=audio_root,
+        annotations=annotations,
+        metadata=_first(places, METADATA),
+        features=features,
+    )
+
+
+def _first(places: Iterable[Path], files: Iterable[str]) -> Path | None:
+    return next(
+        (place / file for place in places for file in files if (place / file).is_file()), None
+    )
+
+
+def _declare(*, name: str, title: str, summary: str, counts: tuple[int, int, int, int]) -> Dataset:
+    return Dataset(
+        name=name,
+        title=title,
+        summary=summary,
+        citation="Panda et al., IEEE TAC 2020; Louro et al., Sensors 2024",
+        licence="previews of commercial music, for research only",
+        published_counts=dict(zip(QUADRANTS, counts, strict=True)),
+        needs_root=True,
+        read=partial(read_4qaed, name=name),
+    )
+
+
+DATASETS = (
+    _declare(
+        name="original-4qaed",
+        title="Original-4QAED",
+        summary="900 clips, 225 a quadrant, with the 100 most relevant handcrafted features.",
+        counts=(225, 225, 225, 225),
+    ),
+    _declare(
+        name="new-4qaed-c",
+        title="New-4QAED C",
+        summary="1629 clips, complete and unbalanced.",
+        counts=(434, 440, 397, 358),
+    ),
+    _declare(
+        name="new-4qaed-b",
+        title="New-4QAED B",
+        summary="1372 clips, balanced with regard to genre.",
+        counts=(343, 343, 343, 343),
+    ),
+)

@@ -1,0 +1,225 @@
+"""Reader of the layout that the MER datasets share: folders Q1 to Q4 of audio, CSVs beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.datasets.dataset import Reading
+from mer_mlflow.datasets.tables import (
+    ID_COLUMNS,
+    Table,
+    read_features,
+    read_quadrants,
+    read_table,
+)
+from mer_mlflow.errors import DatasetError, listing
+
+AUDIO_SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
+
+
+def read_quadrant_folders(
+    *,
+    name: str,
+    audio_root: Path | None,
+    annotations: Path | None = None,
+    metadata: Path | None = None,
+    features: Mapping[str, Path] | None = None,
+    partitions: Mapping[str, Mapping[str, Path]] | None = None,
+) -> Reading:
+    """Read a dataset of quadrant folders.
+
+    Parameters
+    ----------
+    name : name of the dataset
+    audio_root : folder with subfolders Q1 to Q4, None for features without audio
+    annotations : CSV of labels; without it the folders are the labels
+    metadata : CSV with an ``Artist`` column
+    features : feature CSVs by table name
+    partitions : for each fixed split, the CSV that lists the clips of each part
+
+    Returns
+    -------
+    the clips and every contradiction found
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing to read, or a CSV is malformed.
+    """
+    files = audio_files(audio_root) if audio_root is not None else {}
+    errors = _files_in_conflict(files)
+    tables: list[Table] = []
+    if annotations is not None:
+        tables.append(read_table(annotations))
+        labels, conflicts = _labels_of(tables[0])
+        errors += conflicts + _folders_against_labels(files, labels)
+    else:
+        labels = {clip: found[0][0] for clip, found in files.items()}
+    if not labels:
+        raise DatasetError(
+            f"{audio_root}: no clips; subfolders Q1 to Q4 with audio files "
+            f"({', '.join(AUDIO_SUFFIXES)}) are expected"
+        )
+    ids = tuple(sorted(labels))
+    feature_tables = {}
+    for table_name, path in (features or {}).items():
+        tables.append(read_table(path))
+        feature_tables[table_name] = read_features(tables[-1], clip_ids=ids)
+    artists: Mapping[str, str] = {}
+    if metadata is not None:
+        tables.append(read_table(metadata))
+        artists = _artists_of(tables[-1])
+    audio = tuple(files[clip][0][1] if clip in files else None for clip in ids)
+    clips = Clips(
+        name=name,
+        ids=ids,
+        quadrants=np.array([labels[clip] for clip in ids], dtype=np.int64),
+        audio=audio,
+        audio_hashes=content_hashes(audio),
+        artists=tuple(artists.get(clip) or None for clip in ids),
+        features=feature_tables,
+        fixed_splits={
+            split: _parts_of(parts, ids, errors) for split, parts in (partitions or {}).items()
+        },
+    )
+    return Reading(
+        clips=clips,
+        errors=tuple(errors),
+        warnings=tuple(_warnings(clips, files)),
+        encodings={table.path.name: table.encoding for table in tables},
+    )
+
+
+def audio_files(root: Path) -> dict[str, list[tuple[int, Path]]]:
+    """Find the audio files of quadrant folders.
+
+    Parameters
+    ----------
+    root : folder with subfolders Q1 to Q4
+
+    Returns
+    -------
+    (label, file) of each file found, by clip id
+    """
+    found: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    for label, quadrant in enumerate(QUADRANTS):
+        folder = root / quadrant
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith("."):
+                found[path.stem].append((label, path))
+    return dict(found)
+
+
+def content_hashes(paths: Sequence[Path | None]) -> tuple[str | None, ...]:
+    """Hash the contents of files, on all cores.
+
+    Parameters
+    ----------
+    paths : files, None where there is none
+
+    Returns
+    -------
+    hex digest of each file, None where there is no file
+
+    Raises
+    ------
+    DatasetError
+        If a file cannot be read.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return tuple(pool.map(_content_hash, paths))
+
+
+def _content_hash(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _labels_of(table: Table) -> tuple[dict[str, int], list[str]]:
+    ids = table.column(ID_COLUMNS)
+    labels: dict[str, int] = {}
+    errors = []
+    for clip, label in zip(ids, read_quadrants(table, ids=ids), strict=True):
+        if labels.setdefault(clip, label) != label:
+            errors.append(
+                f"{table.path}: clip {clip} is in two quadrants, "
+                f"{QUADRANTS[labels[clip]]} and {QUADRANTS[label]}; keep one row"
+            )
+    return labels, errors
+
+
+def _artists_of(table: Table) -> dict[str, str]:
+    if not table.has("Artist"):
+        return {}
+    return dict(zip(table.column(ID_COLUMNS), table.column(("Artist",)), strict=True))
+
+
+def _parts_of(
+    parts: Mapping[str, Path], ids: Sequence[str], errors: list[str]
+) -> tuple[str | None, ...]:
+    part_of: dict[str, str] = {}
+    for part, path in parts.items():
+        for clip in read_table(path).column(ID_COLUMNS):
+            if part_of.setdefault(clip, part) != part:
+                errors.append(f"{path}: clip {clip} is in {part_of[clip]} and in {part}")
+    unknown = sorted(set(part_of) - set(ids))
+    if unknown:
+        errors.append(f"{next(iter(parts.values())).parent}: unknown clips {listing(unknown)}")
+    return tuple(part_of.get(clip) for clip in ids)
+
+
+def _files_in_conflict(files: Mapping[str, Sequence[tuple[int, Path]]]) -> list[str]:
+    errors = []
+    for clip, found in files.items():
+        labels = {QUADRANTS[label] for label, _ in found}
+        if len(labels) > 1:
+            errors.append(
+                f"clip {clip} is in two quadrants: {found[0][1]} and {found[1][1]}; remove one file"
+            )
+        elif len(found) > 1:
+            errors.append(f"clip {clip} has two files: {found[0][1]} and {found[1][1]}; remove one")
+    return errors
+
+
+def _folders_against_labels(
+    files: Mapping[str, Sequence[tuple[int, Path]]], labels: Mapping[str, int]
+) -> list[str]:
+    return [
+        f"clip {clip} is labelled {QUADRANTS[labels[clip]]} but lies in {found[0][1]}; "
+        "move the file or correct the label"
+        for clip, found in files.items()
+        if clip in labels and labels[clip] != found[0][0]
+    ]
+
+
+def _warnings(clips: Clips, files: Iterable[str]) -> Iterable[str]:
+    unlabelled = sorted(set(files) - set(clips.ids))
+    if unlabelled:
+        yield f"{len(unlabelled)} audio files have no label and are not used: {listing(unlabelled)}"
+    missing = [clip for clip, path in zip(clips.ids, clips.audio, strict=True) if path is None]
+    if missing and len(missing) < len(clips):
+        yield f"{len(missing)} clips have no audio file: {listing(missing)}"
+    by_hash: dict[str, list[str]] = defaultdict(list)
+    for clip, content in zip(clips.ids, clips.audio_hashes, strict=True):
+        if content is not None:
+            by_hash[content].append(clip)
+    for same in by_hash.values():
+        if len(same) > 1:
+            yield f"clips with the same audio: {listing(same)}"
+    for name, table in clips.features.items():
+        rowless = [clips.ids[i] for i in np.flatnonzero(np.isnan(table.values).any(axis=1))]
+        if rowless:
+            yield f"{len(rowless)} clips have no complete row in '{name}': {listing(rowless)}"

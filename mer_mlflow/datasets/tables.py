@@ -1,0 +1,176 @@
+"""Reading the CSV files that accompany audio datasets, in the encodings they circulate in."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mer_mlflow.datasets.clips import QUADRANTS, FeatureTable
+from mer_mlflow.errors import DatasetError
+
+ID_COLUMNS = ("Song", "SongID", "IDSong")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A CSV file as text.
+
+    Attributes
+    ----------
+    path : where it was read from
+    encoding : ``"utf-8"`` or ``"cp1252"``, whichever decoded it
+    columns : header
+    rows : (line number in the file, cells) of each row, as many cells as columns
+    """
+
+    path: Path
+    encoding: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+    def position(self, names: Iterable[str]) -> int:
+        """Position of the first of these columns that the table has, ignoring case.
+
+        Raises
+        ------
+        DatasetError
+            If it has none of them.
+        """
+        lowered = [column.lower() for column in self.columns]
+        wanted = tuple(names)
+        for name in wanted:
+            if name.lower() in lowered:
+                return lowered.index(name.lower())
+        found = ", ".join(self.columns[:6])
+        raise DatasetError(f"{self.path}: no column {' or '.join(wanted)} (columns: {found} …)")
+
+    def has(self, name: str) -> bool:
+        """Tell whether the table has a column, ignoring case."""
+        return name.lower() in (column.lower() for column in self.columns)
+
+    def column(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Stripped cells of the first of these columns that the table has."""
+        position = self.position(names)
+        return tuple(cells[position].strip() for _, cells in self.rows)
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file: UTF-8 or cp1252, commas or semicolons, LF or CRLF.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, is empty, or has a row of another length than its header.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    text, encoding = _decode(path, content)
+    header = text.split("\n", 1)[0]
+    delimiter = ";" if header.count(";") > header.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, tuple[str, ...]]] = []
+    try:
+        columns = tuple(name.strip() for name in next(reader, []))
+        for cells in reader:
+            if cells and len(cells) != len(columns):
+                raise DatasetError(
+                    f"{path}, line {reader.line_num}: {len(cells)} cells where the header has "
+                    f"{len(columns)}; mend or remove the line"
+                )
+            if cells:
+                rows.append((reader.line_num, tuple(cells)))
+    except csv.Error as error:
+        raise DatasetError(f"{path}, line {reader.line_num}: not a CSV file ({error})") from error
+    if not rows:
+        raise DatasetError(f"{path}: no rows; a header and one row a clip are expected")
+    return Table(path=path, encoding=encoding, columns=columns, rows=tuple(rows))
+
+
+def read_quadrants(table: Table, *, ids: Sequence[str]) -> tuple[int, ...]:
+    """Labels of a table's rows.
+
+    Parameters
+    ----------
+    table : a table with a column ``Quadrant``
+    ids : clip id of each row, named in errors
+
+    Returns
+    -------
+    label of each row, 0 to 3
+
+    Raises
+    ------
+    DatasetError
+        If a row's quadrant is not one of Q1, Q2, Q3, Q4.
+    """
+    position = table.position(("Quadrant",))
+    labels = []
+    for clip, (line, cells) in zip(ids, table.rows, strict=True):
+        quadrant = cells[position].strip().upper()
+        if quadrant not in QUADRANTS:
+            raise DatasetError(
+                f"{table.path}, line {line}: unknown quadrant '{cells[position]}' of clip {clip}; "
+                "quadrants are Q1, Q2, Q3, Q4"
+            )
+        labels.append(QUADRANTS.index(quadrant))
+    return tuple(labels)
+
+
+def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
+    """Align a table of features with clips.
+
+    Parameters
+    ----------
+    table : a table with an id column, feature columns and maybe a column ``Quadrant``
+    clip_ids : the clips, in order
+
+    Returns
+    -------
+    features [shape=(n_clips, n_features)], NaN in empty cells and for clips that the table lacks
+
+    Raises
+    ------
+    DatasetError
+        If a cell is not a number or a clip has two rows.
+    """
+    key = table.position(ID_COLUMNS)
+    columns = [i for i, name in enumerate(table.columns) if i != key and name.lower() != "quadrant"]
+    wanted = {clip: i for i, clip in enumerate(clip_ids)}
+    values = np.full((len(clip_ids), len(columns)), np.nan)
+    seen: set[str] = set()
+    for line, cells in table.rows:
+        clip = cells[key].strip()
+        if clip in seen:
+            raise DatasetError(f"{table.path}, line {line}: second row of clip {clip}")
+        seen.add(clip)
+        if clip in wanted:
+            values[wanted[clip]] = _numbers(table, line, [cells[i] for i in columns])
+    return FeatureTable(names=tuple(table.columns[i] for i in columns), values=values)
+
+
+def _decode(path: Path, content: bytes) -> tuple[str, str]:
+    if b"\0" in content:
+        raise DatasetError(f"{path}: not a text file; a CSV in UTF-8 or cp1252 is expected")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding), encoding.removesuffix("-sig")
+        except UnicodeDecodeError:
+            continue
+    raise DatasetError(f"{path}: neither UTF-8 nor cp1252; save it as UTF-8")
+
+
+def _numbers(table: Table, line: int, cells: Sequence[str]) -> list[float]:
+    try:
+        numbers = [float(cell) if cell.strip() else np.nan for cell in cells]
+    except ValueError as error:
+        raise DatasetError(f"{table.path}, line {line}: {error}; features are numbers") from error
+    if np.isinf(numbers).any():
+        raise DatasetError(f"{table.path}, line {line}: a feature is infinite")
+    return numbers

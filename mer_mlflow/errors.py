@@ -1,0 +1,33 @@
+"""Errors that a user can mend; everything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+
+class MerError(Exception):
+    """Root of the errors that name what is wrong, where, and what to do."""
+
+
+class ParameterError(MerError):
+    """A parameter has a value that the project cannot work with."""
+
+
+class DatasetError(MerError):
+    """A dataset's files contradict each other, or miss what the work needs."""
+
+
+class AudioError(MerError):
+    """An audio file cannot be decoded."""
+
+
+class RunInProgressError(MerError):
+    """The same run is being worked on by another process."""
+
+
+class DivergenceError(MerError):
+    """Training produced a loss that is not a finite number."""
+
+
+def listing(names: list[str], *, most: int = 5) -> str:
+    """Join names for an error message: the first ones, then how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

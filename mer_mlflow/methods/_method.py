@@ -1,0 +1,204 @@
+"""What a methodology declares, and how its hyperparameters are read and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.representations import Examples, Input
+
+Value = float | int | str
+SPACE = "space"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """Training after one epoch.
+
+    Attributes
+    ----------
+    epoch : int >= 1
+    loss : mean training loss of the epoch
+    accuracy : training accuracy over the epoch, 0 to 1
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Published macro scores, in per cent."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class FittedModel(Protocol):
+    """A trained model."""
+
+    @property
+    def n_parameters(self) -> int | None:
+        """Number of trained weights, None where that says nothing."""
+
+    def predict_proba(self, examples: Examples) -> NDArray[np.float64]:
+        """Probability of each quadrant [shape=(n_clips, 4)]."""
+
+    def save(self, folder: Path) -> None:
+        """Write the model into an existing folder."""
+
+
+Predict = Callable[[Examples], NDArray[np.float64]]
+OnEpoch = Callable[[EpochRecord, Predict], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Values that a hyperparameter may take.
+
+    Attributes
+    ----------
+    low, high : inclusive bounds of a number; ``exclusive_low`` leaves ``low`` itself out
+    choices : the values of a word
+    grid : values that a grid search tries
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    exclusive_low: bool = False
+    choices: tuple[str, ...] = ()
+    grid: tuple[Value, ...] = ()
+
+    def complaint(self, value: Value) -> str | None:
+        """Say what is wrong with a value, None where it is allowed."""
+        if self.choices:
+            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
+        if isinstance(value, str):
+            return None
+        above = value > self.low if self.exclusive_low else value >= self.low
+        if math.isfinite(value) and above and value <= self.high:
+            return None
+        bounds = [f"{'>' if self.exclusive_low else '>='} {self.low:g}"] * math.isfinite(self.low)
+        bounds += [f"<= {self.high:g}"] * math.isfinite(self.high)
+        return f"must be {' and '.join(bounds) or 'a finite number'}"
+
+
+def searchable(
+    default: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    exclusive_low: bool = False,
+    choices: tuple[str, ...] = (),
+    grid: tuple[Value, ...] = (),
+) -> Any:
+    """Declare a hyperparameter: a dataclass field with the values that it may take."""
+    space = Space(low=low, high=high, exclusive_low=exclusive_low, choices=choices, grid=grid)
+    return dataclasses.field(default=default, metadata={SPACE: space})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Declaration of a methodology. Nothing in it knows of MLflow, folds or files.
+
+    Attributes
+    ----------
+    name : as users type it, and the name of its module
+    title : as tables print it
+    summary : one sentence
+    version : raised whenever the same hyperparameters give other scores
+    inputs : what ``fit`` reads of each clip, in order
+    hyperparameters : frozen dataclass of :func:`searchable` fields
+    fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
+    load : reads what a fitted model saved
+    framework : the library that trains it
+    quick_epochs : epochs that are enough for a first look, None where there are none
+    citation : where the methodology comes from
+    table : the study's table that reports it, None where it has none
+    published : the study's scores by dataset name
+    """
+
+    name: str
+    title: str
+    summary: str
+    version: int
+    inputs: tuple[Input, ...]
+    hyperparameters: type[Any]
+    fit: Callable[[Examples, Any, int, OnEpoch], FittedModel]
+    load: Callable[[Path], FittedModel]
+    framework: Literal["scikit-learn", "keras"]
+    quick_epochs: int | None
+    citation: str
+    table: int | None
+    published: Mapping[str, Scores]
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """Values allowed for each hyperparameter."""
+        return {field.name: field.metadata[SPACE] for field in self._fields}
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """Default of each hyperparameter."""
+        return {field.name: cast(Value, field.default) for field in self._fields}
+
+    def resolve(self, given: Mapping[str, Value] | None = None) -> Any:
+        """Complete hyperparameters with their defaults and check them.
+
+        Parameters
+        ----------
+        given : values by name, as numbers or as text
+
+        Returns
+        -------
+        instance of ``hyperparameters``
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown or a value is not allowed.
+        """
+        defaults = self.defaults
+        values = {}
+        for name, value in (given or {}).items():
+            if name not in defaults:
+                known = ", ".join(defaults)
+                raise ParameterError(f"{self.name} has no hyperparameter '{name}' (has: {known})")
+            values[name] = _converted(name, value, type(defaults[name]))
+            complaint = self.spaces[name].complaint(values[name])
+            if complaint:
+                raise ParameterError(f"{name}={value}: {complaint} for {self.name}")
+        return self.hyperparameters(**values)
+
+    def __reduce__(self) -> tuple[Callable[[str], Method], tuple[str]]:
+        from mer_mlflow.methods import get_method
+
+        return get_method, (self.name,)
+
+    @property
+    def _fields(self) -> tuple[dataclasses.Field[Any], ...]:
+        return dataclasses.fields(self.hyperparameters)
+
+
+def _converted(name: str, value: Value, kind: type[Any]) -> Any:
+    if kind is str:
+        return str(value).strip()
+    try:
+        number = float(value)
+    except ValueError:
+        raise ParameterError(f"{name}={value}: not a number") from None
+    if kind is int:
+        if not number.is_integer():
+            raise ParameterError(f"{name}={value}: not a whole number")
+        return int(number)
+    return number

@@ -1,0 +1,47 @@
+"""Fitted scikit-learn estimators as fitted models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.representations import Examples
+
+FILE = "estimator.skops"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedEstimator:
+    """A fitted scikit-learn classifier on one input, flattened to a row a clip."""
+
+    estimator: Any
+    n_parameters: int | None = None
+
+    def predict_proba(self, examples: Examples) -> NDArray[np.float64]:
+        """Probability of each quadrant [shape=(n_clips, 4)]."""
+        probabilities = np.zeros((len(examples), len(QUADRANTS)))
+        rows = examples.read(0).reshape(len(examples), -1)
+        probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(rows)
+        return probabilities
+
+    def save(self, folder: Path) -> None:
+        """Write the estimator into an existing folder."""
+        import skops.io
+
+        skops.io.dump(self.estimator, folder / FILE)
+
+
+def load_estimator(folder: Path) -> FittedEstimator:
+    """Read what :meth:`FittedEstimator.save` wrote."""
+    import skops.io
+
+    path = folder / FILE
+    trusted = [
+        name for name in skops.io.get_untrusted_types(file=path) if name.startswith("sklearn.")
+    ]
+    return FittedEstimator(estimator=skops.io.load(path, trusted=trusted))

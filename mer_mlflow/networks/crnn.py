@@ -1,0 +1,46 @@
+"""Won et al.'s convolutional recurrent network."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from mer_mlflow.networks.blocks import time_mel_image
+
+FILTERS = (64, 128, 128, 128)
+POOLS = (2, 3, 4, 4)
+"""Max-pooling of each block, over time and mel alike."""
+MOMENTUM = 0.9
+"""Share that a normalisation's running statistics keep at each step, as in the original."""
+
+
+def crnn(
+    *, input_shape: tuple[int, ...], n_classes: int, gru_units: int, dropout: float
+) -> keras.Model:
+    """Build the CRNN: four convolution blocks, then two GRU layers that read time.
+
+    Parameters
+    ----------
+    input_shape : (n_mels, n_frames), at least 96 of each
+    n_classes : int > 1, softmax outputs
+    gru_units : int > 0, of each GRU layer
+    dropout : rate before the output
+
+    References
+    ----------
+    M. Won, A. Ferraro, D. Bogdanov, X. Serra, "Evaluation of CNN-based automatic music tagging
+    models", SMC 2020, https://github.com/minzwon/sota-music-tagging-models.
+    """
+    mel = keras.Input(input_shape)
+    hidden = time_mel_image(mel)
+    for filters, pool in zip(FILTERS, POOLS, strict=True):
+        hidden = layers.Conv2D(filters, 3, padding="same")(hidden)
+        hidden = layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-5)(hidden)
+        hidden = layers.ReLU()(hidden)
+        hidden = layers.MaxPooling2D(pool)(hidden)
+    _, n_steps, n_bands, n_filters = hidden.shape
+    hidden = layers.Reshape((n_steps, n_bands * n_filters))(hidden)
+    hidden = layers.GRU(gru_units, return_sequences=True)(hidden)
+    hidden = layers.GRU(gru_units)(hidden)
+    hidden = layers.Dropout(dropout)(hidden)
+    return keras.Model(mel, layers.Dense(n_classes, activation="softmax")(hidden), name="crnn")

@@ -1,0 +1,162 @@
+"""Training a Keras network on examples that stay in the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import DivergenceError
+from mer_mlflow.methods._method import EpochRecord, OnEpoch
+from mer_mlflow.representations import Examples
+
+NETWORK_FILE = "network.keras"
+NORMALISATION_FILE = "normalisation.npz"
+PREDICT_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedNetwork:
+    """A trained network and the normalisation that its input needs.
+
+    Attributes
+    ----------
+    network : softmax over the quadrants
+    mean, scale : statistics of the training clips' input
+    """
+
+    network: keras.Model
+    mean: float
+    scale: float
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights."""
+        return int(self.network.count_params())
+
+    def predict_proba(self, examples: Examples) -> NDArray[np.float64]:
+        """Probability of each quadrant [shape=(n_clips, 4)]."""
+        batches = _batches(np.arange(len(examples)), PREDICT_BATCH)
+        outputs = [
+            keras.ops.convert_to_numpy(
+                self.network(self.normalised(examples, batch), training=False)
+            )
+            for batch in batches
+        ]
+        raw = np.concatenate(outputs).astype(np.float64)
+        probabilities: NDArray[np.float64] = raw / raw.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def save(self, folder: Path) -> None:
+        """Write network and normalisation into an existing folder."""
+        self.network.save(folder / NETWORK_FILE)
+        np.savez(folder / NORMALISATION_FILE, mean=self.mean, scale=self.scale)
+
+    def normalised(self, examples: Examples, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Input of the network for some examples [shape=(n_read, ...)]."""
+        values = examples.read(0, indices).astype(np.float32)
+        return (values - np.float32(self.mean)) / np.float32(self.scale)
+
+
+def load_network(folder: Path) -> FittedNetwork:
+    """Read what :meth:`FittedNetwork.save` wrote."""
+    with np.load(folder / NORMALISATION_FILE) as statistics:
+        return FittedNetwork(
+            network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
+            mean=float(statistics["mean"]),
+            scale=float(statistics["scale"]),
+        )
+
+
+def train_network(
+    train: Examples,
+    *,
+    build: Callable[[], keras.Model],
+    optimizer: str,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
+    stop_accuracy: float,
+    seed: int,
+    on_epoch: OnEpoch,
+) -> FittedNetwork:
+    """Train until the training accuracy is reached or the epochs are over.
+
+    Parameters
+    ----------
+    train : training examples, read in batches from the first input
+    build : makes the network, called once everything is seeded
+    optimizer : name of a Keras optimizer
+    learning_rate : float > 0
+    batch_size : int > 0, clips of a step
+    epochs : int > 0, at most
+    stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
+    seed : of weights, dropout and order
+    on_epoch : called after every epoch
+
+    Raises
+    ------
+    DivergenceError
+        If the loss is no longer a finite number.
+    """
+    keras.utils.set_random_seed(seed)
+    order = np.random.default_rng(seed)
+    network = build()
+    network.compile(
+        optimizer=keras.optimizers.get(
+            {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
+        ),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    mean, scale = _statistics(train)
+    fitted = FittedNetwork(network=network, mean=mean, scale=scale)
+    for epoch in range(1, epochs + 1):
+        record = _train_epoch(fitted, train, order.permutation(len(train)), batch_size, epoch)
+        if not math.isfinite(record.loss):
+            raise DivergenceError(
+                f"the training loss is {record.loss} after epoch {epoch}; "
+                f"try a learning_rate below {learning_rate:g}"
+            )
+        on_epoch(record, fitted.predict_proba)
+        if record.accuracy >= stop_accuracy:
+            break
+    return fitted
+
+
+def _train_epoch(
+    fitted: FittedNetwork,
+    train: Examples,
+    order: NDArray[np.int64],
+    batch_size: int,
+    epoch: int,
+) -> EpochRecord:
+    loss, n_correct = 0.0, 0.0
+    for batch in _batches(order, batch_size):
+        logs = fitted.network.train_on_batch(
+            fitted.normalised(train, batch), train.labels[batch], return_dict=True
+        )
+        loss += float(logs["loss"]) * len(batch)
+        n_correct += float(logs["accuracy"]) * len(batch)
+    return EpochRecord(epoch=epoch, loss=loss / len(order), accuracy=n_correct / len(order))
+
+
+def _statistics(train: Examples) -> tuple[float, float]:
+    total, total_squared, count = 0.0, 0.0, 0
+    for batch in _batches(np.arange(len(train)), PREDICT_BATCH):
+        values = train.read(0, batch).astype(np.float64)
+        total += float(values.sum())
+        total_squared += float(np.square(values).sum())
+        count += values.size
+    mean = total / count
+    return mean, math.sqrt(max(total_squared / count - mean**2, 0.0)) or 1.0
+
+
+def _batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    return (indices[start : start + size] for start in range(0, len(indices), size))

@@ -1,0 +1,89 @@
+"""Profiles: how much of the study a run does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Method, Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A protocol's size.
+
+    Attributes
+    ----------
+    n_splits, n_repeats : folds and repetitions
+    duration : excerpt of each clip [s]
+    caps_epochs : whether training ends at the method's ``quick_epochs``
+    max_batch_size : largest batch, so that few epochs still make enough steps; None for any
+    """
+
+    n_splits: int
+    n_repeats: int
+    duration: float
+    caps_epochs: bool
+    max_batch_size: int | None
+
+
+PROFILES = {
+    "paper": Profile(
+        n_splits=10, n_repeats=10, duration=30.0, caps_epochs=False, max_batch_size=None
+    ),
+    "quick": Profile(n_splits=5, n_repeats=1, duration=10.0, caps_epochs=True, max_batch_size=16),
+}
+"""``paper`` is the study's protocol; ``quick`` a small honest version of it for a first look."""
+
+
+def get_profile(name: str) -> Profile:
+    """Look up a profile.
+
+    Raises
+    ------
+    ParameterError
+        If no profile has this name.
+    """
+    if name not in PROFILES:
+        raise ParameterError(f"profile={name}: unknown; profiles are {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def capped(
+    method: Method,
+    given: Mapping[str, Value],
+    *,
+    profile: Profile,
+    max_epochs: int | None,
+) -> dict[str, Value]:
+    """Apply a profile's caps to hyperparameters.
+
+    Parameters
+    ----------
+    method : the methodology
+    given : hyperparameters that the user chose
+    profile : whose caps apply
+    max_epochs : cap that the user chose, which goes before the profile's
+
+    Returns
+    -------
+    hyperparameters, capped where the method has ``epochs`` and ``batch_size``
+
+    Raises
+    ------
+    ParameterError
+        If ``max_epochs`` is not positive.
+    """
+    if max_epochs is not None and max_epochs < 1:
+        raise ParameterError(f"max_epochs={max_epochs}: must be >= 1")
+    caps = {
+        "epochs": max_epochs or (method.quick_epochs if profile.caps_epochs else None),
+        "batch_size": profile.max_batch_size,
+    }
+    resolved = method.resolve(given)
+    return dict(given) | {
+        name: min(getattr(resolved, name), cap)
+        for name, cap in caps.items()
+        if cap is not None and hasattr(resolved, name)
+    }

@@ -1,0 +1,1 @@
+"""Reporting: tables made from the runs on a tracking server."""

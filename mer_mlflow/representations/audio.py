@@ -1,0 +1,112 @@
+"""Decoding: an audio file as samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import AudioError
+
+COMPLETE = 0.95
+"""Share of the announced length below which a file counts as truncated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audio:
+    """A decoded file.
+
+    Attributes
+    ----------
+    samples : mono samples, channels averaged [shape=(n_samples,)]
+    sr : sample rate [Hz]
+    n_channels : channels of the file
+    """
+
+    samples: NDArray[np.float32]
+    sr: int
+    n_channels: int
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sr
+
+
+def decode(path: Path) -> Audio:
+    """Decode an audio file with soundfile, or with audioread where soundfile cannot.
+
+    Parameters
+    ----------
+    path : audio file
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated or not audio.
+    """
+    if not path.is_file():
+        raise AudioError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty (0 bytes)")
+    try:
+        samples, sr = _decode_soundfile(path)
+    except soundfile.LibsndfileError as error:
+        samples, sr = _decode_audioread(path, reason=error.error_string)
+    if samples.size == 0:
+        raise AudioError(f"{path}: no samples decode from it; replace or remove the file")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: holds samples that are not finite numbers")
+    return Audio(samples=samples.mean(axis=1), sr=sr, n_channels=samples.shape[1])
+
+
+def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
+    """Resample by soxr (high quality), then crop or pad with zeros at the end.
+
+    Parameters
+    ----------
+    audio : decoded file
+    sr : int > 0 [Hz], target sample rate
+    duration : float > 0 [s], target length
+
+    Returns
+    -------
+    samples [shape=(round(duration * sr),)]
+    """
+    needed = int(np.ceil((duration + 1.0) * audio.sr))
+    samples = audio.samples[:needed]
+    if audio.sr != sr:
+        samples = soxr.resample(samples, audio.sr, sr, quality="HQ")
+    length = round(duration * sr)
+    fitted = np.zeros(length, dtype=np.float32)
+    fitted[: len(samples)] = samples[:length]
+    return fitted
+
+
+def _decode_soundfile(path: Path) -> tuple[NDArray[np.float32], int]:
+    with soundfile.SoundFile(path) as file:
+        announced = file.frames
+        samples = file.read(dtype="float32", always_2d=True)
+        if len(samples) < COMPLETE * announced:
+            raise AudioError(
+                f"{path}: truncated, {len(samples) / file.samplerate:.1f} of "
+                f"{announced / file.samplerate:.1f} s decode; replace the file"
+            )
+        return samples, file.samplerate
+
+
+def _decode_audioread(path: Path, *, reason: str) -> tuple[NDArray[np.float32], int]:
+    import audioread
+
+    try:
+        with audioread.audio_open(path) as file:
+            content = b"".join(file)
+            integers = np.frombuffer(content, dtype="<i2").reshape(-1, file.channels)
+            return (integers / np.float32(32768)).astype(np.float32), file.samplerate
+    except (audioread.DecodeError, EOFError, ValueError, OSError) as error:
+        hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
+        raise AudioError(f"{path}: not decodable audio ({reason.strip('. ')}){hint}") from error

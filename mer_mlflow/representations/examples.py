@@ -1,0 +1,134 @@
+"""Examples: what a method sees of clips – arrays and, in training, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.datasets.clips import Clips
+from mer_mlflow.representations.chunks import Chunks
+from mer_mlflow.representations.mel import Mel
+from mer_mlflow.representations.representation import Features
+from mer_mlflow.representations.store import Store
+from mer_mlflow.representations.waveform import Waveform
+
+Input = Mel | Waveform | Chunks | Features
+
+
+class ClipArray(Protocol):
+    """One array a clip: in memory, or read from the store when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_clips, ...)."""
+
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[Any]:
+        """Arrays of the clips at these positions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Inputs of clips and their labels.
+
+    Attributes
+    ----------
+    inputs : one array for each input that the method declares [shape=(n_stored, ...)]
+    positions : rows of the inputs that belong to these examples [shape=(n_clips,)]
+    quadrants : labels, 0 to 3 [shape=(n_clips,)]; None where they are to be predicted
+    """
+
+    inputs: tuple[ClipArray, ...]
+    positions: NDArray[np.int64]
+    quadrants: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of examples that have them [shape=(n_clips,)].
+
+        Raises
+        ------
+        ValueError
+            If these examples are to be predicted.
+        """
+        if self.quadrants is None:
+            raise ValueError("these examples have no labels: they are to be predicted")
+        return self.quadrants
+
+    def read(self, which: int, indices: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """Read an input into memory.
+
+        Parameters
+        ----------
+        which : position among the method's inputs
+        indices : positions among these examples [shape=(n_read,)], by default all
+
+        Returns
+        -------
+        arrays [shape=(n_read, ...)]
+        """
+        positions = self.positions if indices is None else self.positions[indices]
+        return self.inputs[which][positions]
+
+    def item_shape(self, which: int) -> tuple[int, ...]:
+        """Shape of one clip's array of an input."""
+        return self.inputs[which].shape[1:]
+
+    def take(self, indices: NDArray[np.int64]) -> Examples:
+        """Select examples by position [shape=(n_kept,)]."""
+        return replace(
+            self,
+            positions=self.positions[indices],
+            quadrants=None if self.quadrants is None else self.quadrants[indices],
+        )
+
+    def without_labels(self) -> Examples:
+        """Return the same examples, to be predicted."""
+        return replace(self, quadrants=None)
+
+
+def with_duration(inputs: Sequence[Input], duration: float) -> tuple[Input, ...]:
+    """Inputs computed from another excerpt length [s]; feature tables stay as they are."""
+    return tuple(
+        item if isinstance(item, Features) else item.with_duration(duration) for item in inputs
+    )
+
+
+def assemble(
+    clips: Clips,
+    inputs: Sequence[Input],
+    *,
+    store: Store,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Examples:
+    """Gather a method's inputs for clips, computing what the store lacks.
+
+    Parameters
+    ----------
+    clips : the clips
+    inputs : what the method reads
+    store : where representations are kept
+    on_progress : called with (computed, to compute) after each clip
+
+    Raises
+    ------
+    AudioError
+        If audio files cannot be decoded.
+    DatasetError
+        If clips lack audio or features that an input needs.
+    """
+    arrays: list[ClipArray] = []
+    for item in inputs:
+        if isinstance(item, Features):
+            arrays.append(clips.feature_values(item.table))
+        else:
+            arrays.append(store.fill(clips, item, on_progress=on_progress))
+    return Examples(
+        inputs=tuple(arrays), positions=np.arange(len(clips)), quadrants=clips.quadrants
+    )

@@ -1,0 +1,106 @@
+"""Inspection: what a dataset's audio files are really like."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mer_mlflow.datasets.clips import Clips
+from mer_mlflow.errors import AudioError
+from mer_mlflow.representations.audio import Audio, decode
+
+VERY_SHORT_SECONDS = 1.0
+SILENT_DB = -70.0
+"""RMS level [dB below full scale] under which a clip counts as silent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """Findings about the audio of clips.
+
+    Attributes
+    ----------
+    seconds : length of each clip that decodes, by clip id
+    sample_rates, channels : how many files have which
+    broken : one line for each file that cannot be used
+    silent : ids of clips without sound
+    """
+
+    seconds: dict[str, float]
+    sample_rates: Counter[int]
+    channels: Counter[int]
+    broken: tuple[str, ...]
+    silent: tuple[str, ...]
+
+    def shorter_than(self, seconds: float) -> tuple[str, ...]:
+        """Ids of clips shorter than some length, the shortest first."""
+        short = {clip: length for clip, length in self.seconds.items() if length < seconds}
+        return tuple(sorted(short, key=lambda clip: short[clip]))
+
+
+def inspect_audio(
+    clips: Clips, *, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Inspection:
+    """Decode every audio file, on all cores.
+
+    Parameters
+    ----------
+    clips : the clips; those without a file are passed over
+    on_progress : called with (decoded, to decode) after each file
+    """
+    files = [
+        (clip, path) for clip, path in zip(clips.ids, clips.audio, strict=True) if path is not None
+    ]
+    seconds: dict[str, float] = {}
+    sample_rates: Counter[int] = Counter()
+    channels: Counter[int] = Counter()
+    broken: list[str] = []
+    silent: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(lambda item: _measure(item[1]), files)
+        for done, ((clip, _), outcome) in enumerate(zip(files, outcomes, strict=True), start=1):
+            if isinstance(outcome, AudioError):
+                broken.append(str(outcome))
+            else:
+                seconds[clip] = outcome.seconds
+                sample_rates[outcome.sr] += 1
+                channels[outcome.n_channels] += 1
+                if outcome.level < SILENT_DB:
+                    silent.append(clip)
+            on_progress(done, len(files))
+    return Inspection(
+        seconds=seconds,
+        sample_rates=sample_rates,
+        channels=channels,
+        broken=tuple(broken),
+        silent=tuple(silent),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measures:
+    seconds: float
+    sr: int
+    n_channels: int
+    level: float
+
+
+def _measure(path: Path) -> _Measures | AudioError:
+    try:
+        audio = decode(path)
+    except AudioError as error:
+        return error
+    return _Measures(
+        seconds=audio.seconds, sr=audio.sr, n_channels=audio.n_channels, level=_level(audio)
+    )
+
+
+def _level(audio: Audio) -> float:
+    power = float(np.mean(np.square(audio.samples, dtype=np.float64)))
+    return 10 * float(np.log10(max(power, 1e-12)))

@@ -1,0 +1,86 @@
+"""Mel: the log-power mel spectrogram.
+
+References
+----------
+B. McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Self
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+from numpy.typing import NDArray
+
+from mer_mlflow.representations.audio import Audio, resample
+from mer_mlflow.representations.representation import parameter_key
+
+FLOOR = 1e-10
+"""Power below which the logarithm is cut, librosa's ``amin``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mel:
+    """Log-power mel spectrogram with librosa's default parameters at 16 kHz.
+
+    Equal to ``librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)`` to 1e-4 dB.
+    The level is kept (0 dB is a power of 1): loudness tells arousal. Normalisation is fitted,
+    so it belongs to the training clips of a fold and not here.
+
+    Attributes
+    ----------
+    sr : int > 0 [Hz]
+    duration : float > 0 [s]
+    n_fft : int > 0, samples of a frame
+    hop_length : int > 0, samples between frames
+    n_mels : int > 0, mel bands up to sr / 2
+    top_db : float > 0 [dB], range kept below the clip's maximum
+    dtype : ``"float32"`` or ``"float16"``, as stored
+    """
+
+    sr: int = 16_000
+    duration: float = 30.0
+    n_fft: int = 2048
+    hop_length: int = 512
+    n_mels: int = 128
+    top_db: float = 80.0
+    dtype: str = "float32"
+
+    @property
+    def key(self) -> str:
+        """Name, version and parameters in one word."""
+        return parameter_key("mel", 1, self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_mels, n_frames), 128 x 938 for 30 s."""
+        return (self.n_mels, 1 + round(self.duration * self.sr) // self.hop_length)
+
+    def compute(self, audio: Audio) -> NDArray[np.floating]:
+        """Spectrogram of one clip in decibels [shape=(n_mels, n_frames)]."""
+        samples = resample(audio, sr=self.sr, duration=self.duration)
+        padded = np.pad(samples, self.n_fft // 2)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
+        window = scipy.signal.get_window("hann", self.n_fft).astype(np.float32)
+        spectrum = scipy.fft.rfft(frames * window, axis=1)
+        power = spectrum.real**2 + spectrum.imag**2
+        mel = _filterbank(self.sr, self.n_fft, self.n_mels) @ power.T
+        decibels = 10.0 * np.log10(np.maximum(mel, FLOOR))
+        limited: NDArray[np.floating] = np.maximum(decibels, decibels.max() - self.top_db)
+        return limited.astype(self.dtype)
+
+    def with_duration(self, duration: float) -> Self:
+        """Return the same representation of another excerpt length [s]."""
+        return replace(self, duration=duration)
+
+
+@cache
+def _filterbank(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
+    import librosa.filters
+
+    filters: NDArray[np.float32] = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
+    return filters

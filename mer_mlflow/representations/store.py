@@ -1,0 +1,185 @@
+"""The store: every clip's representation, computed once, memory-mapped by whoever reads it.
+
+An entry is one ``.npy`` file followed by a checksum of its bytes, named by the content of the
+audio and the key of the representation. It appears by an atomic rename, so that several processes
+may fill one store at once and a killed one leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.cache import cache_root
+from mer_mlflow.datasets.clips import Clips
+from mer_mlflow.errors import AudioError, listing
+from mer_mlflow.representations.audio import decode
+from mer_mlflow.representations.representation import Representation
+
+CHECKSUM_BYTES = 4
+TEMPORARY_PREFIX = ".writing-"
+ABANDONED_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredArray:
+    """The arrays of many clips, read from the store as they are asked for.
+
+    Attributes
+    ----------
+    paths : entry of each clip
+    item_shape : shape of one clip's array
+    """
+
+    paths: tuple[Path, ...]
+    item_shape: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_clips, *item_shape)."""
+        return (len(self.paths), *self.item_shape)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
+        return np.stack([self._maps[i] for i in indices])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"paths": self.paths, "item_shape": self.item_shape}
+
+    @cached_property
+    def _maps(self) -> tuple[NDArray[np.floating], ...]:
+        return tuple(np.load(path, mmap_mode="r") for path in self.paths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Content-addressed store of representations.
+
+    Attributes
+    ----------
+    root : folder of the store, created as needed
+    """
+
+    root: Path
+
+    def path(self, representation: Representation, audio_hash: str) -> Path:
+        """File of one clip's entry."""
+        return self.root / representation.key / audio_hash[:2] / f"{audio_hash}.npy"
+
+    def missing(self, clips: Clips, representation: Representation) -> tuple[int, ...]:
+        """Positions of the clips without an intact entry; every entry is read and checked."""
+        paths = self._paths(clips, representation)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return tuple(i for i, intact in enumerate(pool.map(_is_intact, paths)) if not intact)
+
+    def fill(
+        self,
+        clips: Clips,
+        representation: Representation,
+        *,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> StoredArray:
+        """Compute the entries that are missing, on all cores, and open all.
+
+        Parameters
+        ----------
+        clips : clips with audio
+        representation : what to compute
+        on_progress : called with (computed, to compute) after each clip
+
+        Returns
+        -------
+        arrays of all clips [shape=(n_clips, *representation.shape)]
+
+        Raises
+        ------
+        AudioError
+            If audio files cannot be decoded; every such file is named or counted.
+        DatasetError
+            If a clip has no audio file.
+        """
+        files = clips.audio_files()
+        paths = self._paths(clips, representation)
+        todo = self.missing(clips, representation)
+        self._sweep(representation)
+        failures = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            outcomes = pool.map(lambda i: _compute_entry(files[i], paths[i], representation), todo)
+            for done, failure in enumerate(outcomes, start=1):
+                if failure is not None:
+                    failures.append(str(failure))
+                on_progress(done, len(todo))
+        if failures:
+            raise AudioError(
+                f"{len(failures)} of {len(clips)} audio files cannot be used: "
+                f"{listing(failures, most=3)}"
+            )
+        return StoredArray(paths=paths, item_shape=representation.shape)
+
+    def _paths(self, clips: Clips, representation: Representation) -> tuple[Path, ...]:
+        clips.audio_files()
+        hashes = [content for content in clips.audio_hashes if content is not None]
+        return tuple(self.path(representation, content) for content in hashes)
+
+    def _sweep(self, representation: Representation) -> None:
+        too_old = time.time() - ABANDONED_SECONDS
+        for path in (self.root / representation.key).glob(f"*/{TEMPORARY_PREFIX}*"):
+            if path.stat().st_mtime < too_old:
+                path.unlink(missing_ok=True)
+
+
+def write_entry(path: Path, array: NDArray[np.floating]) -> None:
+    """Write an array and its checksum so that the file appears whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    content = buffer.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.write(zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        content = memoryview(path.read_bytes())
+    except FileNotFoundError:
+        return False
+    checksum = int.from_bytes(content[-CHECKSUM_BYTES:], "little")
+    return len(content) > CHECKSUM_BYTES and zlib.crc32(content[:-CHECKSUM_BYTES]) == checksum
+
+
+def _compute_entry(file: Path, path: Path, representation: Representation) -> AudioError | None:
+    try:
+        write_entry(path, representation.compute(decode(file)))
+    except AudioError as error:
+        return error
+    return None
+
+
+def open_store(root: Path | None = None) -> Store:
+    """Open a store.
+
+    Parameters
+    ----------
+    root : folder of the store, by default one below the cache folder
+    """
+    return Store(root=root or cache_root() / "store")

@@ -1,0 +1,46 @@
+"""Waveform: the samples of a clip's excerpt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.representations.audio import Audio, resample
+from mer_mlflow.representations.representation import parameter_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waveform:
+    """Mono samples, resampled, cropped or zero-padded to one length.
+
+    Attributes
+    ----------
+    sr : int > 0 [Hz]
+    duration : float > 0 [s]
+    dtype : ``"float32"`` or ``"float16"``, as stored
+    """
+
+    sr: int = 16_000
+    duration: float = 30.0
+    dtype: str = "float32"
+
+    @property
+    def key(self) -> str:
+        """Name, version and parameters in one word."""
+        return parameter_key("waveform", 1, self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_samples,)."""
+        return (round(self.duration * self.sr),)
+
+    def compute(self, audio: Audio) -> NDArray[np.floating]:
+        """Samples of one clip [shape=(n_samples,)]."""
+        return resample(audio, sr=self.sr, duration=self.duration).astype(self.dtype)
+
+    def with_duration(self, duration: float) -> Self:
+        """Return the same representation of another excerpt length [s]."""
+        return replace(self, duration=duration)

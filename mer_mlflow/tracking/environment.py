@@ -1,0 +1,101 @@
+"""Where a run ran: versions, hardware, commit, process."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+PACKAGES = (
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "librosa",
+    "soxr",
+    "keras",
+    "tensorflow",
+    "torch",
+)
+HEARTBEAT_SECONDS = 30.0
+SILENCE_SECONDS = 120.0
+"""Age of a heartbeat after which a process on another machine counts as dead."""
+
+
+def environment_tags() -> dict[str, str]:
+    """Tags that tell commit, package versions and hardware."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    hardware = {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(),
+    }
+    return {
+        "mer.git_commit": _git_commit(),
+        "mer.packages": json.dumps(versions),
+        "mer.hardware": json.dumps(hardware),
+        "mer.backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+    }
+
+
+def process_tags() -> dict[str, str]:
+    """Tags that tell which process works on a run, and that it was alive just now."""
+    return {
+        "mer.host": socket.gethostname(),
+        "mer.pid": str(os.getpid()),
+        "mer.process_started": str(psutil.Process().create_time()),
+        "mer.heartbeat": str(time.time()),
+    }
+
+
+def is_alive(tags: dict[str, str]) -> bool:
+    """Tell whether the process that wrote these tags still works.
+
+    On this machine the process is looked up; elsewhere its heartbeat must be recent.
+    """
+    if "mer.pid" not in tags:
+        return False
+    if tags.get("mer.host") != socket.gethostname():
+        return time.time() - float(tags.get("mer.heartbeat", 0)) < SILENCE_SECONDS
+    try:
+        started = psutil.Process(int(tags["mer.pid"])).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return abs(started - float(tags["mer.process_started"])) < 1.0
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
+
+
+def _git_commit() -> str:
+    root = Path(__file__).parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
+        return git("rev-parse", "HEAD") + changed
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,198 @@
+"""What is logged, as plain values: building a log touches no server and can be tested."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.metrics import SCORES
+from mer_mlflow.crossval.splits import Split
+from mer_mlflow.crossval.validation import (
+    CrossValidation,
+    Setting,
+    fold_row,
+    prediction_table,
+)
+from mer_mlflow.datasets.clips import QUADRANTS, Clips
+
+PREDICTIONS = "predictions.csv"
+EPOCHS = "epochs.csv"
+CONFUSION = "confusion_matrix.csv"
+TRACEBACK = "traceback.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Param:
+    """A parameter of a run."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A figure of a run."""
+
+    key: str
+    value: float
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A tag of a run."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """An artifact of a run: name, with folders, and content."""
+
+    name: str
+    content: bytes
+
+
+Item = Param | Metric | Tag | File
+
+
+def setting_params(setting: Setting) -> Iterator[Param]:
+    """Hyperparameters and protocol, under names that no MLproject parameter has."""
+    for name, value in asdict(setting.hyperparameters).items():
+        yield Param(key=f"hp.{name}", value=str(value))
+    plan = setting.plan
+    facts = {
+        "cv.protocol": plan.protocol,
+        "cv.n_splits": plan.n_splits,
+        "cv.n_repeats": plan.n_repeats,
+        "cv.seed": plan.seed,
+        "cv.threads": setting.threads,
+        "data.n_clips": len(setting.clips),
+        "data.digest": setting.clips.digest,
+        "data.inputs": " ".join(item.key for item in setting.inputs),
+    }
+    for key, fact in facts.items():
+        yield Param(key=key, value=str(fact))
+
+
+def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
+    """Curves of a fold: training figures, and test figures where they were asked for."""
+    for key, value in asdict(epoch).items():
+        if key != "epoch" and value is not None:
+            yield Metric(key=key, value=value, step=epoch.epoch)
+
+
+def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[Item]:
+    """All that a finished fold's run carries but its curves."""
+    for name, value in asdict(setting.hyperparameters).items():
+        yield Param(key=f"hp.{name}", value=str(value))
+    yield Param(key="cv.repeat", value=str(split.repeat))
+    yield Param(key="cv.fold", value=str(split.fold))
+    yield Param(key="cv.fold_seed", value=str(split.seed))
+    for key, value in fold_row(result).items():
+        if isinstance(value, int | float) and key not in ("repeat", "fold"):
+            yield Metric(key=key, value=float(value))
+    if result.n_parameters is not None:
+        yield Metric(key="n_parameters", value=float(result.n_parameters))
+    table = prediction_table(result, setting.clips)
+    yield File(name=PREDICTIONS, content=_csv(table))
+    yield File(name=CONFUSION, content=_csv(confusion_matrix(table).reset_index()))
+    if result.epochs:
+        epochs = pd.DataFrame([asdict(epoch) for epoch in result.epochs])
+        yield File(name=EPOCHS, content=_csv(epochs))
+
+
+def validation_items(validation: CrossValidation) -> Iterator[Item]:
+    """Summary of a complete cross-validation."""
+    for name in SCORES:
+        summary = validation.summary[name]
+        for statistic in ("mean", "std", "low", "high"):
+            value = getattr(summary, statistic)
+            if value == value:
+                yield Metric(key=f"{name}_{statistic}", value=value)
+    folds = validation.folds
+    yield Metric(key="fit_seconds_total", value=float(folds["fit_seconds"].sum()))
+    yield Metric(key="peak_memory_mib_max", value=float(folds["peak_memory_mib"].max()))
+    yield File(name="folds.parquet", content=_parquet(folds))
+    yield File(
+        name=PREDICTIONS.replace(".csv", ".parquet"), content=_parquet(validation.predictions)
+    )
+    confusion = confusion_matrix(validation.predictions)
+    yield File(name=CONFUSION, content=_csv(confusion.reset_index()))
+    histories = [
+        pd.DataFrame([asdict(epoch) for epoch in result.epochs]).assign(split=result.split_id)
+        for result in validation.results
+        if result.epochs
+    ]
+    if histories:
+        yield File(name="epochs.parquet", content=_parquet(pd.concat(histories)))
+
+
+def plan_file(setting: Setting) -> File:
+    """The split plan as a table."""
+    return File(name="split_plan.parquet", content=_parquet(setting.plan.to_frame(setting.clips)))
+
+
+def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Count clips by true quadrant (rows) and predicted quadrant (columns)."""
+    counts = pd.crosstab(predictions["quadrant"], predictions["predicted"])
+    return counts.reindex(index=list(QUADRANTS), columns=list(QUADRANTS), fill_value=0)
+
+
+def read_fold(
+    *,
+    split_id: str,
+    clips: Clips,
+    predictions: str,
+    epochs: str | None,
+    metrics: dict[str, float],
+    started: float,
+) -> FoldResult:
+    """Rebuild a fold's result from what its run carries, exact to the last digit.
+
+    Parameters
+    ----------
+    split_id : the split
+    clips : the dataset
+    predictions, epochs : contents of the CSV artifacts
+    metrics : latest metrics of the run
+    started : Unix time [s]
+    """
+    table = pd.read_csv(io.StringIO(predictions), float_precision="round_trip", dtype={"clip": str})
+    positions = {clip: i for i, clip in enumerate(clips.ids)}
+    labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
+    history: tuple[Epoch, ...] = ()
+    if epochs is not None:
+        columns = pd.read_csv(io.StringIO(epochs), float_precision="round_trip")
+        rows: list[dict[str, Any]] = columns.replace({np.nan: None}).to_dict("records")  # type: ignore[assignment]
+        history = tuple(Epoch(**row) for row in rows)
+    n_parameters = metrics.get("n_parameters")
+    return FoldResult(
+        split_id=split_id,
+        test=np.array([positions[clip] for clip in table["clip"]]),
+        true=np.array([labels[quadrant] for quadrant in table["quadrant"]]),
+        probabilities=table[[f"p_{name}" for name in QUADRANTS]].to_numpy(dtype="float64"),
+        epochs=history,
+        started=started,
+        fit_seconds=metrics["fit_seconds"],
+        predict_seconds=metrics["predict_seconds"],
+        peak_memory=metrics["peak_memory_mib"],
+        n_parameters=None if n_parameters is None else int(n_parameters),
+    )
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False).encode()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()

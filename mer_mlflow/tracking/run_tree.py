@@ -1,0 +1,326 @@
+"""The run tree: a parent run for a cross-validation, a child run for each of its folds.
+
+The parent continues what an interrupted parent of the same identity left: finished children move
+over to it, unfinished ones are closed, and the old parent is marked superseded. Children of a
+complete parent stay where they are and are copied.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from mer_mlflow.crossval.executors import (
+    EpochEnded,
+    FoldEvent,
+    FoldFailed,
+    FoldFinished,
+    FoldStarted,
+)
+from mer_mlflow.crossval.fold import FoldResult
+from mer_mlflow.crossval.splits import Split
+from mer_mlflow.crossval.validation import CrossValidation, Setting
+from mer_mlflow.errors import RunInProgressError
+from mer_mlflow.tracking.environment import (
+    HEARTBEAT_SECONDS,
+    environment_tags,
+    is_alive,
+    process_tags,
+)
+from mer_mlflow.tracking.figures import figure_files
+from mer_mlflow.tracking.items import (
+    EPOCHS,
+    PREDICTIONS,
+    TRACEBACK,
+    File,
+    Item,
+    Metric,
+    Tag,
+    epoch_metrics,
+    fold_items,
+    plan_file,
+    read_fold,
+    setting_params,
+    validation_items,
+)
+from mer_mlflow.tracking.runs import Kind, Status, open_run, search
+from mer_mlflow.tracking.writer import write
+
+FLUSH_SECONDS = 5.0
+"""Time between writes of the epochs that have passed."""
+
+
+class RunTree(AbstractContextManager["RunTree"]):
+    """The runs of one cross-validation, opened with ``with``.
+
+    Follows the folds as a listener of :func:`mer_mlflow.crossval.validation.validate`.
+
+    Parameters
+    ----------
+    setting : what is cross-validated
+    tags : further tags of the parent run
+    source : where the dataset was read from
+    on_fold : called after each fold with (finished, expected, result or failure)
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        *,
+        tags: dict[str, str],
+        source: str,
+        on_fold: Callable[[int, int, FoldFinished | FoldFailed], None] = lambda *_: None,
+    ) -> None:
+        self.known: dict[str, FoldResult] = {}
+        self.duplicate_of: str | None = None
+        self.n_adopted = 0
+        self._setting = setting
+        self._tags = tags
+        self._source = source
+        self._on_fold = on_fold
+        self._client = MlflowClient()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._children: dict[str, str] = {}
+        self._epochs: dict[str, list[Metric]] = {}
+        self._n_finished = 0
+        self._status = Status.INTERRUPTED
+
+    @property
+    def run_id(self) -> str:
+        """Id of the parent run."""
+        return str(self._run.info.run_id)
+
+    @property
+    def experiment_id(self) -> str:
+        """Id of its experiment."""
+        return str(self._run.info.experiment_id)
+
+    def __enter__(self) -> Self:
+        self._run = open_run(self._client)
+        try:
+            self._announce()
+            self._continue_earlier_runs()
+        except BaseException as error:
+            self._status = Status.FAILED
+            self._close(error)
+            raise
+        self._n_finished = len(self.known)
+        self._pulse = threading.Thread(target=self._keep_alive, daemon=True)
+        self._pulse.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._pulse.join()
+        if isinstance(error, Exception):
+            self._status = Status.FAILED
+        for child in self._children.values():
+            self._client.set_terminated(child, "KILLED")
+        self._close(error)
+
+    def on_event(self, event: FoldEvent) -> None:
+        """Write what happened in a fold."""
+        with self._lock:
+            match event:
+                case FoldStarted():
+                    self._children[event.split.id] = self._create_child(event.split)
+                case EpochEnded():
+                    self._epochs.setdefault(event.split.id, []).extend(epoch_metrics(event.epoch))
+                case FoldFinished():
+                    items = fold_items(self._setting, event.split, event.result)
+                    self._finish_child(event.split, items, "FINISHED")
+                case FoldFailed():
+                    reason = Tag(key="mer.error", value=event.reason)
+                    details = File(name=TRACEBACK, content=event.traceback.encode())
+                    self._finish_child(event.split, (reason, details), "FAILED")
+        if isinstance(event, FoldFinished | FoldFailed):
+            self._n_finished += isinstance(event, FoldFinished)
+            self._on_fold(self._n_finished, len(self._setting.plan.splits), event)
+
+    def conclude(self, validation: CrossValidation) -> None:
+        """Write the summary of a cross-validation; scores only where every fold has a result."""
+        items: list[Item] = [Metric(key="folds_done", value=float(len(validation.results)))]
+        if validation.is_complete:
+            items += validation_items(validation)
+            items += figure_files(validation)
+        write(self._client, self.run_id, items)
+        self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
+
+    def _announce(self) -> None:
+        setting = self._setting
+        plan = setting.plan
+        name = (
+            f"{setting.method.name} {setting.clips.name} "
+            f"{plan.protocol} {plan.n_repeats}x{plan.n_splits}"
+        )
+        tags = {
+            MLFLOW_RUN_NAME: name,
+            "mer.kind": Kind.PARENT,
+            "mer.status": Status.RUNNING,
+            "mer.identity": setting.identity,
+            "mer.method": setting.method.name,
+            "mer.dataset": setting.clips.name,
+            "mer.protocol": plan.protocol,
+            "mer.folds_expected": str(len(plan.splits)),
+            **self._tags,
+            **process_tags(),
+            **environment_tags(),
+        }
+        items: list[Item] = [Tag(key=key, value=str(value)) for key, value in tags.items()]
+        write(
+            self._client,
+            self.run_id,
+            [*items, *setting_params(setting), plan_file(setting)],
+        )
+        self._client.log_inputs(self.run_id, [_dataset_input(setting, self._source)])
+
+    def _continue_earlier_runs(self) -> None:
+        identity = self._setting.identity
+        earlier = {
+            run.info.run_id: run
+            for run in search(self._client, self.experiment_id, kind=Kind.PARENT, identity=identity)
+            if run.info.run_id != self.run_id
+        }
+        self._refuse_if_at_work(earlier)
+        complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
+        expected = str(len(self._setting.plan.splits))
+        self.duplicate_of = next(
+            (key for key in complete if earlier[key].data.tags["mer.folds_expected"] == expected),
+            None,
+        )
+        splits = {split.id: split for split in self._setting.plan.splits}
+        for child in search(self._client, self.experiment_id, kind=Kind.FOLD, identity=identity):
+            split = splits.get(child.data.tags["mer.split"])
+            if child.info.status == "RUNNING":
+                self._client.set_terminated(child.info.run_id, "KILLED")
+            elif child.info.status == "FINISHED" and split and split.id not in self.known:
+                self._adopt(child, split, is_copy=child.data.tags[MLFLOW_PARENT_RUN_ID] in complete)
+        for key in earlier.keys() - complete:
+            if _status(earlier[key]) != Status.DUPLICATE:
+                self._supersede(key)
+
+    def _refuse_if_at_work(self, earlier: dict[str, Run]) -> None:
+        mine = (self._run.info.start_time, self.run_id)
+        for key, run in earlier.items():
+            tags = run.data.tags
+            is_first = (run.info.start_time, key) < mine
+            if _status(run) == Status.RUNNING and is_first and is_alive(tags):
+                raise RunInProgressError(
+                    f"run {key} is at work on the same cross-validation (host {tags['mer.host']}, "
+                    f"process {tags['mer.pid']}); wait for it, or stop it and try again"
+                )
+
+    def _adopt(self, child: Run, split: Split, *, is_copy: bool) -> None:
+        result = self._read(child, split)
+        self.known[split.id] = result
+        self.n_adopted += 1
+        if self.duplicate_of is not None:
+            return
+        if not is_copy:
+            self._client.set_tag(child.info.run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
+            return
+        copy = self._create_child(split, started=result.started)
+        items = list(fold_items(self._setting, split, result))
+        items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]
+        items.append(Tag(key="mer.copied_from", value=child.info.run_id))
+        write(self._client, copy, items)
+        self._client.set_terminated(copy, "FINISHED")
+
+    def _read(self, child: Run, split: Split) -> FoldResult:
+        def content(name: str) -> str:
+            uri = f"{child.info.artifact_uri}/{name}"
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).read_text()
+
+        metrics = child.data.metrics
+        return read_fold(
+            split_id=split.id,
+            clips=self._setting.clips,
+            predictions=content(PREDICTIONS),
+            epochs=content(EPOCHS) if metrics["n_epochs"] else None,
+            metrics=metrics,
+            started=child.info.start_time / 1000,
+        )
+
+    def _supersede(self, run_id: str) -> None:
+        tags = {"mer.status": Status.SUPERSEDED, "mer.superseded_by": self.run_id}
+        write(self._client, run_id, [Tag(key=key, value=str(tags[key])) for key in tags])
+        if self._client.get_run(run_id).info.status == "RUNNING":
+            self._client.set_terminated(run_id, "KILLED")
+
+    def _create_child(self, split: Split, *, started: float | None = None) -> str:
+        setting = self._setting
+        tags = {
+            MLFLOW_PARENT_RUN_ID: self.run_id,
+            "mer.kind": Kind.FOLD,
+            "mer.identity": setting.identity,
+            "mer.split": split.id,
+            "mer.method": setting.method.name,
+            "mer.dataset": setting.clips.name,
+        }
+        run = self._client.create_run(
+            self.experiment_id,
+            start_time=int((started or time.time()) * 1000),
+            tags={key: str(value) for key, value in tags.items()},
+            run_name=split.id,
+        )
+        return str(run.info.run_id)
+
+    def _finish_child(self, split: Split, items: Iterable[Item], status: str) -> None:
+        run_id = self._children[split.id]
+        write(self._client, run_id, [*self._epochs.pop(split.id, []), *items])
+        self._client.set_terminated(run_id, status)
+        del self._children[split.id]
+
+    def _keep_alive(self) -> None:
+        last_beat = time.monotonic()
+        while not self._stop.wait(FLUSH_SECONDS):
+            with self._lock:
+                for split_id, metrics in self._epochs.items():
+                    write(self._client, self._children[split_id], metrics)
+                self._epochs.clear()
+            if time.monotonic() - last_beat >= HEARTBEAT_SECONDS:
+                last_beat = time.monotonic()
+                self._client.set_tag(self.run_id, "mer.heartbeat", str(time.time()))
+
+    def _close(self, error: BaseException | None) -> None:
+        if self.duplicate_of is not None and error is None:
+            self._status = Status.DUPLICATE
+            self._client.set_tag(self.run_id, "mer.duplicate_of", self.duplicate_of)
+        self._client.set_tag(self.run_id, "mer.status", str(self._status))
+        if error is not None:
+            self._client.set_tag(self.run_id, "mer.error", f"{type(error).__name__}: {error}")
+        done = self._status in (Status.COMPLETE, Status.DUPLICATE)
+        self._client.set_terminated(self.run_id, "FINISHED" if done else "FAILED")
+
+
+def _status(run: Run) -> str:
+    return str(run.data.tags.get("mer.status", ""))
+
+
+def _dataset_input(setting: Setting, source: str) -> DatasetInput:
+    clips = setting.clips
+    dataset = Dataset(
+        name=clips.name,
+        digest=clips.digest,
+        source_type="local",
+        source=json.dumps({"uri": source}),
+        profile=json.dumps({"num_rows": len(clips), **clips.counts}),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "cross-validation")])

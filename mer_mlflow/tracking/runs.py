@@ -1,0 +1,107 @@
+"""Finding runs: what a cross-validation's runs carry, and how they are found again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from mer_mlflow.errors import ParameterError
+
+PAGE = 1000
+
+
+class Kind(StrEnum):
+    """Value of the tag ``mer.kind``."""
+
+    PARENT = "cross-validation"
+    FOLD = "fold"
+    PREPARE = "prepare"
+    REPORT = "report"
+
+
+class Status(StrEnum):
+    """Value of the tag ``mer.status`` of a parent run.
+
+    ``complete`` alone is ever reported as a result; ``superseded`` gave its folds to a later run,
+    ``duplicate`` found everything done by an earlier one.
+    """
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    INTERRUPTED = "interrupted"
+    SUPERSEDED = "superseded"
+    DUPLICATE = "duplicate"
+    FAILED = "failed"
+
+
+def open_run(client: MlflowClient) -> Run:
+    """Open the run that ``mlflow run`` made, or make one.
+
+    Parameters
+    ----------
+    client : of the tracking server
+
+    Returns
+    -------
+    the run of ``MLFLOW_RUN_ID``, else a new one in ``MLFLOW_EXPERIMENT_NAME`` or ``Default``
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id:
+        return client.get_run(run_id)
+    return client.create_run(experiment_id(client, os.environ.get("MLFLOW_EXPERIMENT_NAME")))
+
+
+def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True) -> str:
+    """Id of an experiment.
+
+    Parameters
+    ----------
+    client : of the tracking server
+    name : of the experiment, None for MLflow's default one
+    create : whether to create it where it is missing
+
+    Raises
+    ------
+    ParameterError
+        If there is no such experiment and none may be created.
+    """
+    if name is None:
+        return os.environ.get("MLFLOW_EXPERIMENT_ID") or "0"
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    if not create:
+        known = ", ".join(sorted(item.name for item in client.search_experiments()))
+        raise ParameterError(f"experiment={name}: no such experiment (there are: {known})")
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException:
+        return experiment_id(client, name, create=False)
+
+
+def search(client: MlflowClient, experiment: str, **tags: str) -> Iterator[Run]:
+    """Find the runs of an experiment that carry all of these tags.
+
+    Parameters
+    ----------
+    client : of the tracking server
+    experiment : id of the experiment
+    tags : values by the tag's name without ``mer.``
+    """
+    condition = " and ".join(f"tags.`mer.{key}` = '{value}'" for key, value in tags.items())
+    token: str | None = None
+    while True:
+        page: Any = client.search_runs(
+            [experiment], filter_string=condition, max_results=PAGE, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
