@@ -9,6 +9,7 @@ from dataclasses import asdict
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
 from entrypoints.datasets import WITHOUT_FILES, announce_dataset
 from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperparameters
+from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.splits import split_plan
 from mer_mlflow.crossval.validation import CrossValidation, resolve_setting, validate
@@ -16,6 +17,7 @@ from mer_mlflow.datasets import data_root_or_default, load_dataset
 from mer_mlflow.methods import Value, get_method
 from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.progress import progress
+from mer_mlflow.representations import assemble, open_store
 
 
 def train(
@@ -82,6 +84,7 @@ def train(
         duration=size.duration if duration is None else duration,
         threads=threads,
     )
+    n_workers = resolve_workers(workers)
     shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
     print(f"method: {declared.title} ({shown})")
     print(
@@ -89,6 +92,8 @@ def train(
         f"(profile {profile_name})",
         flush=True,
     )
+    with progress("representations") as clip_progress:
+        examples = assemble(clips, setting.inputs, store=open_store(), on_progress=clip_progress)
     from mer_mlflow.tracking import RunTree
 
     with (
@@ -102,14 +107,13 @@ def train(
     ):
         if runs.n_adopted:
             print(f"{runs.n_adopted} folds were already done", flush=True)
-        with progress("representations") as clip_progress:
-            validation = validate(
-                setting,
-                workers=workers,
-                test_curve=bool(test_curve),
-                listener=runs,
-                on_progress=clip_progress,
-            )
+        validation = validate(
+            setting,
+            examples,
+            workers=n_workers,
+            test_curve=bool(test_curve),
+            listener=runs,
+        )
         if runs.duplicate_of is None:
             runs.conclude(validation)
     _print_outcome(validation)

@@ -32,7 +32,7 @@ PROFILES = {
     "paper": Profile(
         n_splits=10, n_repeats=10, duration=30.0, caps_epochs=False, max_batch_size=None
     ),
-    "quick": Profile(n_splits=5, n_repeats=1, duration=10.0, caps_epochs=True, max_batch_size=16),
+    "quick": Profile(n_splits=5, n_repeats=1, duration=10.0, caps_epochs=True, max_batch_size=4),
 }
 """``paper`` is the study's protocol; ``quick`` a small honest version of it for a first look."""
 

@@ -70,6 +70,25 @@ class FoldFailed:
 FoldEvent = FoldStarted | EpochEnded | FoldFinished | FoldFailed
 
 
+def resolve_workers(workers: int | None) -> int:
+    """Complete a number of worker processes.
+
+    Parameters
+    ----------
+    workers : int >= 0, None for one a core
+
+    Raises
+    ------
+    ParameterError
+        If it is negative.
+    """
+    if workers is None:
+        return os.cpu_count() or 1
+    if workers < 0:
+        raise ParameterError(f"workers={workers}: must be >= 0")
+    return workers
+
+
 def run_folds(
     task: Task,
     splits: Sequence[Split],
@@ -88,16 +107,7 @@ def run_folds(
     threads : int >= 1, arithmetic threads of a worker. Sums depend on it in the last digits, so
         the same number gives the same scores whatever the number of workers
     on_event : called in this process with everything that happens
-
-    Raises
-    ------
-    ParameterError
-        If ``workers`` or ``threads`` is out of range.
     """
-    if workers < 0:
-        raise ParameterError(f"workers={workers}: must be >= 0")
-    if threads < 1:
-        raise ParameterError(f"threads={threads}: must be >= 1")
     if workers == 0:
         for split in splits:
             _run_here(task, split, on_event)

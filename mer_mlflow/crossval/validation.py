@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,14 +13,20 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from mer_mlflow.crossval.executors import FoldEvent, FoldFailed, FoldFinished, run_folds
+from mer_mlflow.crossval.executors import (
+    FoldEvent,
+    FoldFailed,
+    FoldFinished,
+    resolve_workers,
+    run_folds,
+)
 from mer_mlflow.crossval.fold import FoldResult, Task
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.splits import SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method, Value, get_method, method_names
-from mer_mlflow.representations import Input, Store, assemble, open_store, with_duration
+from mer_mlflow.representations import Examples, Input, Store, assemble, open_store, with_duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +96,8 @@ def resolve_setting(
     """
     if not 0.5 <= duration <= 3600:
         raise ParameterError(f"duration={duration:g}: must be between 0.5 and 3600 seconds")
+    if threads < 1:
+        raise ParameterError(f"threads={threads}: must be >= 1")
     return Setting(
         method=method,
         hyperparameters=method.resolve(hyperparameters),
@@ -231,31 +239,34 @@ def cross_validate(
         duration=duration,
         threads=threads,
     )
-    return validate(setting, workers=workers, test_curve=test_curve, store=store)
+    examples = assemble(clips, setting.inputs, store=store or open_store())
+    return validate(setting, examples, workers=resolve_workers(workers), test_curve=test_curve)
 
 
 def validate(
     setting: Setting,
+    examples: Examples,
     *,
-    workers: int | None = None,
+    workers: int,
     test_curve: bool = False,
-    store: Store | None = None,
     listener: Listener | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CrossValidation:
     """Cross-validate a setting, telling a listener what happens.
 
     Parameters
     ----------
     setting : what to cross-validate
-    workers : worker processes, by default one a core; 0 runs everything in this process
+    examples : the setting's inputs of all clips
+    workers : int >= 0, worker processes; 0 runs everything in this process
     test_curve : whether test clips are predicted after every epoch
-    store : where representations are kept
     listener : follows the folds and knows those that are done
-    on_progress : called with (computed, to compute) while representations are made
+
+    Raises
+    ------
+    ParameterError
+        If workers are to run a method that is not registered.
     """
     method = setting.method
-    workers = (os.cpu_count() or 1) if workers is None else workers
     if workers and (method.name not in method_names() or get_method(method.name) is not method):
         raise ParameterError(
             f"method {method.name} is not registered: workers cannot find it; use workers=0"
@@ -274,9 +285,6 @@ def validate(
 
     todo = [split for split in splits if split.id not in known]
     if todo:
-        examples = assemble(
-            setting.clips, setting.inputs, store=store or open_store(), on_progress=on_progress
-        )
         task = Task(
             method=method,
             hyperparameters=setting.hyperparameters,
