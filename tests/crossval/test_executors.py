@@ -1,0 +1,120 @@
+"""Executors: the same results wherever folds run, and no fold takes another with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import psutil
+import pytest
+
+from mer_mlflow.crossval import split_plan
+from mer_mlflow.crossval.executors import (
+    FoldEvent,
+    FoldFailed,
+    FoldFinished,
+    FoldStarted,
+    resolve_workers,
+    run_folds,
+)
+from mer_mlflow.crossval.fold import Task
+from mer_mlflow.crossval.splits import SplitPlan
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import get_method
+from mer_mlflow.representations import Examples
+
+N_CLIPS = 60
+
+
+@pytest.fixture
+def plan() -> SplitPlan:
+    clips = Clips(
+        name="made",
+        ids=tuple(f"c{i:02d}" for i in range(N_CLIPS)),
+        quadrants=np.arange(N_CLIPS) % 4,
+        audio=(None,) * N_CLIPS,
+        audio_hashes=(None,) * N_CLIPS,
+        artists=(None,) * N_CLIPS,
+    )
+    return split_plan(clips, n_splits=3, n_repeats=2)
+
+
+def make_task(*, broken_row: int | None = None) -> Task:
+    rng = np.random.default_rng(0)
+    labels = np.arange(N_CLIPS) % 4
+    features = rng.normal(size=(N_CLIPS, 5)) + labels[:, None] / 2
+    if broken_row is not None:
+        features[broken_row] = np.nan
+    method = get_method("svm")
+    return Task(
+        method=method,
+        hyperparameters=method.resolve(),
+        examples=Examples(inputs=(features,), positions=np.arange(N_CLIPS), quadrants=labels),
+        test_curve=False,
+    )
+
+
+def run(task: Task, plan: SplitPlan, workers: int) -> list[FoldEvent]:
+    events: list[FoldEvent] = []
+    run_folds(task, plan.splits, workers=workers, threads=1, on_event=events.append)
+    return events
+
+
+def test_scores_do_not_depend_on_the_number_of_workers(plan: SplitPlan) -> None:
+    outcomes = []
+    for workers in (0, 1, 3):
+        events = run(make_task(), plan, workers)
+        finished = {e.split.id: e.result for e in events if isinstance(e, FoldFinished)}
+        assert set(finished) == {split.id for split in plan.splits}
+        outcomes.append([finished[split.id].probabilities for split in plan.splits])
+    for probabilities in zip(*outcomes, strict=True):
+        assert np.array_equal(probabilities[0], probabilities[1])
+        assert np.array_equal(probabilities[0], probabilities[2])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_failed_fold_is_told_and_others_go_on(plan: SplitPlan, workers: int) -> None:
+    fold = plan.splits[0]
+    broken = int(fold.test[0])
+    events = run(make_task(broken_row=broken), plan, workers)
+    failed = {e.split.id for e in events if isinstance(e, FoldFailed)}
+    assert failed == {split.id for split in plan.splits}
+    assert all("NaN" in e.reason for e in events if isinstance(e, FoldFailed))
+    assert all("Traceback" in e.traceback for e in events if isinstance(e, FoldFailed))
+
+
+def test_killed_worker_fails_its_own_fold_only(plan: SplitPlan) -> None:
+    events: list[FoldEvent] = []
+    killed: list[str] = []
+
+    def on_event(event: FoldEvent) -> None:
+        events.append(event)
+        if isinstance(event, FoldStarted) and not killed:
+            killed.append(event.split.id)
+            worker = psutil.Process().children()[-1]
+            os.kill(worker.pid, signal.SIGKILL)
+
+    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event)
+    failed = [e for e in events if isinstance(e, FoldFailed)]
+    assert [e.split.id for e in failed] == killed
+    assert "exit code -9" in failed[0].reason
+    assert sum(isinstance(e, FoldFinished) for e in events) == len(plan.splits) - 1
+
+
+def test_interruption_leaves_no_worker(plan: SplitPlan) -> None:
+    def interrupt(event: FoldEvent) -> None:
+        if isinstance(event, FoldFinished):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_folds(make_task(), plan.splits, workers=2, threads=1, on_event=interrupt)
+    assert not [child for child in psutil.Process().children() if child.is_running()]
+
+
+def test_workers_default_to_cores() -> None:
+    assert resolve_workers(None) == os.cpu_count()
+    assert resolve_workers(0) == 0
+    with pytest.raises(ParameterError, match="workers=-1"):
+        resolve_workers(-1)

@@ -1,0 +1,56 @@
+"""Scores against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mer_mlflow.crossval.metrics import SCORES, score, summarise
+
+
+def test_perfect_prediction_scores_one() -> None:
+    labels = np.array([0, 1, 2, 3])
+    assert score(labels, labels) == dict.fromkeys(SCORES, 1.0)
+
+
+def test_scores_by_hand() -> None:
+    true = np.array([0, 0, 0, 1, 2, 3])
+    predicted = np.array([0, 0, 1, 1, 2, 2])
+    values = score(true, predicted)
+    precision = np.array([1, 1 / 2, 1 / 2, 0])
+    recall = np.array([2 / 3, 1, 1, 0])
+    f1 = np.array([4 / 5, 2 / 3, 2 / 3, 0])
+    weights = np.array([3, 1, 1, 1]) / 6
+    assert values["precision_macro"] == pytest.approx(precision.mean())
+    assert values["recall_macro"] == pytest.approx(recall.mean())
+    assert values["f1_macro"] == pytest.approx(f1.mean())
+    assert values["f1_weighted"] == pytest.approx(f1 @ weights)
+    assert values["accuracy"] == pytest.approx(4 / 6)
+    assert [values[f"f1_q{k}"] for k in range(1, 5)] == pytest.approx(f1)
+
+
+def test_arousal_joins_upper_quadrants_and_valence_right_ones() -> None:
+    true = np.array([0, 0, 2, 2])
+    assert score(true, np.array([1, 1, 3, 3]))["arousal_accuracy"] == 1
+    assert score(true, np.array([1, 1, 3, 3]))["valence_accuracy"] == 0
+    assert score(true, np.array([3, 3, 1, 1]))["arousal_accuracy"] == 0
+    assert score(true, np.array([3, 3, 1, 1]))["valence_accuracy"] == 1
+
+
+def test_interval_is_widened_for_overlapping_folds() -> None:
+    values = np.array([0.5, 0.6, 0.7])
+    summary = summarise(values, test_share=1 / 2)
+    half = 4.302652729911275 * 0.1 * math.sqrt(1 / 3 + 1 / 2)
+    assert summary.mean == pytest.approx(0.6)
+    assert summary.std == pytest.approx(0.1)
+    assert summary.high - summary.mean == pytest.approx(half)
+    assert summary.mean - summary.low == pytest.approx(half)
+
+
+def test_one_fold_has_no_deviation() -> None:
+    summary = summarise(np.array([0.5]), test_share=0.1)
+    assert summary.mean == 0.5
+    assert math.isnan(summary.std)
+    assert math.isnan(summary.low)

@@ -1,0 +1,93 @@
+"""Cross-validation from Python, on features that are easy to tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mer_mlflow import cross_validate, get_method, split_plan
+from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.datasets import Clips, FeatureTable
+from mer_mlflow.errors import ParameterError
+
+
+def make_clips(*, separation: float, n_clips: int = 80, seed: int = 0) -> Clips:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n_clips) % 4
+    values = rng.normal(size=(n_clips, 6)) + separation * np.eye(4, 6)[labels]
+    return Clips(
+        name="made",
+        ids=tuple(f"c{i:03d}" for i in range(n_clips)),
+        quadrants=labels,
+        audio=(None,) * n_clips,
+        audio_hashes=(None,) * n_clips,
+        artists=(None,) * n_clips,
+        features={"top100": FeatureTable(names=tuple("abcdef"), values=values)},
+    )
+
+
+def test_separable_classes_are_told_apart_and_noise_is_not() -> None:
+    scores = []
+    for separation in (6.0, 0.0):
+        clips = make_clips(separation=separation)
+        plan = split_plan(clips, n_splits=4, n_repeats=3)
+        result = cross_validate(get_method("svm"), clips, plan=plan, workers=0)
+        assert result.is_complete
+        scores.append(result.summary["f1_macro"].mean)
+    assert scores[0] > 0.95
+    assert scores[1] < 0.4
+
+
+def test_tables_have_a_row_for_each_fold_and_each_test_clip() -> None:
+    clips = make_clips(separation=1.0)
+    plan = split_plan(clips, n_splits=4, n_repeats=2)
+    result = cross_validate(get_method("svm"), clips, plan=plan, workers=0)
+    assert list(result.folds["split"]) == [split.id for split in plan.splits]
+    assert len(result.predictions) == 2 * len(clips)
+    probabilities = result.predictions[["p_Q1", "p_Q2", "p_Q3", "p_Q4"]].to_numpy()
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+
+
+def test_identity_changes_with_all_that_changes_predictions() -> None:
+    clips = make_clips(separation=1.0)
+    method = get_method("svm")
+    plan = split_plan(clips, n_splits=4, n_repeats=2, seed=0)
+    base = resolve_setting(method, clips, plan).identity
+    assert resolve_setting(method, clips, plan, hyperparameters={"C": "8.0"}).identity == base
+    others = [
+        resolve_setting(method, clips, plan, hyperparameters={"C": 4.0}),
+        resolve_setting(method, clips, split_plan(clips, n_splits=4, n_repeats=2, seed=1)),
+        resolve_setting(method, clips, split_plan(clips, n_splits=5, n_repeats=2)),
+        resolve_setting(method, make_clips(separation=1.1), plan),
+    ]
+    identities = {base, *(other.identity for other in others)}
+    assert len(identities) == 1 + len(others)
+
+
+def test_identity_does_not_change_with_repetitions() -> None:
+    clips = make_clips(separation=1.0)
+    plans = [split_plan(clips, n_splits=4, n_repeats=n) for n in (1, 5)]
+    one, five = (resolve_setting(get_method("svm"), clips, plan).identity for plan in plans)
+    assert one == five
+
+
+def test_network_identity_knows_excerpt_and_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = make_clips(separation=1.0)
+    plan = split_plan(clips, n_splits=4, n_repeats=1)
+    method = get_method("cnn")
+    settings = [
+        resolve_setting(method, clips, plan).identity,
+        resolve_setting(method, clips, plan, duration=10).identity,
+        resolve_setting(method, clips, plan, threads=2).identity,
+    ]
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    settings.append(resolve_setting(method, clips, plan).identity)
+    assert len(set(settings)) == 4
+
+
+@pytest.mark.parametrize("arguments", [{"duration": 0.0}, {"duration": -1.0}, {"threads": 0}])
+def test_bad_settings_are_named(arguments: dict[str, float]) -> None:
+    clips = make_clips(separation=1.0)
+    plan = split_plan(clips, n_splits=4, n_repeats=1)
+    with pytest.raises(ParameterError, match=next(iter(arguments))):
+        resolve_setting(get_method("svm"), clips, plan, **arguments)  # type: ignore[arg-type]

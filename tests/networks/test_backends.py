@@ -1,0 +1,50 @@
+"""The same weights give the same outputs under both backends, and one never loads the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CODE = """
+import sys
+from pathlib import Path
+import numpy as np
+folder, name, backend = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+from mer_mlflow import get_method
+import mer_mlflow.methods.cnn, mer_mlflow.methods.crnn
+method = get_method(name)
+module = sys.modules[f"mer_mlflow.methods.{name}"]
+network = module.build((128, 126), method.resolve())
+weights = folder / f"{name}.weights.h5"
+if weights.exists():
+    network.load_weights(weights)
+else:
+    rng = np.random.default_rng(0)
+    network.set_weights([np.abs(w) + rng.uniform(0, 0.05, w.shape) for w in network.get_weights()])
+    network.save_weights(weights)
+import keras
+mel = np.random.default_rng(1).normal(size=(3, 128, 126)).astype("float32")
+output = keras.ops.convert_to_numpy(network(mel, training=False))
+np.save(folder / f"{name}-{backend}.npy", output)
+assert keras.backend.backend() == backend
+other = {"tensorflow": "torch", "torch": "tensorflow"}[backend]
+assert other not in sys.modules, f"{other} was imported"
+"""
+
+
+@pytest.mark.parametrize("name", ["cnn", "crnn"])
+def test_backends_agree(name: str, tmp_path: Path) -> None:
+    for backend in ("tensorflow", "torch"):
+        subprocess.run(
+            [sys.executable, "-c", CODE, str(tmp_path), name, backend],
+            check=True,
+            env={**os.environ, "KERAS_BACKEND": backend},
+        )
+    one, other = (np.load(tmp_path / f"{name}-{b}.npy") for b in ("tensorflow", "torch"))
+    assert np.abs(one - other).max() < 1e-4
+    assert np.ptp(one) > 1e-3

@@ -1,0 +1,82 @@
+"""Training: stops where it should, and says when it diverges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from mer_mlflow.errors import DivergenceError
+from mer_mlflow.methods import EpochRecord
+from mer_mlflow.networks.training import FittedNetwork, train_network
+from mer_mlflow.representations import Examples
+
+
+def make_examples(n_clips: int = 32) -> Examples:
+    labels = np.arange(n_clips) % 4
+    values = np.random.default_rng(0).normal(size=(n_clips, 3, 5)) * 0.1 + np.eye(4, 15)[
+        labels
+    ].reshape(n_clips, 3, 5)
+    return Examples(
+        inputs=(50 + 7 * values.astype(np.float32),),
+        positions=np.arange(n_clips),
+        quadrants=labels,
+    )
+
+
+def build() -> keras.Model:
+    values = keras.Input((3, 5))
+    hidden = keras.layers.Flatten()(values)
+    return keras.Model(values, keras.layers.Dense(4, activation="softmax")(hidden))
+
+
+def train(**changes: Any) -> tuple[FittedNetwork, list[EpochRecord]]:
+    records: list[EpochRecord] = []
+    arguments: dict[str, Any] = {
+        "build": build,
+        "optimizer": "adam",
+        "learning_rate": 0.1,
+        "batch_size": 10,
+        "epochs": 30,
+        "stop_accuracy": 0.9,
+        "seed": 0,
+        "on_epoch": lambda record, predict: records.append(record),
+    }
+    return train_network(make_examples(), **arguments | changes), records
+
+
+def test_training_stops_at_the_first_epoch_that_reaches_the_accuracy() -> None:
+    _, records = train()
+    assert len(records) < 30
+    assert records[-1].accuracy >= 0.9
+    assert all(record.accuracy < 0.9 for record in records[:-1])
+
+
+def test_training_ends_with_the_epochs_where_the_accuracy_is_out_of_reach() -> None:
+    _, records = train(learning_rate=1e-9, epochs=3)
+    assert [record.epoch for record in records] == [1, 2, 3]
+
+
+def test_epoch_figures_are_means_over_all_clips() -> None:
+    _, records = train(learning_rate=1e-9, epochs=1)
+    fitted, _ = train(learning_rate=1e-9, epochs=1)
+    examples = make_examples()
+    probabilities = fitted.predict_proba(examples)
+    loss = -np.log(probabilities[np.arange(len(examples)), examples.labels]).mean()
+    accuracy = np.mean(probabilities.argmax(axis=1) == examples.labels)
+    assert records[0].loss == pytest.approx(loss, abs=1e-4)
+    assert records[0].accuracy == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_normalisation_is_that_of_the_training_clips() -> None:
+    fitted, _ = train(epochs=1)
+    values = make_examples().read(0).astype(np.float64)
+    assert fitted.mean == pytest.approx(values.mean())
+    assert fitted.scale == pytest.approx(values.std())
+
+
+def test_divergence_ends_the_training_with_a_hint() -> None:
+    with pytest.raises(DivergenceError, match="learning_rate below"):
+        train(optimizer="sgd", learning_rate=1e38, epochs=5, stop_accuracy=1.0)
