@@ -44,6 +44,9 @@ def _read_csv(path: Path) -> Reading:
     table = read_table(path)
     files = table.column(("path",))
     artists = table.column(("artist",)) if table.has("artist") else ("",) * len(files)
+    for (line, _), file in zip(table.rows, files, strict=True):
+        if not PurePosixPath(file).name:
+            raise DatasetError(f"{path}, line {line}: '{file}' in column path is no file name")
     ids = [str(PurePosixPath(file).with_suffix("")) for file in files]
     labels = read_quadrants(table, ids=ids)
     duplicates = sorted({clip for clip in ids if ids.count(clip) > 1})

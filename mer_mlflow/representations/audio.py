@@ -14,6 +14,8 @@ from mer_mlflow.errors import AudioError
 
 COMPLETE = 0.95
 """Share of the announced length below which a file counts as truncated."""
+STREAMED_BYTES = 0x7FFF_0000
+"""Sizes from here on stand in a WAV header for "not known yet"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +91,41 @@ def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
 
 def _decode_soundfile(path: Path) -> tuple[NDArray[np.float32], int]:
     with soundfile.SoundFile(path) as file:
-        announced = file.frames
-        samples = file.read(dtype="float32", always_2d=True)
-        if len(samples) < COMPLETE * announced:
-            raise AudioError(
-                f"{path}: truncated, {len(samples) / file.samplerate:.1f} of "
-                f"{announced / file.samplerate:.1f} s decode; replace the file"
-            )
+        announced = file.frames / file.samplerate * _cut_wav_factor(path)
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except MemoryError as error:
+            raise AudioError(f"{path}: damaged, its header announces {announced:.0f} s") from error
+        _refuse_truncated(path, seconds=len(samples) / file.samplerate, announced=announced)
         return samples, file.samplerate
 
 
 def _decode_audioread(path: Path, *, reason: str) -> tuple[NDArray[np.float32], int]:
-    import audioread
+    from audioread import DecodeError
+    from audioread.ffdec import FFmpegAudioFile
 
     try:
-        with audioread.audio_open(path) as file:
+        with FFmpegAudioFile(str(path)) as file:
             content = b"".join(file)
             integers = np.frombuffer(content, dtype="<i2").reshape(-1, file.channels)
-            return (integers / np.float32(32768)).astype(np.float32), file.samplerate
-    except (audioread.DecodeError, EOFError, ValueError, OSError) as error:
+            samples, sr, announced = integers / np.float32(32768), file.samplerate, file.duration
+    except (DecodeError, ValueError, OSError) as error:
         hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
         raise AudioError(f"{path}: not decodable audio ({reason.strip('. ')}){hint}") from error
+    _refuse_truncated(path, seconds=len(samples) / sr, announced=announced)
+    return samples.astype(np.float32), sr
+
+
+def _refuse_truncated(path: Path, *, seconds: float, announced: float) -> None:
+    if seconds < COMPLETE * announced:
+        raise AudioError(
+            f"{path}: truncated, {seconds:.1f} of {announced:.1f} s decode; replace the file"
+        )
+
+
+def _cut_wav_factor(path: Path) -> float:
+    """How many times longer a WAV's header says it is; libsndfile corrects that silently."""
+    with path.open("rb") as file:
+        name, size = file.read(4), int.from_bytes(file.read(4), "little") + 8
+    is_known = name == b"RIFF" and size < STREAMED_BYTES
+    return max(1.0, size / path.stat().st_size) if is_known else 1.0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,27 +165,28 @@ def read_fold(
     metrics : latest metrics of the run
     started : Unix time [s]
     """
-    table = pd.read_csv(io.StringIO(predictions), float_precision="round_trip", dtype={"clip": str})
+    table = list(csv.DictReader(io.StringIO(predictions)))
     positions = {clip: i for i, clip in enumerate(clips.ids)}
     labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
-    history: tuple[Epoch, ...] = ()
-    if epochs is not None:
-        columns = pd.read_csv(io.StringIO(epochs), float_precision="round_trip")
-        rows: list[dict[str, Any]] = columns.replace({np.nan: None}).to_dict("records")  # type: ignore[assignment]
-        history = tuple(Epoch(**row) for row in rows)
+    history = csv.DictReader(io.StringIO(epochs or ""))
     n_parameters = metrics.get("n_parameters")
     return FoldResult(
         split_id=split_id,
-        test=np.array([positions[clip] for clip in table["clip"]]),
-        true=np.array([labels[quadrant] for quadrant in table["quadrant"]]),
-        probabilities=table[[f"p_{name}" for name in QUADRANTS]].to_numpy(dtype="float64"),
-        epochs=history,
+        test=np.array([positions[row["clip"]] for row in table]),
+        true=np.array([labels[row["quadrant"]] for row in table]),
+        probabilities=np.array([[float(row[f"p_{name}"]) for name in QUADRANTS] for row in table]),
+        epochs=tuple(_read_epoch(row) for row in history),
         started=started,
         fit_seconds=metrics["fit_seconds"],
         predict_seconds=metrics["predict_seconds"],
         peak_memory=metrics["peak_memory_mib"],
         n_parameters=None if n_parameters is None else int(n_parameters),
     )
+
+
+def _read_epoch(row: dict[str, str]) -> Epoch:
+    values = {name: float(text) if text else None for name, text in row.items()}
+    return Epoch(**values | {"epoch": int(row["epoch"])})  # type: ignore[arg-type]
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -1,0 +1,90 @@
+"""Log items: built without a server, and read back to the last digit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mer_mlflow import get_method, split_plan
+from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.validation import Setting, resolve_setting
+from mer_mlflow.datasets import Clips
+from mer_mlflow.tracking.items import EPOCHS, PREDICTIONS, File, Metric, fold_items, read_fold
+
+N_CLIPS = 12
+NUMBERS = st.floats(0, 1e6, allow_nan=False)
+
+
+def make_setting() -> Setting:
+    clips = Clips(
+        name="made",
+        ids=tuple(sorted(["007", "1e5", "nan", "NA", "a,b", 'q"', *(f"c{i}" for i in range(6))])),
+        quadrants=np.arange(N_CLIPS) % 4,
+        audio=(None,) * N_CLIPS,
+        audio_hashes=(None,) * N_CLIPS,
+        artists=(None,) * N_CLIPS,
+    )
+    return resolve_setting(get_method("svm"), clips, split_plan(clips, n_splits=2, n_repeats=1))
+
+
+SETTING = make_setting()
+
+
+@st.composite
+def results(draw: st.DrawFn) -> FoldResult:
+    split = SETTING.plan.splits[0]
+    raw = draw(hnp.arrays(np.float64, (len(split.test), 4), elements=st.floats(1e-9, 1)))
+    optional = st.none() | NUMBERS
+    tested = draw(st.booleans())
+    epochs = [
+        Epoch(
+            epoch=number,
+            train_loss=draw(NUMBERS),
+            train_accuracy=draw(NUMBERS),
+            test_loss=draw(NUMBERS) if tested else None,
+            test_accuracy=draw(optional),
+        )
+        for number in range(1, draw(st.integers(0, 3)) + 1)
+    ]
+    return FoldResult(
+        split_id=split.id,
+        test=split.test,
+        true=SETTING.clips.quadrants[split.test],
+        probabilities=raw / raw.sum(axis=1, keepdims=True),
+        epochs=tuple(epochs),
+        started=123.0,
+        fit_seconds=draw(NUMBERS),
+        predict_seconds=draw(NUMBERS),
+        peak_memory=draw(NUMBERS),
+        n_parameters=draw(st.none() | st.integers(0, 10**9)),
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(results())
+def test_fold_is_read_back_exactly(result: FoldResult) -> None:
+    items = list(fold_items(SETTING, SETTING.plan.splits[0], result))
+    files = {item.name: item.content.decode() for item in items if isinstance(item, File)}
+    metrics = {item.key: item.value for item in items if isinstance(item, Metric)}
+    again: Any = read_fold(
+        split_id=result.split_id,
+        clips=SETTING.clips,
+        predictions=files[PREDICTIONS],
+        epochs=files.get(EPOCHS),
+        metrics=metrics,
+        started=result.started,
+    )
+    assert np.array_equal(again.probabilities, result.probabilities)
+    assert np.array_equal(again.test, result.test)
+    assert np.array_equal(again.true, result.true)
+    assert again.epochs == result.epochs
+    assert (again.fit_seconds, again.predict_seconds, again.peak_memory, again.n_parameters) == (
+        result.fit_seconds,
+        result.predict_seconds,
+        result.peak_memory,
+        result.n_parameters,
+    )

@@ -1,0 +1,285 @@
+"""The run tree: what runs carry, and how interrupted ones are continued."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow.artifacts
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mer_mlflow import get_method, split_plan
+from mer_mlflow.crossval.executors import (
+    EpochEnded,
+    FoldEvent,
+    FoldFailed,
+    FoldFinished,
+    FoldStarted,
+)
+from mer_mlflow.crossval.fold import Epoch
+from mer_mlflow.crossval.validation import (
+    CrossValidation,
+    Setting,
+    resolve_setting,
+    validate,
+)
+from mer_mlflow.datasets import Clips, FeatureTable
+from mer_mlflow.errors import RunInProgressError
+from mer_mlflow.representations import assemble, open_store
+from mer_mlflow.tracking import RunTree, run_tree
+
+N_FOLDS, N_REPEATS = 3, 2
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def make_setting(*, n_repeats: int = N_REPEATS, broken: bool = False) -> Setting:
+    n_clips = 48
+    labels = np.arange(n_clips) % 4
+    values = np.random.default_rng(0).normal(size=(n_clips, 5)) + np.eye(4, 5)[labels]
+    if broken:
+        values[0, 0] = 1e300
+    clips = Clips(
+        name="original-4qaed",
+        ids=tuple(f"c{i:03d}" for i in range(n_clips)),
+        quadrants=labels,
+        audio=(None,) * n_clips,
+        audio_hashes=(None,) * n_clips,
+        artists=(None,) * n_clips,
+        features={"top100": FeatureTable(names=tuple("abcde"), values=values)},
+    )
+    plan = split_plan(clips, n_splits=N_FOLDS, n_repeats=n_repeats)
+    return resolve_setting(get_method("svm"), clips, plan)
+
+
+def work(
+    setting: Setting, *, stop_after: int | None = None
+) -> tuple[RunTree, CrossValidation | None]:
+    """Cross-validate in this process, interrupted after some folds if asked."""
+
+    def on_fold(done: int, total: int, event: FoldFinished | FoldFailed) -> None:
+        if done == stop_after:
+            raise KeyboardInterrupt
+
+    tree = RunTree(setting, tags={"mer.profile": "quick"}, source="made", on_fold=on_fold)
+    examples = assemble(setting.clips, setting.inputs, store=open_store())
+    try:
+        with tree as runs:
+            validation = validate(setting, examples, workers=0, listener=runs)
+            if runs.duplicate_of is None:
+                runs.conclude(validation)
+    except KeyboardInterrupt:
+        return tree, None
+    return tree, validation
+
+
+def parent(tree: RunTree) -> Run:
+    return MlflowClient().get_run(tree.run_id)
+
+
+def children(tree: RunTree) -> list[Run]:
+    return list(
+        MlflowClient().search_runs(
+            [tree.experiment_id], f"tags.`mlflow.parentRunId` = '{tree.run_id}'", max_results=1000
+        )
+    )
+
+
+def artifact(run: Run, name: str) -> bytes:
+    uri = f"{run.info.artifact_uri}/{name}"
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).read_bytes()
+
+
+def same_scores(one: CrossValidation, other: CrossValidation) -> bool:
+    columns = [name for name in one.predictions if name != "split"]
+    return one.predictions[columns].equals(other.predictions[columns])
+
+
+def test_parent_carries_summary_and_artifacts() -> None:
+    setting = make_setting()
+    tree, validation = work(setting)
+    assert validation is not None
+    run = parent(tree)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "svm original-4qaed paper 2x3"
+    tags, metrics = run.data.tags, run.data.metrics
+    assert tags["mer.status"] == "complete"
+    assert tags["mer.identity"] == setting.identity
+    assert tags["mer.method"] == "svm"
+    assert tags["mer.folds_expected"] == "6"
+    assert "numpy" in json.loads(tags["mer.packages"])
+    assert json.loads(tags["mer.hardware"])["cores"] >= 1
+    assert metrics["folds_done"] == 6
+    assert metrics["f1_macro_mean"] == pytest.approx(validation.summary["f1_macro"].mean)
+    assert metrics["f1_macro_low"] < metrics["f1_macro_mean"] < metrics["f1_macro_high"]
+    assert run.data.params["hp.C"] == "8.0"
+    assert run.data.params["cv.n_repeats"] == "2"
+    assert run.inputs.dataset_inputs[0].dataset.digest == setting.clips.digest
+    folds = pd.read_parquet(io.BytesIO(artifact(run, "folds.parquet")))
+    assert folds["f1_macro"].mean() == pytest.approx(metrics["f1_macro_mean"])
+    predictions = pd.read_parquet(io.BytesIO(artifact(run, "predictions.parquet")))
+    assert len(predictions) == N_REPEATS * len(setting.clips)
+    plan = pd.read_parquet(io.BytesIO(artifact(run, "split_plan.parquet")))
+    assert len(plan) == N_REPEATS * N_FOLDS * len(setting.clips)
+    for figure in ("confusion_matrix", "f1_by_fold"):
+        assert artifact(run, f"figures/{figure}.png").startswith(b"\x89PNG")
+
+
+def test_children_carry_parameters_scores_and_predictions() -> None:
+    setting = make_setting()
+    tree, validation = work(setting)
+    assert validation is not None
+    runs = {run.data.tags["mer.split"]: run for run in children(tree)}
+    assert sorted(runs) == [split.id for split in setting.plan.splits]
+    for row in validation.folds.to_dict("records"):
+        run = runs[str(row["split"])]
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["f1_macro"] == pytest.approx(row["f1_macro"])
+        assert run.data.params["hp.C"] == "8.0"
+        table = pd.read_csv(io.BytesIO(artifact(run, "predictions.csv")))
+        assert (table["quadrant"] == table["predicted"]).mean() == pytest.approx(row["accuracy"])
+        confusion = pd.read_csv(io.BytesIO(artifact(run, "confusion_matrix.csv")), index_col=0)
+        assert np.trace(confusion.to_numpy()) == (table["quadrant"] == table["predicted"]).sum()
+
+
+def test_interrupted_run_is_continued_with_the_same_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = make_setting()
+    first, nothing = work(setting, stop_after=2)
+    assert nothing is None
+    assert parent(first).data.tags["mer.status"] == "interrupted"
+    assert parent(first).info.status == "FAILED"
+    done = {run.info.run_id for run in children(first) if run.info.status == "FINISHED"}
+    assert len(done) == 2
+    second, continued = work(setting)
+    assert continued is not None
+    assert second.n_adopted == 2
+    assert parent(second).data.tags["mer.status"] == "complete"
+    adopted = {run.info.run_id for run in children(second)}
+    assert len(adopted) == 6
+    assert done <= adopted
+    old = parent(first)
+    assert old.data.tags["mer.status"] == "superseded"
+    assert old.data.tags["mer.superseded_by"] == second.run_id
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "uninterrupted")
+    _, whole = work(setting)
+    assert whole is not None
+    assert same_scores(continued, whole)
+
+
+def test_complete_run_is_not_run_again() -> None:
+    first, one = work(make_setting())
+    second, other = work(make_setting())
+    assert second.duplicate_of == first.run_id
+    assert children(second) == []
+    assert len(children(first)) == 6
+    assert parent(second).data.tags["mer.status"] == "duplicate"
+    assert parent(first).data.tags["mer.status"] == "complete"
+    assert one is not None
+    assert other is not None
+    assert same_scores(one, other)
+
+
+def test_more_repetitions_copy_the_folds_that_a_complete_run_has() -> None:
+    first, _ = work(make_setting(n_repeats=1))
+    second, validation = work(make_setting(n_repeats=2))
+    assert validation is not None
+    assert validation.is_complete
+    assert len(children(first)) == 3
+    copies = [run for run in children(second) if "mer.copied_from" in run.data.tags]
+    assert len(children(second)) == 6
+    assert {run.data.tags["mer.copied_from"] for run in copies} == {
+        run.info.run_id for run in children(first)
+    }
+    assert parent(first).data.tags["mer.status"] == "complete"
+
+
+def test_failed_folds_leave_the_run_incomplete_and_without_scores() -> None:
+    tree, validation = work(make_setting(broken=True))
+    assert validation is not None
+    assert not validation.is_complete
+    run = parent(tree)
+    assert run.data.tags["mer.status"] == "incomplete"
+    assert run.info.status == "FAILED"
+    assert not any(name.startswith("f1_macro") for name in run.data.metrics)
+    failed = [run for run in children(tree) if run.info.status == "FAILED"]
+    assert failed
+    assert all(": " in run.data.tags["mer.error"] for run in failed)
+    assert b"Traceback" in artifact(failed[0], "traceback.txt")
+
+
+def test_second_process_is_told_who_works_on_the_run() -> None:
+    setting = make_setting()
+    with RunTree(setting, tags={}, source="made") as first:
+        time.sleep(0.01)
+        second = RunTree(setting, tags={}, source="made")
+        with pytest.raises(RunInProgressError, match=first.run_id), second:
+            pass
+        assert parent(second).data.tags["mer.status"] == "failed"
+    assert parent(first).data.tags["mer.status"] == "interrupted"
+
+
+def test_run_of_a_process_that_died_is_taken_over() -> None:
+    setting = make_setting()
+    code = "import json; from mer_mlflow.tracking.environment import process_tags\n"
+    said = subprocess.run(
+        [sys.executable, "-c", code + "print(json.dumps(process_tags()))"],
+        check=True,
+        capture_output=True,
+    )
+    client = MlflowClient()
+    tags = {
+        "mer.kind": "cross-validation",
+        "mer.status": "running",
+        "mer.identity": setting.identity,
+        "mer.folds_expected": "6",
+        **json.loads(said.stdout),
+    }
+    dead = client.create_run("0", tags=tags)
+    orphan = client.create_run(
+        "0",
+        tags={
+            "mlflow.parentRunId": dead.info.run_id,
+            "mer.kind": "fold",
+            "mer.identity": setting.identity,
+            "mer.split": "r01-f01",
+        },
+    )
+    tree, validation = work(setting)
+    assert validation is not None
+    assert validation.is_complete
+    assert tree.n_adopted == 0
+    assert client.get_run(orphan.info.run_id).info.status == "KILLED"
+    assert client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert client.get_run(dead.info.run_id).data.tags["mer.status"] == "superseded"
+
+
+def test_epochs_are_live_before_their_fold_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_tree, "FLUSH_SECONDS", 0.05)
+    setting = make_setting()
+    split = setting.plan.splits[0]
+    client = MlflowClient()
+    with RunTree(setting, tags={}, source="made") as tree:
+        events: list[FoldEvent] = [FoldStarted(split=split)]
+        for number in (1, 2, 3):
+            epoch = Epoch(epoch=number, train_loss=1 / number, train_accuracy=number / 4)
+            events.append(EpochEnded(split=split, epoch=epoch))
+        for event in events:
+            tree.on_event(event)
+        (child,) = children(tree)
+        deadline = time.monotonic() + 20
+        history: list[float] = []
+        while len(history) < 3 and time.monotonic() < deadline:
+            metrics = client.get_metric_history(child.info.run_id, "train_loss")
+            history = [metric.value for metric in metrics]
+        assert history == [1, 1 / 2, 1 / 3]
+        assert client.get_run(child.info.run_id).info.status == "RUNNING"
+    assert client.get_run(child.info.run_id).info.status == "KILLED"
