@@ -14,13 +14,14 @@ from mlflow.utils.environment import _PythonEnv
 from mlflow.utils.virtualenv import _get_virtualenv_name
 
 
-def link_environment(project: Path, environment: Path) -> Path:
+def link_environment(project: Path, environment: Path, *, root: Path) -> Path:
     """Link the name that MLflow computes for a project to an environment.
 
     Parameters
     ----------
     project : folder with the MLproject
     environment : virtual environment to use for it
+    root : where MLflow keeps environments
 
     Returns
     -------
@@ -28,7 +29,7 @@ def link_environment(project: Path, environment: Path) -> Path:
     """
     declared = _PythonEnv.from_yaml(project / "python_env.yaml")  # type: ignore[no-untyped-call]
     name: str = _get_virtualenv_name(declared, project)  # type: ignore[no-untyped-call]
-    link = Path(MLFLOW_ENV_ROOT.get()) / name  # type: ignore[no-untyped-call]
+    link = root / name
     if link.is_dir() and not link.is_symlink():
         return link
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -38,4 +39,8 @@ def link_environment(project: Path, environment: Path) -> Path:
 
 
 if __name__ == "__main__":
-    link_environment(Path(__file__).parents[1], Path(sys.prefix))
+    link_environment(
+        Path(__file__).parents[1],
+        Path(sys.prefix),
+        root=Path(MLFLOW_ENV_ROOT.get()),  # type: ignore[no-untyped-call]
+    )

@@ -1,0 +1,57 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mer_mlflow.datasets import Clips, load_dataset
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """One cache folder for the session, so that the demo dataset is made once."""
+    root = os.environ.get("MER_TEST_CACHE") or tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MER_CACHE_ROOT", str(root))
+        patch.delenv("MER_DATA_ROOT", raising=False)
+        yield Path(root)
+
+
+@pytest.fixture(scope="session")
+def demo(cache) -> Clips:
+    return load_dataset("demo")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder that holds ``4qaed-200`` and ``4qaed-features``."""
+    root = Path(os.environ.get("MER_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (root / "4qaed-200").is_dir() or not (root / "4qaed-features").is_dir():
+        pytest.skip(f"no 4qaed-200 and 4qaed-features in {root}; MER_TEST_DATA says where they are")
+    return root
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mlflow")
+    code = "from mlflow import MlflowClient; MlflowClient().search_experiments()"
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri}
+    subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=folder, check=True, capture_output=True
+    )
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder with a fresh store, which this process and its children track to."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    return tmp_path

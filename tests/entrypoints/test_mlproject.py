@@ -1,0 +1,46 @@
+"""MLproject follows from the declarations, and its environments share one list of pins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from entrypoints.mlproject import mlproject
+from mer_mlflow import get_method
+from mer_mlflow.methods import method_names
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_committed_file_is_up_to_date() -> None:
+    message = "MLproject is stale: run `make mlproject` and commit it"
+    assert (ROOT / "MLproject").read_text() == mlproject(), message
+
+
+def test_every_entry_point_runs_without_parameters() -> None:
+    entries = yaml.safe_load(mlproject())["entry_points"]
+    assert {"train", "prepare", "report", *method_names()} == set(entries)
+    for entry in entries.values():
+        for parameter in entry["parameters"].values():
+            assert parameter["default"] is not None
+        for name in entry["parameters"]:
+            assert f"--{name}={{{name}}}" in entry["command"]
+
+
+def test_every_method_has_its_hyperparameters_typed() -> None:
+    entries = yaml.safe_load(mlproject())["entry_points"]
+    for method in method_names():
+        for name, default in get_method(method).defaults.items():
+            declared = entries[method]["parameters"][name]
+            assert declared["default"] == default
+            assert declared["type"] == ("string" if isinstance(default, str) else "float")
+
+
+def test_environments_share_the_pinned_requirements() -> None:
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    python_env = yaml.safe_load((ROOT / "python_env.yaml").read_text())
+    assert {"pip": ["-r requirements.txt"]} in conda["dependencies"]
+    assert python_env["dependencies"] == ["-r requirements.txt"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert all("==" in line for line in lines if line and not line.startswith("#"))

@@ -1,0 +1,178 @@
+"""train as users type it: through ``mlflow run``, killed and continued, with bad input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from entrypoints.command import run_command
+from entrypoints.environment import link_environment
+from entrypoints.train import main
+from mer_mlflow.datasets import Clips
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def mlflow_run(
+    *arguments: str, store: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Type ``mlflow run .`` with nothing but the project's environment on the PATH."""
+    return subprocess.run(
+        ["mlflow", "run", ".", *arguments],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{BIN}:/usr/bin:/bin",
+            "MLFLOW_ENV_ROOT": str(store / "envs"),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def parents(status: str | None = None) -> list[Run]:
+    wanted = f" and tags.`mer.status` = '{status}'" if status else ""
+    return list(MlflowClient().search_runs(["0"], f"tags.`mer.kind` = 'cross-validation'{wanted}"))
+
+
+def folds_of(run: Run) -> list[Run]:
+    found: Any = MlflowClient().search_runs(
+        ["0"], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'", max_results=1000
+    )
+    return list(found)
+
+
+def predictions_of(run: Run) -> pd.DataFrame:
+    path = MlflowClient().download_artifacts(run.info.run_id, "predictions.parquet")
+    return pd.read_parquet(path)
+
+
+def test_mlflow_run_works_as_it_stands(store: Path, demo: Clips) -> None:
+    link = link_environment(ROOT, Path(sys.prefix), root=store / "envs")
+    done = mlflow_run("-e", "train", "-P", "repeats=2", store=store, MER_DATA_ROOT="")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("dataset: demo (the default without a data root")
+    assert [path.name for path in (store / "envs").iterdir()] == [link.name]
+    assert link.resolve() == Path(sys.prefix).resolve()
+    (run,) = parents("complete")
+    assert run.data.tags["mlflow.project.entryPoint"] == "train"
+    assert run.data.params["repeats"] == "2"
+    assert run.data.metrics["folds_done"] == 10
+    assert len(folds_of(run)) == 10
+    assert 0.6 < run.data.metrics["f1_macro_mean"] < 0.95
+
+
+def test_method_has_an_entry_point_of_its_own(store: Path, demo: Clips) -> None:
+    link_environment(ROOT, Path(sys.prefix), root=store / "envs")
+    done = mlflow_run("-e", "svm", "-P", "C=2", "-P", "dataset=demo", store=store)
+    assert done.returncode == 0, done.stderr
+    (run,) = parents("complete")
+    assert run.data.params["hp.C"] == "2.0"
+    assert run.data.params["hp.gamma"] == str(2**-9)
+
+
+def test_training_svm_imports_neither_tensorflow_nor_torch(store: Path, demo: Clips) -> None:
+    code = (
+        "import sys\n"
+        "from entrypoints.train import main\n"
+        "main(['--method=svm', '--dataset=demo', '--workers=0'])\n"
+        "sys.exit(bool({'tensorflow', 'torch', 'keras'} & set(sys.modules)))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_killed_run_is_continued_to_the_same_scores(
+    store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [
+        *(sys.executable, "-m", "entrypoints.train"),
+        *("--dataset=demo", "--folds=10", "--repeats=4", "--workers=2"),
+    ]
+    victim = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+    client = MlflowClient()
+    deadline = time.monotonic() + 120
+    finished: list[Run] = []
+    while len(finished) < 5 and time.monotonic() < deadline:
+        time.sleep(0.2)
+        finished = list(
+            client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
+        )
+    assert victim.poll() is None, "the run ended before it could be killed"
+    os.killpg(victim.pid, signal.SIGKILL)
+    victim.wait()
+    before = {
+        run.info.run_id: run.info.end_time
+        for run in client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
+    }
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    (run,) = parents("complete")
+    folds = folds_of(run)
+    assert len(folds) == 40
+    assert len({fold.data.tags["mer.split"] for fold in folds}) == 40
+    after = {fold.info.run_id: fold.info.end_time for fold in folds}
+    assert before.items() <= after.items()
+    assert not list(client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'RUNNING'"))
+    (old,) = parents("superseded")
+    assert old.data.tags["mer.superseded_by"] == run.info.run_id
+    interrupted = predictions_of(run)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'other.db'}")
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (whole,) = parents("complete")
+    assert predictions_of(whole).equals(interrupted)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method=svn"], "method=svn: unknown"),
+        (["--dataset=demos"], "dataset=demos: unknown"),
+        (["--dataset=original-4qaed"], "give data_root, or set MER_DATA_ROOT"),
+        (["--data_root=nowhere"], "nowhere: no such folder"),
+        (["--profile=fast"], "profile=fast: unknown"),
+        (["--protocol=loo"], "protocol=loo: unknown"),
+        (["--folds=x"], "folds=x: a whole number"),
+        (["--folds=1"], "folds=1: must be >= 2"),
+        (["--folds=99"], "folds=99: dataset demo has only 40 clips"),
+        (["--repeats=0"], "repeats=0"),
+        (["--seed=-1"], "seed=-1"),
+        (["--workers=-1"], "workers=-1"),
+        (["--threads=0"], "threads=0"),
+        (["--duration=-3", "--method=cnn"], "duration=-3"),
+        (["--max_epochs=0", "--method=cnn"], "max_epochs=0"),
+        (["--hyperparameters=C=-1"], "C=-1: must be > 0 for svm"),
+        (["--hyperparameters=learning_rate=1"], "svm has no hyperparameter 'learning_rate'"),
+        (["--only", "crnn", "--learning_rate=-0.1"], "learning_rate=-0.1: must be > 0"),
+        (["--colour=red"], "--colour=red"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_run(
+    arguments: list[str],
+    words: str,
+    store: Path,
+    demo: Clips,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MER_DATA_ROOT", raising=False)
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main(arguments))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.startswith("error: ")
+    assert words in said
+    assert said.count("\n") == 1
+    assert parents() == []
