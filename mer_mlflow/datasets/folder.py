@@ -54,8 +54,12 @@ def _read_csv(path: Path) -> Reading:
     rows = {row[0]: row for row in zip(ids, labels, files, artists, strict=True)}
     ordered = [rows[clip] for clip in sorted(rows)]
     audio = tuple(path.parent / file for _, _, file, _ in ordered)
-    errors += [f"{path}: no file {file}" for file in audio if not file.is_file()]
-    present = tuple(file if file.is_file() else None for file in audio)
+    present = tuple(file if _is_file(file) else None for file in audio)
+    errors += [
+        f"{path}: no file {file}"
+        for file, found in zip(audio, present, strict=True)
+        if found is None
+    ]
     clips = Clips(
         name="folder",
         ids=tuple(sorted(rows)),
@@ -65,6 +69,13 @@ def _read_csv(path: Path) -> Reading:
         artists=tuple(artist or None for _, _, _, artist in ordered),
     )
     return Reading(clips=clips, errors=tuple(errors), encodings={path.name: table.encoding})
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 DATASETS = (
