@@ -137,6 +137,7 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def on_event(self, event: FoldEvent) -> None:
         """Write what happened in a fold."""
+        items = self._items(event)
         with self._lock:
             match event:
                 case FoldStarted():
@@ -144,12 +145,9 @@ class RunTree(AbstractContextManager["RunTree"]):
                 case EpochEnded():
                     self._epochs.setdefault(event.split.id, []).extend(epoch_metrics(event.epoch))
                 case FoldFinished():
-                    items = fold_items(self._setting, event.split, event.result)
                     self._finish_child(event.split, items, "FINISHED")
                 case FoldFailed():
-                    reason = Tag(key="mer.error", value=event.reason)
-                    details = File(name=TRACEBACK, content=event.traceback.encode())
-                    self._finish_child(event.split, (reason, details), "FAILED")
+                    self._finish_child(event.split, items, "FAILED")
         if isinstance(event, FoldFinished | FoldFailed):
             self._n_finished += isinstance(event, FoldFinished)
             self._on_fold(self._n_finished, len(self._setting.plan.splits), event)
@@ -263,6 +261,15 @@ class RunTree(AbstractContextManager["RunTree"]):
         write(self._client, run_id, [Tag(key=key, value=str(tags[key])) for key in tags])
         if self._client.get_run(run_id).info.status == "RUNNING":
             self._client.set_terminated(run_id, "KILLED")
+
+    def _items(self, event: FoldEvent) -> list[Item]:
+        match event:
+            case FoldFinished():
+                return list(fold_items(self._setting, event.split, event.result))
+            case FoldFailed():
+                details = File(name=TRACEBACK, content=event.traceback.encode())
+                return [Tag(key="mer.error", value=event.reason), details]
+        return []
 
     def _create_child(self, split: Split, *, started: float | None = None) -> str:
         setting = self._setting

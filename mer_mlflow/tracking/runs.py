@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
@@ -14,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mer_mlflow.errors import ParameterError
 
 PAGE = 1000
+SQLITE = "sqlite:///"
 
 
 class Kind(StrEnum):
@@ -54,8 +57,23 @@ def open_run(client: MlflowClient) -> Run:
     """
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
-        return client.get_run(run_id)
-    return client.create_run(experiment_id(client, os.environ.get("MLFLOW_EXPERIMENT_NAME")))
+        run = client.get_run(run_id)
+    else:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+        run = client.create_run(experiment_id(client, name))
+    _log_ahead(client.tracking_uri)
+    return run
+
+
+def _log_ahead(uri: str) -> None:
+    """Let a sqlite store be read while it is written, and halve the cost of a commit."""
+    if not uri.startswith(SQLITE):
+        return
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(uri.removeprefix(SQLITE))) as database,
+    ):
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True) -> str:

@@ -1,0 +1,41 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+
+from mer_mlflow.datasets import QUADRANTS, load_dataset
+from mer_mlflow.datasets import demo as demo_module
+from mer_mlflow.datasets.demo.statistics import LIBROSA_STATISTICS
+
+
+def test_demo_is_balanced_with_audio_features_and_artists(demo):
+    assert demo.counts == dict.fromkeys(QUADRANTS, 40)
+    assert len(demo.audio_files()) == 160
+    assert len(set(demo.audio_hashes)) == 160
+    assert demo.features["top100"].names == LIBROSA_STATISTICS
+    assert np.isfinite(demo.feature_values("top100")).all()
+    assert None not in demo.artists
+    assert max(Counter(demo.artists).values()) > 1
+
+
+def test_demo_clips_last_ten_seconds(demo):
+    info = soundfile.info(demo.audio_files()[0])
+    assert (info.duration, info.channels) == (10.0, 1)
+
+
+def test_demo_is_made_once(demo, cache, capsys):
+    before = {path: path.stat().st_mtime_ns for path in (cache / "demo-1").rglob("*")}
+    assert load_dataset("demo").digest == demo.digest
+    assert {path: path.stat().st_mtime_ns for path in (cache / "demo-1").rglob("*")} == before
+    assert capsys.readouterr().out == ""
+
+
+def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
+    def interrupted(piece, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_module, "_write_clip", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo_module.build_demo(tmp_path / "demo-1")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mer_mlflow.datasets import FeatureTable
+from mer_mlflow.errors import DatasetError
+from mer_mlflow.representations import (
+    Chunks,
+    Features,
+    Mel,
+    Waveform,
+    assemble,
+    open_store,
+    with_duration,
+)
+from mer_mlflow.representations.audio import decode
+
+WAVEFORM = Waveform(sr=8000, duration=0.25)
+TABLE = Features(table="top100")
+
+
+@pytest.fixture
+def clips(tmp_path, write_audio, clips_of):
+    clips = clips_of(*(write_audio(tmp_path / f"{i}.wav", seconds=0.3, seed=i) for i in range(5)))
+    values = np.arange(10.0).reshape(5, 2)
+    return replace(clips, features={"top100": FeatureTable(names=("x", "y"), values=values)})
+
+
+@pytest.fixture
+def examples(clips, tmp_path):
+    return assemble(clips, (WAVEFORM, TABLE), store=open_store(tmp_path / "store"))
+
+
+def test_every_input_is_read_in_the_order_of_the_clips(clips, examples):
+    waveforms = [WAVEFORM.compute(decode(path)) for path in clips.audio_files()]
+    assert len(examples) == 5
+    np.testing.assert_array_equal(examples.read(0), waveforms)
+    np.testing.assert_array_equal(examples.read(1), clips.features["top100"].values)
+    np.testing.assert_array_equal(examples.labels, clips.quadrants)
+    assert examples.item_shape(0) == (2000,)
+    assert examples.item_shape(1) == (2,)
+
+
+def test_taking_keeps_inputs_and_labels_aligned(clips, examples):
+    taken = examples.take(np.array([4, 1, 3])).take(np.array([2, 0]))
+    np.testing.assert_array_equal(taken.read(1), clips.features["top100"].values[[3, 4]])
+    np.testing.assert_array_equal(taken.read(1, np.array([1])), [[8, 9]])
+    np.testing.assert_array_equal(taken.read(0), examples.read(0)[[3, 4]])
+    np.testing.assert_array_equal(taken.labels, clips.quadrants[[3, 4]])
+
+
+def test_examples_to_be_predicted_have_no_labels(examples):
+    hidden = examples.without_labels().take(np.array([0]))
+    assert hidden.quadrants is None
+    with pytest.raises(ValueError, match="have no labels"):
+        _ = hidden.labels
+
+
+def test_progress_counts_what_is_computed(clips, tmp_path):
+    seen, store = [], open_store(tmp_path / "store")
+    for _ in range(2):
+        assemble(clips, (WAVEFORM,), store=store, on_progress=lambda *counts: seen.append(counts))
+    assert seen == [(i, 5) for i in range(1, 6)]
+
+
+def test_features_need_no_audio(clips, tmp_path):
+    silent = replace(clips, audio=(None,) * 5, audio_hashes=(None,) * 5)
+    store = open_store(tmp_path / "store")
+    assert len(assemble(silent, (TABLE,), store=store)) == 5
+    with pytest.raises(DatasetError, match="5 of 5 clips have no audio file"):
+        assemble(silent, (WAVEFORM,), store=store)
+
+
+def test_with_duration_leaves_features_alone():
+    mel = Mel()
+    assert with_duration((mel, TABLE, Chunks(of=mel, length=9)), 5.0) == (
+        Mel(duration=5.0),
+        TABLE,
+        Chunks(of=Mel(duration=5.0), length=9),
+    )

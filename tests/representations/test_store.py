@@ -1,0 +1,261 @@
+import os
+import pickle
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import AudioError, DatasetError
+from mer_mlflow.representations import Waveform, open_store
+from mer_mlflow.representations.store import StoredArray, write_entry
+
+WAVEFORM = Waveform(sr=8000, duration=0.25)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A representation that notes how often it is computed."""
+
+    calls: list[float] = field(default_factory=list)
+    key = "peak"
+    shape = (2,)
+    dtype = "float32"
+
+    def compute(self, audio):
+        peak = float(np.abs(audio.samples).max())
+        self.calls.append(peak)
+        return np.array([peak, audio.seconds], dtype=np.float32)
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def output(process: subprocess.Popen) -> str:
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return printed.strip()
+
+
+@pytest.fixture
+def clips(tmp_path, write_audio, clips_of) -> Clips:
+    return clips_of(*(write_audio(tmp_path / f"{i}.wav", seconds=0.3, seed=i) for i in range(6)))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(tmp_path / "store")
+
+
+def entries(store, clips, representation):
+    return [store.path(representation, content) for content in clips.audio_hashes]
+
+
+def test_fill_gives_every_clip_its_array(store, clips):
+    array = store.fill(clips, Peak())
+    assert array.shape == (6, 2)
+    assert len(array) == 6
+    peaks = array[np.arange(6)][:, 0]
+    assert len(set(peaks)) == 6
+    np.testing.assert_array_equal(array[np.array([4, 0, 4])][:, 0], peaks[[4, 0, 4]])
+
+
+def test_fill_computes_only_what_is_missing(store, clips):
+    peak, progress = Peak(), []
+    store.fill(clips.take(np.array([1, 3])), peak)
+    assert len(peak.calls) == 2
+    assert store.missing(clips, peak) == (0, 2, 4, 5)
+    array = store.fill(clips, peak, on_progress=lambda *counts: progress.append(counts))
+    assert len(peak.calls) == 6
+    assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert store.missing(clips, peak) == ()
+    np.testing.assert_array_equal(store.fill(clips, peak)[np.arange(6)], array[np.arange(6)])
+    assert len(peak.calls) == 6
+
+
+def test_entries_follow_the_content_not_the_path(store, clips, clips_of, tmp_path):
+    peak = Peak()
+    store.fill(clips, peak)
+    renamed = clips.audio_files()[2].rename(tmp_path / "renamed.wav")
+    assert store.missing(clips_of(renamed), peak) == ()
+
+
+def test_representations_do_not_share_entries(store, clips):
+    store.fill(clips, WAVEFORM)
+    assert len(store.missing(clips, WAVEFORM.with_duration(0.2))) == 6
+
+
+def test_stored_arrays_cannot_be_written(store, clips):
+    array = store.fill(clips, WAVEFORM)
+    with pytest.raises(ValueError, match="read-only"):
+        array._maps[0][0] = 1.0
+
+
+def test_clips_without_audio_are_refused(store, clips):
+    silent = Clips(
+        name="test",
+        ids=clips.ids,
+        quadrants=clips.quadrants,
+        audio=(None,) * 6,
+        audio_hashes=(None,) * 6,
+        artists=clips.artists,
+    )
+    with pytest.raises(DatasetError, match="6 of 6 clips have no audio file"):
+        store.fill(silent, WAVEFORM)
+
+
+def test_default_store_lies_in_the_cache(cache):
+    assert open_store().root == cache / "store"
+
+
+def test_corrupted_entry_is_computed_again(store, clips):
+    peak = Peak()
+    expected = store.fill(clips, peak)[np.arange(6)]
+    damaged = entries(store, clips, peak)[3]
+    content = bytearray(damaged.read_bytes())
+    content[-8] ^= 1
+    damaged.write_bytes(content)
+    assert store.missing(clips, peak) == (3,)
+    np.testing.assert_array_equal(store.fill(clips, peak)[np.arange(6)], expected)
+    assert len(peak.calls) == 7
+    assert store.missing(clips, peak) == ()
+
+
+def test_broken_files_are_named_and_the_others_kept(store, clips):
+    for i in (1, 4):
+        clips.audio_files()[i].write_bytes(b"no audio")
+    with pytest.raises(AudioError, match=r"2 of 6 audio files cannot be used: .*1\.wav.*4\.wav"):
+        store.fill(clips, WAVEFORM)
+    assert store.missing(clips, WAVEFORM) == (1, 4)
+
+
+DTYPES = npst.floating_dtypes(sizes=(16, 32, 64), endianness="=") | npst.integer_dtypes(
+    endianness="="
+)
+SHAPES = npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+ARRAYS = npst.arrays(DTYPES, SHAPES)
+
+
+@pytest.fixture(scope="module")
+def one_entry(tmp_path_factory, write_audio, clips_of):
+    folder = tmp_path_factory.mktemp("one entry")
+    clip = clips_of(write_audio(folder / "a.wav"))
+    store = open_store(folder / "store")
+    return store, clip, store.path(WAVEFORM, clip.audio_hashes[0])
+
+
+@settings(deadline=None, max_examples=60)
+@given(array=ARRAYS)
+@example(array=np.zeros((0, 3), dtype=np.float32))
+@example(array=np.asfortranarray(np.arange(6.0).reshape(2, 3)))
+@example(array=np.arange(24.0)[::2])
+def test_any_array_comes_back(one_entry, array):
+    store, clip, path = one_entry
+    write_entry(path, array)
+    assert store.missing(clip, WAVEFORM) == ()
+    (back,) = StoredArray(paths=(path,), item_shape=array.shape)[np.array([0])]
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+@settings(deadline=None, max_examples=60)
+@given(array=ARRAYS, data=st.data())
+def test_any_damage_is_detected(one_entry, array, data):
+    store, clip, path = one_entry
+    write_entry(path, array)
+    content = path.read_bytes()
+    position = data.draw(st.integers(0, len(content) - 1), label="position")
+    flipped = bytearray(content)
+    flipped[position] ^= data.draw(st.integers(1, 255), label="flipped bits")
+    for damaged in (flipped, content[:position], content + b"\0"):
+        path.write_bytes(damaged)
+        assert store.missing(clip, WAVEFORM) == (0,)
+
+
+WRITE_FOREVER = """
+import sys
+from itertools import count
+from pathlib import Path
+import numpy as np
+from mer_mlflow.representations.store import write_entry
+for i in count():
+    write_entry(Path(sys.argv[1 + i % (len(sys.argv) - 1)]), np.full(500_000, float(i)))
+"""
+
+
+def test_killed_writer_leaves_entries_whole_or_absent(store, clips):
+    paths = entries(store, clips, WAVEFORM)
+    for delay in (0.1, 0.25):
+        writer = python(WRITE_FOREVER, *paths)
+        deadline = time.monotonic() + 30
+        while not paths[0].exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(delay)
+        writer.kill()
+        writer.communicate()
+        absent = tuple(i for i, path in enumerate(paths) if not path.exists())
+        assert 0 not in absent
+        assert store.missing(clips, WAVEFORM) == absent
+        paths[0].unlink()
+
+
+def test_abandoned_drafts_are_swept_and_young_ones_kept(store, clips):
+    folder = entries(store, clips, WAVEFORM)[0].parent
+    folder.mkdir(parents=True)
+    old, young = folder / ".writing-old", folder / ".writing-young"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (time.time() - 7200,) * 2)
+    store.fill(clips, WAVEFORM)
+    assert not old.exists()
+    assert young.exists()
+
+
+FILL = """
+import sys
+from pathlib import Path
+import numpy as np
+from mer_mlflow.datasets import load_dataset
+from mer_mlflow.representations import Waveform, open_store
+clips = load_dataset("folder", Path(sys.argv[1]))
+array = open_store(Path(sys.argv[2])).fill(clips, Waveform(sr=8000, duration=0.25))
+print(array[np.arange(len(clips))].sum(axis=1).tolist())
+"""
+
+
+def test_two_processes_fill_one_store(tmp_path, write_audio):
+    (tmp_path / "Q1").mkdir()
+    for i in range(40):
+        write_audio(tmp_path / "Q1" / f"{i:02}.flac", seconds=0.3, seed=i)
+    both = [python(FILL, tmp_path, tmp_path / "store") for _ in range(2)]
+    first, second = map(output, both)
+    assert first == second
+    assert first.count(",") == 39
+    assert not list((tmp_path / "store").rglob(".writing-*"))
+
+
+READ_PICKLE = """
+import pickle, sys
+import numpy as np
+with open(sys.argv[1], "rb") as file:
+    array = pickle.load(file)
+print(array.shape, array[np.array([5, 2])].tolist())
+"""
+
+
+def test_pickled_array_is_read_in_another_process(store, clips, tmp_path):
+    array = store.fill(clips, Peak())
+    expected = array[np.array([5, 2])].tolist()
+    pickled = pickle.dumps(array)
+    assert len(pickled) < 2000, "the arrays travel by path, not by value"
+    (tmp_path / "array.pickle").write_bytes(pickled)
+    assert output(python(READ_PICKLE, tmp_path / "array.pickle")) == f"(6, 2) {expected}"
