@@ -24,7 +24,7 @@ def test_key_tells_name_version_and_parameters_apart():
 
 def test_keys_are_the_same_in_every_session():
     assert Waveform().key == "waveform-b678309ac586"
-    assert Mel().key == "mel-9eba8c4e6627"
+    assert Mel().key == "mel-2450684ba5c7"
     assert Features(table="top100").key == "features-top100"
 
 

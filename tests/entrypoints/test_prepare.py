@@ -1,0 +1,66 @@
+"""prepare: finds what is wrong with a dataset, and fills the store where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from mlflow import MlflowClient
+
+from entrypoints.prepare import prepare
+from mer_mlflow.representations import open_store
+
+SECONDS, SR = 1.5, 16_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for quadrant in ("Q1", "Q2", "Q3", "Q4"):
+        (tmp_path / "songs" / quadrant).mkdir(parents=True)
+        for number in range(2):
+            path = tmp_path / "songs" / quadrant / f"{quadrant}-{number}.wav"
+            soundfile.write(path, 0.1 * rng.normal(size=round(SECONDS * SR)), SR)
+    return tmp_path / "songs"
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    return lambda: " ".join(capsys.readouterr().out.split())
+
+
+def test_sound_dataset_fills_the_store(
+    folder: Path, store: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_CACHE_ROOT", str(store / "cache"))
+    assert prepare(dataset="folder", data_root=str(folder), duration=1.0) == 0
+    text = said()
+    assert "8 of 8 files decode" in text
+    assert "16000 Hz (8)" in text
+    assert len(list(open_store().root.glob("mel-*/*/*.npy"))) == 8
+    (run,) = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'prepare'")
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["n_clips"] == 8
+
+
+def test_everything_that_is_wrong_is_named(
+    folder: Path, store: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_CACHE_ROOT", str(store / "cache"))
+    (folder / "Q1" / "torn.mp3").write_bytes(b"not music at all")
+    (folder / "Q2" / "hollow.wav").write_bytes(b"")
+    soundfile.write(folder / "Q3" / "hushed.wav", np.zeros(SR), SR)
+    soundfile.write(folder / "Q4" / "blink.wav", np.full(800, 0.5), SR)
+    (folder / "Q4" / "twin.wav").write_bytes((folder / "Q4" / "Q4-0.wav").read_bytes())
+    assert prepare(dataset="folder", data_root=str(folder), duration=1.0) == 2
+    text = said()
+    assert "11 of 13 files decode" in text
+    for name in ("torn.mp3", "hollow.wav", "hushed", "blink", "Q4-0, twin"):
+        assert name in text, name
+    assert not list((store / "cache").glob("**/*.npy"))
+    (run,) = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'prepare'")
+    assert run.info.status == "FAILED"
+    assert run.data.metrics["n_errors"] == 2
