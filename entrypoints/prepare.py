@@ -137,7 +137,7 @@ def _track(clips: Clips, summary: str, *, n_errors: int) -> None:
     from mer_mlflow.tracking.items import File, Metric, Tag
 
     client = MlflowClient()
-    run = open_run(client)
+    run = open_run(client, name=f"prepare {clips.name}")
     run_id = run.info.run_id
     write(
         client,

@@ -33,7 +33,7 @@ def report(*, experiment: str | None = None) -> int:
     """
     client = MlflowClient()
     asked = None if experiment is None else experiment_id(client, experiment, create=False)
-    run = open_run(client)
+    run = open_run(client, name="report")
     run_id, source = run.info.run_id, asked or run.info.experiment_id
     rows = comparison_rows(client, source)
     frame = to_frame(rows)

@@ -43,8 +43,7 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
         If the folder has neither annotations nor quadrant folders.
     """
     assert root is not None
-    places = (root, *sorted(path for path in root.iterdir() if path.is_dir()))
-    neighbours = (*places, *sorted(path for path in root.parent.iterdir() if path.is_dir()))
+    places = (root, root / ARCHIVE, *_folders(root))
     audio_root = next(
         (place for place in places if any((place / q).is_dir() for q in QUADRANTS)), None
     )
@@ -54,7 +53,7 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
             f"{root}: neither {ANNOTATIONS[0]} nor folders Q1 to Q4, here or one folder down; "
             f"give the folder that holds {ARCHIVE}"
         )
-    beside = neighbours if root.name == ARCHIVE else places
+    beside = (*places, *_folders(root.parent)) if root.name == ARCHIVE else places
     features = {
         table: path
         for table, file in FEATURE_FILES.items()
@@ -67,6 +66,10 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
         metadata=_first(places, METADATA),
         features=features,
     )
+
+
+def _folders(root: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in root.iterdir() if path.is_dir()))
 
 
 def _first(places: Iterable[Path], files: Iterable[str]) -> Path | None:

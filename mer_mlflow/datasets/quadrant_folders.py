@@ -150,6 +150,9 @@ def _content_hash(path: Path | None) -> str | None:
 
 def _labels_of(table: Table) -> tuple[dict[str, int], list[str]]:
     ids = table.column(ID_COLUMNS)
+    for clip, (line, _) in zip(ids, table.rows, strict=True):
+        if not clip:
+            raise DatasetError(f"{table.path}, line {line}: a row without a clip id")
     labels: dict[str, int] = {}
     errors = []
     for clip, label in zip(ids, read_quadrants(table, ids=ids), strict=True):

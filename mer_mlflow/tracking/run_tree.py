@@ -7,6 +7,7 @@ complete parent stay where they are and are copied.
 
 from __future__ import annotations
 
+import getpass
 import json
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import Self
 import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 
 from mer_mlflow.crossval.executors import (
     EpochEnded,
@@ -90,6 +91,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._source = source
         self._on_fold = on_fold
         self._client = MlflowClient()
+        self._user = getpass.getuser()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._children: dict[str, str] = {}
@@ -108,7 +110,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         return str(self._run.info.experiment_id)
 
     def __enter__(self) -> Self:
-        self._run = open_run(self._client)
+        self._run = open_run(self._client, name=_run_name(self._setting))
         try:
             self._announce()
             self._continue_earlier_runs()
@@ -163,20 +165,14 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _announce(self) -> None:
         setting = self._setting
-        plan = setting.plan
-        name = (
-            f"{setting.method.name} {setting.clips.name} "
-            f"{plan.protocol} {plan.n_repeats}x{plan.n_splits}"
-        )
         tags = {
-            MLFLOW_RUN_NAME: name,
             "mer.kind": Kind.PARENT,
             "mer.status": Status.RUNNING,
             "mer.identity": setting.identity,
             "mer.method": setting.method.name,
             "mer.dataset": setting.clips.name,
-            "mer.protocol": plan.protocol,
-            "mer.folds_expected": str(len(plan.splits)),
+            "mer.protocol": setting.plan.protocol,
+            "mer.folds_expected": str(len(setting.plan.splits)),
             **self._tags,
             **process_tags(),
             **environment_tags(),
@@ -275,6 +271,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         setting = self._setting
         tags = {
             MLFLOW_PARENT_RUN_ID: self.run_id,
+            MLFLOW_USER: self._user,
             "mer.kind": Kind.FOLD,
             "mer.identity": setting.identity,
             "mer.split": split.id,
@@ -315,6 +312,12 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._client.set_tag(self.run_id, "mer.error", f"{type(error).__name__}: {error}")
         done = self._status in (Status.COMPLETE, Status.DUPLICATE)
         self._client.set_terminated(self.run_id, "FINISHED" if done else "FAILED")
+
+
+def _run_name(setting: Setting) -> str:
+    plan = setting.plan
+    size = f"{plan.n_repeats}x{plan.n_splits}"
+    return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}"
 
 
 def _status(run: Run) -> str:

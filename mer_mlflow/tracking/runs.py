@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from mer_mlflow.errors import ParameterError
 
@@ -44,12 +46,13 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-def open_run(client: MlflowClient) -> Run:
+def open_run(client: MlflowClient, *, name: str) -> Run:
     """Open the run that ``mlflow run`` made, or make one.
 
     Parameters
     ----------
     client : of the tracking server
+    name : of the run
 
     Returns
     -------
@@ -58,9 +61,10 @@ def open_run(client: MlflowClient) -> Run:
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
         run = client.get_run(run_id)
+        client.update_run(run_id, name=name)
     else:
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
-        run = client.create_run(experiment_id(client, name))
+        experiment = experiment_id(client, os.environ.get("MLFLOW_EXPERIMENT_NAME"))
+        run = client.create_run(experiment, run_name=name, tags={MLFLOW_USER: getpass.getuser()})
     _log_ahead(client.tracking_uri)
     return run
 

@@ -283,3 +283,26 @@ def test_real_features_of_900_clips(real_data):
     assert np.isfinite(clips.feature_values("top100")).all()
     repeated = {artist for artist in clips.artists if clips.artists.count(artist) > 1}
     assert len(repeated - {None}) == 129
+
+
+def test_archive_goes_before_other_folders_of_quadrants(tmp_path, write_csv, write_sound):
+    for folder in ("A_Other_Dataset", "MER_audio_taffc_dataset"):
+        write_sound(tmp_path / folder / "Q1" / "MT01.wav")
+    write_csv(
+        tmp_path / "MER_audio_taffc_dataset" / "panda_dataset_taffc_annotations.csv",
+        ("Song", "Quadrant"),
+        ("MT01", "Q1"),
+    )
+    (path,) = load_dataset("original-4qaed", tmp_path).audio_files()
+    assert path.parts[-3] == "MER_audio_taffc_dataset"
+
+
+def test_row_without_an_id_is_named(tmp_path, write_csv):
+    write_csv(
+        tmp_path / "panda_dataset_taffc_annotations.csv",
+        ("Song", "Quadrant"),
+        ("MT01", "Q1"),
+        ("", "Q2"),
+    )
+    with pytest.raises(DatasetError, match="line 3: a row without a clip id"):
+        load_dataset("original-4qaed", tmp_path)
