@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
 from mer_mlflow.methods._method import FittedModel, OnEpoch
 from mer_mlflow.representations import Examples
 
@@ -23,7 +24,7 @@ def fit_network(
     """
 
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
-        from mer_mlflow.networks.training import train_network
+        from mer_mlflow.methods._training import train_network
 
         return train_network(
             train,
@@ -42,6 +43,6 @@ def fit_network(
 
 def load_network(folder: Path) -> FittedModel:
     """Read a network that was saved."""
-    from mer_mlflow.networks import training
+    from mer_mlflow.methods import _training
 
-    return training.load_network(folder)
+    return _training.load_network(folder)

@@ -10,7 +10,7 @@ import pytest
 
 from mer_mlflow.errors import DivergenceError
 from mer_mlflow.methods import EpochRecord
-from mer_mlflow.networks.training import FittedNetwork, train_network
+from mer_mlflow.methods._training import FittedNetwork, train_network
 from mer_mlflow.representations import Examples
 
 
