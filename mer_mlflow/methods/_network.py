@@ -13,6 +13,8 @@ from mer_mlflow.representations import Examples
 
 def fit_network(
     build: Callable[[tuple[int, ...], Any], Any],
+    *,
+    by_feature: bool = False,
 ) -> Callable[[Examples, Any, int, OnEpoch], FittedModel]:
     """Make the ``fit`` of a methodology that trains one network on one input.
 
@@ -21,6 +23,7 @@ def fit_network(
     build : (shape of one clip's input, hyperparameters) -> Keras model, not compiled. The
         hyperparameters have ``optimizer``, ``learning_rate``, ``batch_size``, ``epochs`` and
         ``stop_accuracy`` among them
+    by_feature : whether each feature is standardised by itself, or all values together
     """
 
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
@@ -34,6 +37,7 @@ def fit_network(
             batch_size=hyperparameters.batch_size,
             epochs=hyperparameters.epochs,
             stop_accuracy=hyperparameters.stop_accuracy,
+            by_feature=by_feature,
             seed=seed,
             on_epoch=on_epoch,
         )

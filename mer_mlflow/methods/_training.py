@@ -27,12 +27,13 @@ class FittedNetwork:
     Attributes
     ----------
     network : softmax over the quadrants
-    mean, scale : statistics of the training clips' input
+    mean, scale : statistics of the training clips' input: numbers, or one a feature
+        [shape=(n_features,)]
     """
 
     network: keras.Model
-    mean: float
-    scale: float
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
 
     @property
     def n_parameters(self) -> int:
@@ -60,7 +61,7 @@ class FittedNetwork:
     def normalised(self, examples: Examples, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Input of the network for some examples [shape=(n_read, ...)]."""
         values = examples.read(0, indices).astype(np.float32)
-        return (values - np.float32(self.mean)) / np.float32(self.scale)
+        return (values - self.mean) / self.scale
 
 
 def load_network(folder: Path) -> FittedNetwork:
@@ -68,8 +69,8 @@ def load_network(folder: Path) -> FittedNetwork:
     with np.load(folder / NORMALISATION_FILE) as statistics:
         return FittedNetwork(
             network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
-            mean=float(statistics["mean"]),
-            scale=float(statistics["scale"]),
+            mean=statistics["mean"],
+            scale=statistics["scale"],
         )
 
 
@@ -82,6 +83,7 @@ def train_network(
     batch_size: int,
     epochs: int,
     stop_accuracy: float,
+    by_feature: bool,
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedNetwork:
@@ -96,6 +98,8 @@ def train_network(
     batch_size : int > 0, clips of a step
     epochs : int > 0, at most
     stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
+    by_feature : whether each feature is standardised by itself, as columns of a table are, or
+        all values together, as those of a spectrogram are
     seed : of weights, dropout and order
     on_epoch : called after every epoch
 
@@ -115,7 +119,7 @@ def train_network(
         metrics=["accuracy"],
         jit_compile=False,
     )
-    mean, scale = _statistics(train)
+    mean, scale = _statistics(train, by_feature=by_feature)
     fitted = FittedNetwork(network=network, mean=mean, scale=scale)
     for epoch in range(1, epochs + 1):
         record = _train_epoch(fitted, train, order.permutation(len(train)), batch_size, epoch)
@@ -147,15 +151,20 @@ def _train_epoch(
     return EpochRecord(epoch=epoch, loss=loss / len(order), accuracy=n_correct / len(order))
 
 
-def _statistics(train: Examples) -> tuple[float, float]:
-    total, total_squared, count = 0.0, 0.0, 0
+def _statistics(
+    train: Examples, *, by_feature: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    total, squared = np.zeros(train.item_shape(0)), np.zeros(train.item_shape(0))
     for batch in _batches(np.arange(len(train)), PREDICT_BATCH):
         values = train.read(0, batch).astype(np.float64)
-        total += float(values.sum())
-        total_squared += float(np.square(values).sum())
-        count += values.size
-    mean = total / count
-    return mean, math.sqrt(max(total_squared / count - mean**2, 0.0)) or 1.0
+        total += values.sum(axis=0)
+        squared += np.square(values).sum(axis=0)
+    mean, mean_square = total / len(train), squared / len(train)
+    if not by_feature:
+        mean, mean_square = mean.mean(), mean_square.mean()
+    scale = np.sqrt(np.maximum(mean_square - np.square(mean), 0.0))
+    safe = np.where(scale > 0, scale, 1.0)
+    return np.asarray(mean, dtype=np.float32), np.asarray(safe, dtype=np.float32)
 
 
 def _batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

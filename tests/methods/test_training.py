@@ -26,8 +26,8 @@ def make_examples(n_clips: int = 32) -> Examples:
     )
 
 
-def build() -> keras.Model:
-    values = keras.Input((3, 5))
+def build(shape: tuple[int, int] = (3, 5)) -> keras.Model:
+    values = keras.Input(shape)
     hidden = keras.layers.Flatten()(values)
     return keras.Model(values, keras.layers.Dense(4, activation="softmax")(hidden))
 
@@ -41,6 +41,7 @@ def train(**changes: Any) -> tuple[FittedNetwork, list[EpochRecord]]:
         "batch_size": 10,
         "epochs": 30,
         "stop_accuracy": 0.9,
+        "by_feature": False,
         "seed": 0,
         "on_epoch": lambda record, predict: records.append(record),
     }
@@ -75,6 +76,31 @@ def test_normalisation_is_that_of_the_training_clips() -> None:
     values = make_examples().read(0).astype(np.float64)
     assert fitted.mean == pytest.approx(values.mean())
     assert fitted.scale == pytest.approx(values.std())
+
+
+def test_features_are_standardised_each_by_itself() -> None:
+    fitted, _ = train(epochs=1, by_feature=True)
+    values = make_examples().read(0).astype(np.float64)
+    assert fitted.mean == pytest.approx(values.mean(axis=0), rel=1e-5)
+    assert fitted.scale == pytest.approx(values.std(axis=0), rel=1e-3)
+
+
+def test_feature_that_never_changes_does_no_harm() -> None:
+    examples = make_examples()
+    constant = np.concatenate([examples.read(0), np.full((32, 3, 1), 7, np.float32)], axis=2)
+    network = train_network(
+        Examples(inputs=(constant,), positions=examples.positions, quadrants=examples.quadrants),
+        build=lambda: build((3, 6)),
+        optimizer="adam",
+        learning_rate=0.1,
+        batch_size=10,
+        epochs=2,
+        stop_accuracy=0.9,
+        by_feature=True,
+        seed=0,
+        on_epoch=lambda record, predict: None,
+    )
+    assert np.isfinite(network.network.get_weights()[0]).all()
 
 
 def test_divergence_ends_the_training_with_a_hint() -> None:

@@ -1,0 +1,72 @@
+"""DNN on the 100 most relevant handcrafted features, narrowing layer by layer.
+
+The study leaves the sizes open: here three hidden layers of 80, 40 and 20, trained with its
+deep-learning default. Features are standardised on the training clips.
+
+References
+----------
+P. Louro et al., "A comparison study of deep learning methodologies for music emotion
+recognition", Sensors 24(7), 2024.
+R. Panda, R. Malheiro, R. P. Paiva, "Novel audio features for music emotion recognition",
+IEEE Transactions on Affective Computing 11(4), 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.methods._method import Method, Scores, searchable
+from mer_mlflow.methods._network import fit_network, load_network
+from mer_mlflow.representations import Features
+
+
+@dataclass(frozen=True, kw_only=True)
+class DNN100Hyperparameters:
+    """The study's deep-learning default; widths halve from ``first_units`` on."""
+
+    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
+    learning_rate: float = searchable(
+        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    )
+    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
+    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
+    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
+    first_units: int = searchable(80, low=1, grid=(40, 80, 160))
+    n_layers: int = searchable(3, low=1, high=20, grid=(2, 3, 4))
+    dropout: float = searchable(0.0, low=0.0, high=0.9, grid=(0.0, 0.2, 0.4))
+
+
+def build(input_shape: tuple[int, ...], hyperparameters: DNN100Hyperparameters) -> Any:
+    """Build the network for features [shape=(n_features,)]."""
+    from mer_mlflow.networks.dnn import narrowing_dnn
+
+    return narrowing_dnn(
+        input_shape=input_shape,
+        n_classes=len(QUADRANTS),
+        first_units=hyperparameters.first_units,
+        n_layers=hyperparameters.n_layers,
+        dropout=hyperparameters.dropout,
+    )
+
+
+METHOD = Method(
+    name="dnn_100",
+    title="DNN, top 100",
+    summary="Dense network that narrows layer by layer, on the 100 most relevant features.",
+    version=1,
+    inputs=(Features(table="top100"),),
+    hyperparameters=DNN100Hyperparameters,
+    fit=fit_network(build, by_feature=True),
+    load=load_network,
+    framework="keras",
+    quick_epochs=20,
+    citation="Louro et al., Sensors 2024",
+    table=3,
+    published={
+        "original-4qaed": Scores(precision=72.61, recall=72.74, f1=72.48),
+        "new-4qaed-c": Scores(precision=67.63, recall=67.67, f1=67.40),
+        "new-4qaed-b": Scores(precision=67.77, recall=67.72, f1=67.41),
+    },
+)

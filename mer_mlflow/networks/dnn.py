@@ -1,0 +1,32 @@
+"""Dense networks that narrow layer by layer."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+
+def narrowing_dnn(
+    *,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    first_units: int,
+    n_layers: int,
+    dropout: float,
+) -> keras.Model:
+    """Build a dense network whose layers halve in width, like a selection of features.
+
+    Parameters
+    ----------
+    input_shape : (n_features,)
+    n_classes : int > 1, softmax outputs
+    first_units : int > 0, width of the first hidden layer
+    n_layers : int > 0, hidden layers
+    dropout : rate after each hidden layer
+    """
+    features = keras.Input(input_shape)
+    hidden = features
+    for layer in range(n_layers):
+        hidden = layers.Dense(max(1, first_units // 2**layer), activation="relu")(hidden)
+        hidden = layers.Dropout(dropout)(hidden)
+    return keras.Model(features, layers.Dense(n_classes, activation="softmax")(hidden), name="dnn")
