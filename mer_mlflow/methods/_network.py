@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
+from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._method import FittedModel, OnEpoch
 from mer_mlflow.representations import Examples
 
+TRAINING = ("optimizer", "learning_rate", "batch_size", "epochs", "stop_accuracy")
+"""Hyperparameters of the training; all others are the architecture's."""
+
 
 def fit_network(
-    build: Callable[[tuple[int, ...], Any], Any],
-    *,
-    by_feature: bool = False,
+    network: Callable[[], Callable[..., Any]], *, by_feature: bool = False
 ) -> Callable[[Examples, Any, int, OnEpoch], FittedModel]:
     """Make the ``fit`` of a methodology that trains one network on one input.
 
     Parameters
     ----------
-    build : (shape of one clip's input, hyperparameters) -> Keras model, not compiled. The
-        hyperparameters have ``optimizer``, ``learning_rate``, ``batch_size``, ``epochs`` and
-        ``stop_accuracy`` among them
+    network : returns the architecture. The methodology's hyperparameters are those of ``TRAINING``
+        and the architecture's arguments
     by_feature : whether each feature is standardised by itself, or all values together
     """
 
@@ -31,18 +33,29 @@ def fit_network(
 
         return train_network(
             train,
-            build=lambda: build(train.item_shape(0), hyperparameters),
-            optimizer=hyperparameters.optimizer,
-            learning_rate=hyperparameters.learning_rate,
-            batch_size=hyperparameters.batch_size,
-            epochs=hyperparameters.epochs,
-            stop_accuracy=hyperparameters.stop_accuracy,
+            build=lambda: build_network(network(), train.item_shape(0), hyperparameters),
+            **{name: getattr(hyperparameters, name) for name in TRAINING},
             by_feature=by_feature,
             seed=seed,
             on_epoch=on_epoch,
         )
 
     return fit
+
+
+def build_network(
+    architecture: Callable[..., Any], input_shape: tuple[int, ...], hyperparameters: Any
+) -> Any:
+    """Build a network that tells quadrants.
+
+    Parameters
+    ----------
+    architecture : function from shapes and sizes to a Keras model
+    input_shape : shape of one clip's input
+    hyperparameters : dataclass instance; its fields outside ``TRAINING`` are sizes
+    """
+    sizes = {name: size for name, size in asdict(hyperparameters).items() if name not in TRAINING}
+    return architecture(input_shape=input_shape, n_classes=len(QUADRANTS), **sizes)
 
 
 def load_network(folder: Path) -> FittedModel:

@@ -15,10 +15,10 @@ recognition", Sensors 24(7), 2024.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._method import Method, Scores, searchable
 from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Mel
@@ -42,19 +42,11 @@ class CNNHyperparameters:
     momentum: float = searchable(0.9, low=0.0, high=1.0)
 
 
-def build(input_shape: tuple[int, ...], hyperparameters: CNNHyperparameters) -> Any:
-    """Build the network for spectrograms [shape=(n_mels, n_frames)]."""
+def network() -> Callable[..., Any]:
+    """Architecture, imported when it is needed."""
     from mer_mlflow.networks.cnn import cnn
 
-    return cnn(
-        input_shape=input_shape,
-        n_classes=len(QUADRANTS),
-        filters=hyperparameters.filters,
-        dense_units=hyperparameters.dense_units,
-        block_dropout=hyperparameters.block_dropout,
-        dropout=hyperparameters.dropout,
-        momentum=hyperparameters.momentum,
-    )
+    return cnn
 
 
 METHOD = Method(
@@ -64,7 +56,7 @@ METHOD = Method(
     version=1,
     inputs=(Mel(),),
     hyperparameters=CNNHyperparameters,
-    fit=fit_network(build),
+    fit=fit_network(network),
     load=load_network,
     framework="keras",
     quick_epochs=6,

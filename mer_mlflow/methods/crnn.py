@@ -13,10 +13,10 @@ SMC 2020.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._method import Method, Scores, searchable
 from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Mel
@@ -37,16 +37,11 @@ class CRNNHyperparameters:
     dropout: float = searchable(0.5, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
 
 
-def build(input_shape: tuple[int, ...], hyperparameters: CRNNHyperparameters) -> Any:
-    """Build the network for spectrograms [shape=(n_mels, n_frames)]."""
+def network() -> Callable[..., Any]:
+    """Architecture, imported when it is needed."""
     from mer_mlflow.networks.crnn import crnn
 
-    return crnn(
-        input_shape=input_shape,
-        n_classes=len(QUADRANTS),
-        gru_units=hyperparameters.gru_units,
-        dropout=hyperparameters.dropout,
-    )
+    return crnn
 
 
 METHOD = Method(
@@ -56,7 +51,7 @@ METHOD = Method(
     version=1,
     inputs=(Mel(),),
     hyperparameters=CRNNHyperparameters,
-    fit=fit_network(build),
+    fit=fit_network(network),
     load=load_network,
     framework="keras",
     quick_epochs=2,

@@ -13,10 +13,10 @@ IEEE Transactions on Affective Computing 11(4), 2020.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._method import Method, Scores, searchable
 from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Features
@@ -38,17 +38,11 @@ class DNN100Hyperparameters:
     dropout: float = searchable(0.0, low=0.0, high=0.9, grid=(0.0, 0.2, 0.4))
 
 
-def build(input_shape: tuple[int, ...], hyperparameters: DNN100Hyperparameters) -> Any:
-    """Build the network for features [shape=(n_features,)]."""
+def network() -> Callable[..., Any]:
+    """Architecture, imported when it is needed."""
     from mer_mlflow.networks.dnn import narrowing_dnn
 
-    return narrowing_dnn(
-        input_shape=input_shape,
-        n_classes=len(QUADRANTS),
-        first_units=hyperparameters.first_units,
-        n_layers=hyperparameters.n_layers,
-        dropout=hyperparameters.dropout,
-    )
+    return narrowing_dnn
 
 
 METHOD = Method(
@@ -58,7 +52,7 @@ METHOD = Method(
     version=1,
     inputs=(Features(table="top100"),),
     hyperparameters=DNN100Hyperparameters,
-    fit=fit_network(build, by_feature=True),
+    fit=fit_network(network, by_feature=True),
     load=load_network,
     framework="keras",
     quick_epochs=20,

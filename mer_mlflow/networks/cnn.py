@@ -1,11 +1,11 @@
-"""The study's baseline CNN."""
+"""The study's baseline CNN, and its front end with recurrent layers that read time."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
-from mer_mlflow.networks.blocks import time_mel_image
+from mer_mlflow.networks.blocks import time_mel_image, time_sequence
 
 POOLS = ((2, 2), (2, 2), (3, 2), (3, 2))
 """Max-pooling of each block over (time, mel)."""
@@ -23,6 +23,10 @@ def cnn_front_end(
     dropout : rate after each block but the last
     momentum : share that a normalisation's running statistics keep at each step
 
+    Returns
+    -------
+    feature maps (n_steps, n_bands, filters)
+
     Notes
     -----
     Pooling before the ReLU gives the same values and gradients as after it, on a quarter of them.
@@ -35,7 +39,7 @@ def cnn_front_end(
         if block < len(POOLS) - 1:
             hidden = layers.BatchNormalization(momentum=momentum)(hidden)
             hidden = layers.Dropout(dropout)(hidden)
-    return layers.Flatten()(hidden)
+    return hidden
 
 
 def cnn(
@@ -68,6 +72,40 @@ def cnn(
     hidden = cnn_front_end(
         time_mel_image(mel), filters=filters, dropout=block_dropout, momentum=momentum
     )
-    hidden = layers.Dropout(dropout)(hidden)
+    hidden = layers.Dropout(dropout)(layers.Flatten()(hidden))
     hidden = layers.Dense(dense_units, activation="relu")(hidden)
     return keras.Model(mel, layers.Dense(n_classes, activation="softmax")(hidden), name="cnn")
+
+
+def cnn_gru(
+    *,
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    filters: int,
+    gru_units: int,
+    dense_units: int,
+    block_dropout: float,
+    dropout: float,
+    momentum: float,
+) -> keras.Model:
+    """Build the baseline CNN with two GRU layers between front end and dense layer.
+
+    Parameters
+    ----------
+    input_shape : (n_mels, n_frames)
+    n_classes : int > 1, softmax outputs
+    filters : int > 0, of each convolution
+    gru_units : int > 0, of each GRU layer
+    dense_units : int > 0, of the hidden dense layer
+    block_dropout, dropout : rates in the front end and before the dense layer
+    momentum : share that a normalisation's running statistics keep at each step
+    """
+    mel = keras.Input(input_shape)
+    maps = cnn_front_end(
+        time_mel_image(mel), filters=filters, dropout=block_dropout, momentum=momentum
+    )
+    hidden = layers.GRU(gru_units, return_sequences=True)(time_sequence(maps))
+    hidden = layers.GRU(gru_units)(hidden)
+    hidden = layers.Dropout(dropout)(hidden)
+    hidden = layers.Dense(dense_units, activation="relu")(hidden)
+    return keras.Model(mel, layers.Dense(n_classes, activation="softmax")(hidden), name="cnn_gru")

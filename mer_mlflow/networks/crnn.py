@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from mer_mlflow.networks.blocks import time_mel_image
+from mer_mlflow.networks.blocks import time_mel_image, time_sequence
 
 FILTERS = (64, 128, 128, 128)
 POOLS = (2, 3, 4, 4)
@@ -38,9 +38,7 @@ def crnn(
         hidden = layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-5)(hidden)
         hidden = layers.ReLU()(hidden)
         hidden = layers.MaxPooling2D(pool)(hidden)
-    _, n_steps, n_bands, n_filters = hidden.shape
-    hidden = layers.Reshape((n_steps, n_bands * n_filters))(hidden)
-    hidden = layers.GRU(gru_units, return_sequences=True)(hidden)
+    hidden = layers.GRU(gru_units, return_sequences=True)(time_sequence(hidden))
     hidden = layers.GRU(gru_units)(hidden)
     hidden = layers.Dropout(dropout)(hidden)
     return keras.Model(mel, layers.Dense(n_classes, activation="softmax")(hidden), name="crnn")

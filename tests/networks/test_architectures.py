@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from mer_mlflow.networks.cnn import cnn
+from mer_mlflow.networks.cnn import cnn, cnn_gru
 from mer_mlflow.networks.crnn import crnn
+from mer_mlflow.networks.dnn import narrowing_dnn
 
 THIRTY_SECONDS = (128, 938)
 
@@ -66,3 +67,26 @@ def test_crnn_has_the_original_number_of_parameters() -> None:
     )
     front_end_normalisation = 2
     assert network.count_params() - statistics + front_end_normalisation == 394_100
+
+
+def test_cnn_gru_reads_the_baselines_maps_over_time() -> None:
+    network = cnn_gru(
+        input_shape=THIRTY_SECONDS,
+        n_classes=4,
+        filters=16,
+        gru_units=64,
+        dense_units=300,
+        block_dropout=0.1,
+        dropout=0.4,
+        momentum=0.9,
+    )
+    assert shapes(network, keras.layers.GRU) == [(25, 64), (64,)]
+    assert shapes(network, keras.layers.Dense) == [(300,), (4,)]
+
+
+def test_dnn_narrows_layer_by_layer() -> None:
+    network = narrowing_dnn(
+        input_shape=(100,), n_classes=4, first_units=80, n_layers=3, dropout=0.0
+    )
+    assert shapes(network, keras.layers.Dense) == [(80,), (40,), (20,), (4,)]
+    assert network.count_params() == 80 * 101 + 40 * 81 + 20 * 41 + 4 * 21

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 folder, name, backend = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 from mer_mlflow import get_method
-import mer_mlflow.methods.cnn, mer_mlflow.methods.crnn
+from mer_mlflow.methods._network import build_network
 method = get_method(name)
-module = sys.modules[f"mer_mlflow.methods.{name}"]
-network = module.build((128, 126), method.resolve())
+architecture = sys.modules[f"mer_mlflow.methods.{name}"].network()
+shape = (100,) if name.startswith("dnn") else (128, 126)
+network = build_network(architecture, shape, method.resolve())
 weights = folder / f"{name}.weights.h5"
 if weights.exists():
     network.load_weights(weights)
@@ -28,8 +29,8 @@ else:
     network.set_weights([np.abs(w) + rng.uniform(0, 0.05, w.shape) for w in network.get_weights()])
     network.save_weights(weights)
 import keras
-mel = np.random.default_rng(1).normal(size=(3, 128, 126)).astype("float32")
-output = keras.ops.convert_to_numpy(network(mel, training=False))
+clips = np.random.default_rng(1).normal(size=(3, *shape)).astype("float32")
+output = keras.ops.convert_to_numpy(network(clips, training=False))
 np.save(folder / f"{name}-{backend}.npy", output)
 assert keras.backend.backend() == backend
 other = {"tensorflow": "torch", "torch": "tensorflow"}[backend]
@@ -37,7 +38,7 @@ assert other not in sys.modules, f"{other} was imported"
 """
 
 
-@pytest.mark.parametrize("name", ["cnn", "crnn"])
+@pytest.mark.parametrize("name", ["cnn", "cnn_gru", "crnn", "dnn_100"])
 def test_backends_agree(name: str, tmp_path: Path) -> None:
     for backend in ("tensorflow", "torch"):
         subprocess.run(
