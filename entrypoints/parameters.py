@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import converted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +119,4 @@ def _value(parameter: Parameter, given: str) -> str | int | float | None:
     text = given.strip()
     if not text:
         return parameter.default
-    try:
-        return parameter.kind(text)  # type: ignore[no-any-return]
-    except ValueError:
-        kind = {int: "a whole number", float: "a number"}[parameter.kind]
-        raise ParameterError(f"{parameter.name}={text}: {kind} is expected") from None
+    return converted(parameter.name, text, parameter.kind)  # type: ignore[no-any-return]

@@ -40,6 +40,14 @@ def prepare(
         If a parameter or the data cannot be used.
     """
     name = announce_dataset(dataset, data_root)
+    inputs = {
+        item.key: item
+        for method in method_names()
+        for item in with_duration(get_method(method).inputs, duration)
+    }
+    from mer_mlflow.tracking import check_store
+
+    check_store()
     reading = read_dataset(name, data_root)
     clips = reading.clips
     with progress("decoding") as advance:
@@ -55,7 +63,7 @@ def prepare(
     summary = capture.get()
     print(summary, end="", flush=True)
     if not errors and inspection.seconds:
-        _fill(clips, duration)
+        _fill(clips, [item for item in inputs.values() if not isinstance(item, Features)])
     _track(clips, summary, n_errors=len(errors))
     if errors:
         print(f"error: {len(errors)} errors; mend them before training", file=sys.stderr)
@@ -117,17 +125,12 @@ def _counted(counts: dict[int, int], unit: str) -> str:
     return ", ".join(f"{value} {unit}".strip() + f" ({count})" for value, count in ordered)
 
 
-def _fill(clips: Clips, duration: float) -> None:
+def _fill(clips: Clips, representations: Sequence[Representation]) -> None:
     store = open_store()
-    needed: dict[str, Representation] = {}
-    for method in method_names():
-        for item in with_duration(get_method(method).inputs, duration):
-            if not isinstance(item, Features):
-                needed[item.key] = item
-    for key, representation in needed.items():
-        with progress(key) as advance:
+    for representation in representations:
+        with progress(representation.key) as advance:
             store.fill(clips, representation, on_progress=advance)
-        print(f"{key}: {len(clips)} clips in {store.root}", flush=True)
+        print(f"{representation.key}: {len(clips)} clips in {store.root}", flush=True)
 
 
 def _track(clips: Clips, summary: str, *, n_errors: int) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import REPORT, parse
 from mer_mlflow.reporting.comparison import COLUMNS, comparison_rows, to_frame, to_markdown
-from mer_mlflow.tracking import Kind, experiment_id, open_run, write
+from mer_mlflow.tracking import Kind, check_store, experiment_id, open_run, write
 from mer_mlflow.tracking.items import File, Metric, Tag
 
 
@@ -31,6 +31,7 @@ def report(*, experiment: str | None = None) -> int:
     ParameterError
         If there is no such experiment.
     """
+    check_store()
     client = MlflowClient()
     asked = None if experiment is None else experiment_id(client, experiment, create=False)
     run = open_run(client, name="report")
@@ -39,10 +40,10 @@ def report(*, experiment: str | None = None) -> int:
     frame = to_frame(rows)
     table = Table(title="Comparison: macro scores in per cent, mean ± sd over folds")
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column in COLUMNS[:3] else "right")
+        table.add_column(column, justify="left" if column in COLUMNS[:4] else "right")
     for cells in frame.itertuples(index=False):
         table.add_row(*cells)
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
     if not rows:
         print("no cross-validations in this experiment yet: run `mlflow run . -e train` first")
     write(

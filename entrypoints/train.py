@@ -14,6 +14,7 @@ from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.splits import split_plan
 from mer_mlflow.crossval.validation import CrossValidation, resolve_setting, validate
 from mer_mlflow.datasets import data_root_or_default, load_dataset
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Value, get_method
 from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.progress import progress
@@ -49,7 +50,7 @@ def train(
     protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
     folds, repeats, max_epochs, duration : override the profile
     seed : of splits and training
-    workers : worker processes, by default one a core; 0 for none
+    workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
     test_curve : 1 to predict the test clips after every epoch
 
@@ -67,7 +68,7 @@ def train(
     profile_name = profile or ("quick" if name == WITHOUT_FILES else "paper")
     size = get_profile(profile_name)
     values = capped(declared, hyperparameters or {}, profile=size, max_epochs=max_epochs)
-    clips = load_dataset(name, data_root)
+    clips = load_dataset(name, data_root, on_warning=lambda words: print(f"warning: {words}"))
     fixed = protocol.startswith("fixed")
     plan = split_plan(
         clips,
@@ -85,6 +86,10 @@ def train(
         threads=threads,
     )
     n_workers = resolve_workers(workers)
+    if n_workers == 0 and declared.framework == "keras":
+        raise ParameterError(
+            f"workers=0: {method} needs a worker, whose arithmetic threads are fixed; use workers=1"
+        )
     shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
     print(f"method: {declared.title} ({shown})")
     print(
@@ -92,10 +97,11 @@ def train(
         f"(profile {profile_name})",
         flush=True,
     )
+    from mer_mlflow.tracking import RunTree, check_store
+
+    check_store()
     with progress("representations") as clip_progress:
         examples = assemble(clips, setting.inputs, store=open_store(), on_progress=clip_progress)
-    from mer_mlflow.tracking import RunTree
-
     with (
         progress(f"{method} folds") as fold_progress,
         RunTree(
@@ -107,6 +113,13 @@ def train(
     ):
         if runs.n_adopted:
             print(f"{runs.n_adopted} folds were already done", flush=True)
+            if test_curve:
+                print("test_curve: those folds keep the curves that they have")
+        if runs.n_of_other_software:
+            print(
+                f"warning: {runs.n_of_other_software} of them were run by another version of the "
+                "code or its packages (see their tags)"
+            )
         validation = validate(
             setting,
             examples,
@@ -148,7 +161,7 @@ def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
 def main(arguments: Sequence[str]) -> int:
     """Run ``train``, or with ``--only METHOD`` a methodology's own entry point."""
     if arguments[:1] == ["--only"]:
-        method = arguments[1]
+        method = "".join(arguments[1:2])
         own = hyperparameter_options(method)
         given = parse((*TRAIN, *own), arguments[2:])
         values = {parameter.name: given.pop(parameter.name) for parameter in own}

@@ -2,9 +2,10 @@
 
 Examples
 --------
->>> from mer_mlflow import cross_validate, get_method, load_dataset
+>>> from mer_mlflow import cross_validate, get_method, load_dataset, split_plan
 >>> clips = load_dataset("demo")  # doctest: +SKIP
->>> result = cross_validate(get_method("svm"), clips, n_repeats=1)  # doctest: +SKIP
+>>> plan = split_plan(clips, n_splits=5, n_repeats=1)  # doctest: +SKIP
+>>> result = cross_validate(get_method("svm"), clips, plan=plan)  # doctest: +SKIP
 >>> result.summary["f1_macro"].mean  # doctest: +SKIP
 """
 

@@ -19,8 +19,16 @@ class AudioError(MerError):
     """An audio file cannot be decoded."""
 
 
+class TrackingError(MerError):
+    """The tracking store cannot be used."""
+
+
 class RunInProgressError(MerError):
     """The same run is being worked on by another process."""
+
+
+class IncompleteError(MerError):
+    """Folds of a cross-validation have no result."""
 
 
 class DivergenceError(MerError):

@@ -57,14 +57,14 @@ def capped(
     profile: Profile,
     max_epochs: int | None,
 ) -> dict[str, Value]:
-    """Apply a profile's caps to hyperparameters.
+    """Apply a profile's caps to the hyperparameters that the user left at their defaults.
 
     Parameters
     ----------
     method : the methodology
     given : hyperparameters that the user chose
     profile : whose caps apply
-    max_epochs : cap that the user chose, which goes before the profile's
+    max_epochs : cap that the user chose, which goes before everything else
 
     Returns
     -------
@@ -77,13 +77,16 @@ def capped(
     """
     if max_epochs is not None and max_epochs < 1:
         raise ParameterError(f"max_epochs={max_epochs}: must be >= 1")
+    resolved, defaults = method.resolve(given), method.defaults
     caps = {
-        "epochs": max_epochs or (method.quick_epochs if profile.caps_epochs else None),
+        "epochs": method.quick_epochs if profile.caps_epochs else None,
         "batch_size": profile.max_batch_size,
     }
-    resolved = method.resolve(given)
-    return dict(given) | {
-        name: min(getattr(resolved, name), cap)
+    limits = {
+        name: cap
         for name, cap in caps.items()
-        if cap is not None and hasattr(resolved, name)
+        if cap is not None and name in defaults and getattr(resolved, name) == defaults[name]
     }
+    if max_epochs is not None and "epochs" in defaults:
+        limits["epochs"] = max_epochs
+    return dict(given) | {name: min(getattr(resolved, name), cap) for name, cap in limits.items()}

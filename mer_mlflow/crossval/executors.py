@@ -7,13 +7,16 @@ worker's fold from its neighbours' or reports epochs while they happen.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import IO, cast
@@ -103,9 +106,10 @@ def run_folds(
     ----------
     task : what the folds share
     splits : the folds to run, started in this order
-    workers : int >= 0, worker processes; 0 runs the folds in this process, one by one
+    workers : int >= 0, worker processes; 0 runs the folds in this process, one by one and with
+        whatever threads it has
     threads : int >= 1, arithmetic threads of a worker. Sums depend on it in the last digits, so
-        the same number gives the same scores whatever the number of workers
+        the same number gives the same scores however many workers there are
     on_event : called in this process with everything that happens
     """
     if workers == 0:
@@ -131,13 +135,24 @@ class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     stderr: IO[bytes]
-    split: Split | None = None
-    n_folds: int = field(default=0)
+    split: Split
+    n_folds: int = 0
 
     def start_fold(self, split: Split) -> None:
         self.split = split
         self.n_folds += 1
-        self.connection.send(split)
+        with contextlib.suppress(OSError):  # a dead worker's fold fails when it is waited for
+            self.connection.send(split)
+
+    def receive(self) -> FoldEvent:
+        try:
+            return cast(FoldEvent, self.connection.recv())
+        except (EOFError, OSError):
+            words = self._last_words()
+            return FoldFailed(split=self.split, reason=words.splitlines()[0], traceback=words)
+
+    def is_worn_out(self, most_folds: int | None) -> bool:
+        return self.n_folds == most_folds or self.process.poll() is not None
 
     def close(self) -> None:
         self.connection.close()
@@ -145,7 +160,8 @@ class _Worker:
         self.process.wait()
         self.stderr.close()
 
-    def last_words(self) -> str:
+    def _last_words(self) -> str:
+        self.process.kill()
         self.process.wait()
         self.stderr.seek(0)
         said = self.stderr.read().decode(errors="replace")[-TAIL:]
@@ -159,67 +175,62 @@ def _run_in_workers(
     threads: int,
     on_event: Callable[[FoldEvent], None],
 ) -> None:
-    waiting = list(reversed(splits))
+    waiting = deque(splits)
     most_folds = FOLDS_PER_WORKER[task.method.framework]
     workers: list[_Worker] = []
+    with tempfile.TemporaryDirectory() as folder:
+        task_file = Path(folder) / "task.pickle"
+        task_file.write_bytes(pickle.dumps(task))
 
-    def occupy(worker: _Worker) -> None:
-        split = waiting.pop()
-        worker.start_fold(split)
-        on_event(FoldStarted(split=split))
+        def occupy(worker: _Worker | None) -> Split:
+            split = waiting.popleft()
+            if worker is None:
+                worker = _start_worker(task_file, threads, split)
+                workers.append(worker)
+            worker.start_fold(split)
+            return split
 
-    def replace(worker: _Worker) -> None:
-        workers.remove(worker)
-        worker.close()
-        if waiting:
-            workers.append(_start_worker(task, threads))
-            occupy(workers[-1])
-
-    try:
-        for _ in range(n_workers):
-            workers.append(_start_worker(task, threads))
-            occupy(workers[-1])
-        while workers:
-            for ready in wait([worker.connection for worker in workers]):
-                worker = next(worker for worker in workers if worker.connection is ready)
-                event = _receive(worker)
-                if not isinstance(event, EpochEnded):
-                    worn_out = worker.n_folds == most_folds or worker.process.poll() is not None
-                    if waiting and not worn_out:
-                        occupy(worker)
-                    else:
-                        replace(worker)
-                on_event(event)
-    finally:
-        for worker in workers:
+        def retire(worker: _Worker) -> None:
+            workers.remove(worker)
             worker.close()
 
+        try:
+            for _ in range(n_workers):
+                on_event(FoldStarted(split=occupy(None)))
+            while workers:
+                for ready in wait([worker.connection for worker in workers]):
+                    worker = next(worker for worker in workers if worker.connection is ready)
+                    event = worker.receive()
+                    started = None
+                    if not isinstance(event, EpochEnded):
+                        is_leaving = not waiting or worker.is_worn_out(most_folds)
+                        if is_leaving:
+                            retire(worker)
+                        if waiting:
+                            started = occupy(None if is_leaving else worker)
+                    on_event(event)
+                    if started is not None:
+                        on_event(FoldStarted(split=started))
+        finally:
+            for worker in workers:
+                worker.close()
 
-def _receive(worker: _Worker) -> FoldEvent:
-    assert worker.split is not None
-    try:
-        return cast(FoldEvent, worker.connection.recv())
-    except (EOFError, ConnectionResetError):
-        words = worker.last_words()
-        return FoldFailed(split=worker.split, reason=words.splitlines()[0], traceback=words)
 
-
-def _start_worker(task: Task, threads: int) -> _Worker:
+def _start_worker(task_file: Path, threads: int, split: Split) -> _Worker:
     ours, theirs = Pipe()
     environment = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1"}
     root = Path(__file__).parents[2]
     search_path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
     stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
+    module, descriptor = "mer_mlflow.crossval.worker", theirs.fileno()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mer_mlflow.crossval.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", module, str(descriptor), str(task_file)],
+            pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stderr=stderr,
             env={**os.environ, **environment, "PYTHONPATH": search_path},
         )
     finally:
         theirs.close()
-    worker = _Worker(process=process, connection=ours, stderr=stderr)
-    ours.send(task)
-    return worker
+    return _Worker(process=process, connection=ours, stderr=stderr, split=split)

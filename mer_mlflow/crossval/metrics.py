@@ -80,7 +80,7 @@ def score(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, fl
     return {name: float(values[name]) for name in SCORES}
 
 
-def summarise(values: NDArray[np.float64], *, test_share: float) -> Summary:
+def summarise(values: NDArray[np.float64], *, test_share: float | None) -> Summary:
     """Summarise a score over the folds of a repeated cross-validation.
 
     Folds overlap, so the variance of their mean is larger than for independent samples: the
@@ -89,7 +89,8 @@ def summarise(values: NDArray[np.float64], *, test_share: float) -> Summary:
     Parameters
     ----------
     values : score of each fold [shape=(n_folds,)]
-    test_share : clips tested per clip trained on, 1 / 9 for ten folds
+    test_share : clips tested per clip trained on, 1 / 9 for ten folds; None where all splits test
+        the same clips, which gives no interval
 
     References
     ----------
@@ -104,6 +105,8 @@ def summarise(values: NDArray[np.float64], *, test_share: float) -> Summary:
     if n_folds < 2:
         return Summary(mean=mean, std=math.nan, low=math.nan, high=math.nan, n_folds=n_folds)
     std = float(np.std(values, ddof=1))
+    if test_share is None:
+        return Summary(mean=mean, std=std, low=math.nan, high=math.nan, n_folds=n_folds)
     quantile = float(scipy.stats.t.ppf((1 + LEVEL) / 2, n_folds - 1))
     half = quantile * std * math.sqrt(1 / n_folds + test_share)
     return Summary(mean=mean, std=std, low=mean - half, high=mean + half, n_folds=n_folds)

@@ -181,7 +181,13 @@ def _folds(
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
         n_splits, shuffle=True, random_state=seed
     )
-    return list(splitter.split(np.zeros(len(clips)), clips.quadrants, groups))
+    folds = list(splitter.split(np.zeros(len(clips)), clips.quadrants, groups))
+    if any(len(np.unique(clips.quadrants[test])) < len(QUADRANTS) for _, test in folds):
+        raise ParameterError(
+            f"folds={n_splits}: artists of dataset {clips.name} leave a fold without one of the "
+            "quadrants; use fewer folds"
+        )
+    return folds
 
 
 def _fixed_split(clips: Clips, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

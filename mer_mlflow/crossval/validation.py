@@ -22,11 +22,19 @@ from mer_mlflow.crossval.executors import (
 )
 from mer_mlflow.crossval.fold import FoldResult, Task
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
-from mer_mlflow.crossval.splits import SplitPlan, split_plan
+from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import IncompleteError, ParameterError, listing
 from mer_mlflow.methods import Method, Value, get_method, method_names
-from mer_mlflow.representations import Examples, Input, Store, assemble, open_store, with_duration
+from mer_mlflow.representations import (
+    Examples,
+    Features,
+    Input,
+    Store,
+    assemble,
+    open_store,
+    with_duration,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +48,7 @@ class Setting:
     inputs : what the method reads, of the excerpt length in use
     clips : the dataset
     plan : its splits
+    duration : excerpt of each clip [s], None where only feature tables are read
     threads : arithmetic threads of a fold
     """
 
@@ -48,13 +57,15 @@ class Setting:
     inputs: tuple[Input, ...]
     clips: Clips
     plan: SplitPlan
-    threads: int = 1
+    duration: float | None
+    threads: int
 
     @cached_property
     def identity(self) -> str:
-        """Hex digest that is equal exactly where folds of the same id give the same predictions.
+        """Hex digest that is equal where folds of the same id give the same predictions.
 
-        The number of repetitions is left out: fewer are a prefix of more.
+        The number of repetitions is left out: fewer are a prefix of more. So are the versions of
+        packages; runs carry them as tags.
         """
         keras = self.method.framework == "keras"
         facts = {
@@ -94,14 +105,19 @@ def resolve_setting(
     ParameterError
         If a value is not allowed.
     """
-    if not 0.5 <= duration <= 3600:
-        raise ParameterError(f"duration={duration:g}: must be between 0.5 and 3600 seconds")
     if threads < 1:
         raise ParameterError(f"threads={threads}: must be >= 1")
+    inputs = with_duration(method.inputs, duration)
+    reads_audio = not all(isinstance(item, Features) for item in inputs)
+    if reads_audio and duration < method.shortest:
+        raise ParameterError(
+            f"duration={duration:g}: {method.name} needs at least {method.shortest:g} seconds"
+        )
     return Setting(
         method=method,
         hyperparameters=method.resolve(hyperparameters),
-        inputs=with_duration(method.inputs, duration),
+        inputs=inputs,
+        duration=float(duration) if reads_audio else None,
         clips=clips,
         plan=plan,
         threads=threads,
@@ -152,12 +168,28 @@ class CrossValidation:
 
     @cached_property
     def summary(self) -> dict[str, Summary]:
-        """Mean, deviation and corrected interval of every score over the folds."""
-        share = self.setting.plan.test_share
+        """Mean, deviation and corrected interval of every score over the folds.
+
+        Raises
+        ------
+        IncompleteError
+            If a fold has no result: what is there must not pass for the whole.
+        """
+        if not self.is_complete:
+            raise IncompleteError(self.shortage)
+        plan = self.setting.plan
+        share = None if plan.protocol in FIXED_SPLITS else plan.test_share
         return {
             name: summarise(self.folds[name].to_numpy(dtype=np.float64), test_share=share)
             for name in SCORES
         }
+
+    @property
+    def shortage(self) -> str:
+        """How many folds have a result, and why others have none."""
+        reasons = listing([f"{item.split.id}: {item.reason}" for item in self.failures], most=3)
+        n_done, n_folds = len(self.results), len(self.setting.plan.splits)
+        return f"{n_done} of {n_folds} folds have a result ({reasons})"
 
 
 def fold_row(result: FoldResult) -> dict[str, float | str]:
@@ -208,7 +240,8 @@ def cross_validate(
     plan : from :func:`mer_mlflow.split_plan`, by default ten times ten stratified folds
     hyperparameters : values that differ from the method's defaults
     duration : float > 0 [s], excerpt of each clip that representations see
-    workers : worker processes, by default one a core; 0 runs everything in this process
+    workers : worker processes, by default one a core; 0 runs everything in this process, a network
+        then with the threads that its framework chooses
     threads : int >= 1, arithmetic threads of a worker
     test_curve : whether test clips are predicted after every epoch, for a look at over-fitting
     store : where representations are kept, by default in the user's cache folder
@@ -221,6 +254,8 @@ def cross_validate(
     ------
     ParameterError, DatasetError, AudioError
         If a parameter is not allowed or the data cannot be used.
+    IncompleteError
+        If a fold failed.
 
     Examples
     --------
@@ -240,7 +275,12 @@ def cross_validate(
         threads=threads,
     )
     examples = assemble(clips, setting.inputs, store=store or open_store())
-    return validate(setting, examples, workers=resolve_workers(workers), test_curve=test_curve)
+    validation = validate(
+        setting, examples, workers=resolve_workers(workers), test_curve=test_curve
+    )
+    if not validation.is_complete:
+        raise IncompleteError(validation.shortage)
+    return validation
 
 
 def validate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import warnings
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -93,13 +95,19 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
     return dataset.read(root)
 
 
-def load_dataset(name: str, data_root: Path | str | None = None) -> Clips:
+def load_dataset(
+    name: str,
+    data_root: Path | str | None = None,
+    *,
+    on_warning: Callable[[str], None] = warnings.warn,
+) -> Clips:
     """Load the clips of a dataset.
 
     Parameters
     ----------
     name : name of a registered dataset
     data_root : folder of its files, by default ``MER_DATA_ROOT``; the demo has its own
+    on_warning : called with each finding that leaves the dataset usable, such as unlabelled files
 
     Raises
     ------
@@ -117,4 +125,6 @@ def load_dataset(name: str, data_root: Path | str | None = None) -> Clips:
     reading = read_dataset(name, data_root)
     if reading.errors:
         raise DatasetError(f"dataset {name}: {listing(list(reading.errors), most=3)}")
+    for words in reading.warnings:
+        on_warning(words)
     return reading.clips

@@ -8,7 +8,12 @@ import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.datasets.dataset import Dataset, Reading
-from mer_mlflow.datasets.quadrant_folders import content_hashes, read_quadrant_folders
+from mer_mlflow.datasets.quadrant_folders import (
+    audio_in_two_quadrants,
+    content_hashes,
+    findings,
+    read_quadrant_folders,
+)
 from mer_mlflow.datasets.tables import read_quadrants, read_table
 from mer_mlflow.errors import DatasetError
 
@@ -68,7 +73,12 @@ def _read_csv(path: Path) -> Reading:
         audio_hashes=content_hashes(present),
         artists=tuple(artist or None for _, _, _, artist in ordered),
     )
-    return Reading(clips=clips, errors=tuple(errors), encodings={path.name: table.encoding})
+    return Reading(
+        clips=clips,
+        errors=(*errors, *audio_in_two_quadrants(clips)),
+        warnings=tuple(findings(clips)),
+        encodings={path.name: table.encoding},
+    )
 
 
 def _is_file(path: Path) -> bool:

@@ -23,6 +23,7 @@ from mer_mlflow.datasets.tables import (
 from mer_mlflow.errors import DatasetError, listing
 
 AUDIO_SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
+OTHER_AUDIO_SUFFIXES = (".aac", ".aif", ".aiff", ".ape", ".mp4", ".opus", ".wma")
 
 
 def read_quadrant_folders(
@@ -78,6 +79,7 @@ def read_quadrant_folders(
         tables.append(read_table(metadata))
         artists = _artists_of(tables[-1])
     audio = tuple(files[clip][0][1] if clip in files else None for clip in ids)
+    unread = unread_files(audio_root) if audio_root is not None else []
     clips = Clips(
         name=name,
         ids=ids,
@@ -92,8 +94,8 @@ def read_quadrant_folders(
     )
     return Reading(
         clips=clips,
-        errors=tuple(errors),
-        warnings=tuple(_warnings(clips, files)),
+        errors=(*errors, *audio_in_two_quadrants(clips)),
+        warnings=(*unread, *_unlabelled(clips, files), *findings(clips)),
         encodings={table.path.name: table.encoding for table in tables},
     )
 
@@ -208,20 +210,48 @@ def _folders_against_labels(
     ]
 
 
-def _warnings(clips: Clips, files: Iterable[str]) -> Iterable[str]:
+def unread_files(root: Path) -> list[str]:
+    """Warn of folders and other audio formats inside quadrant folders: they are passed over."""
+    unread = [
+        f"{quadrant}/{path.name}"
+        for quadrant in QUADRANTS
+        if (root / quadrant).is_dir()
+        for path in sorted((root / quadrant).iterdir())
+        if path.is_dir() or path.suffix.lower() in OTHER_AUDIO_SUFFIXES
+    ]
+    return [f"{len(unread)} entries are passed over: {listing(unread)}"] if unread else []
+
+
+def audio_in_two_quadrants(clips: Clips) -> list[str]:
+    """Name clips with the same audio and different labels."""
+    return [
+        f"clips with the same audio have different labels: {listing([clips.ids[i] for i in same])}"
+        for same in _same_audio(clips)
+        if len({int(clips.quadrants[i]) for i in same}) > 1
+    ]
+
+
+def _same_audio(clips: Clips) -> list[list[int]]:
+    positions: dict[str, list[int]] = defaultdict(list)
+    for i, content in enumerate(clips.audio_hashes):
+        if content is not None:
+            positions[content].append(i)
+    return [same for same in positions.values() if len(same) > 1]
+
+
+def _unlabelled(clips: Clips, files: Iterable[str]) -> Iterable[str]:
     unlabelled = sorted(set(files) - set(clips.ids))
     if unlabelled:
         yield f"{len(unlabelled)} audio files have no label and are not used: {listing(unlabelled)}"
+
+
+def findings(clips: Clips) -> Iterable[str]:
+    """Warn of missing files, the same audio under several ids, and clips without features."""
     missing = [clip for clip, path in zip(clips.ids, clips.audio, strict=True) if path is None]
     if missing and len(missing) < len(clips):
         yield f"{len(missing)} clips have no audio file: {listing(missing)}"
-    by_hash: dict[str, list[str]] = defaultdict(list)
-    for clip, content in zip(clips.ids, clips.audio_hashes, strict=True):
-        if content is not None:
-            by_hash[content].append(clip)
-    for same in by_hash.values():
-        if len(same) > 1:
-            yield f"clips with the same audio: {listing(same)}"
+    for same in _same_audio(clips):
+        yield f"clips with the same audio: {listing([clips.ids[i] for i in same])}"
     for name, table in clips.features.items():
         rowless = [clips.ids[i] for i in np.flatnonzero(np.isnan(table.values).any(axis=1))]
         if rowless:

@@ -7,7 +7,15 @@ from functools import cache
 from importlib import import_module
 
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods._method import EpochRecord, FittedModel, Method, OnEpoch, Scores, Value
+from mer_mlflow.methods._method import (
+    EpochRecord,
+    FittedModel,
+    Method,
+    OnEpoch,
+    Scores,
+    Value,
+    converted,
+)
 
 __all__ = [
     "EpochRecord",
@@ -16,6 +24,7 @@ __all__ = [
     "OnEpoch",
     "Scores",
     "Value",
+    "converted",
     "get_method",
     "method_names",
 ]

@@ -121,6 +121,7 @@ class Method:
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
     load : reads what a fitted model saved
+    shortest : shortest excerpt of a clip that it can read [s]
     framework : the library that trains it
     quick_epochs : epochs that are enough for a first look, None where there are none
     citation : where the methodology comes from
@@ -136,6 +137,7 @@ class Method:
     hyperparameters: type[Any]
     fit: Callable[[Examples, Any, int, OnEpoch], FittedModel]
     load: Callable[[Path], FittedModel]
+    shortest: float
     framework: Literal["scikit-learn", "keras"]
     quick_epochs: int | None
     citation: str
@@ -174,7 +176,7 @@ class Method:
             if name not in defaults:
                 known = ", ".join(defaults)
                 raise ParameterError(f"{self.name} has no hyperparameter '{name}' (has: {known})")
-            values[name] = _converted(name, value, type(defaults[name]))
+            values[name] = converted(name, value, type(defaults[name]))
             complaint = self.spaces[name].complaint(values[name])
             if complaint:
                 raise ParameterError(f"{name}={value}: {complaint} for {self.name}")
@@ -190,7 +192,20 @@ class Method:
         return dataclasses.fields(self.hyperparameters)
 
 
-def _converted(name: str, value: Value, kind: type[Any]) -> Any:
+def converted(name: str, value: Value, kind: type[Any]) -> Any:
+    """Convert a parameter to its type; a whole number may be written ``16.0``.
+
+    Parameters
+    ----------
+    name : of the parameter, for the error
+    value : as given
+    kind : ``str``, ``int`` or ``float``
+
+    Raises
+    ------
+    ParameterError
+        If the value is of another kind.
+    """
     if kind is str:
         return str(value).strip()
     try:

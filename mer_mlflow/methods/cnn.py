@@ -58,6 +58,7 @@ METHOD = Method(
     hyperparameters=CNNHyperparameters,
     fit=fit_network(network),
     load=load_network,
+    shortest=1.3,
     framework="keras",
     quick_epochs=6,
     citation="Choi, Fazekas, Sandler, ISMIR 2016; Louro et al., Sensors 2024",

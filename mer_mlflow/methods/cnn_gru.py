@@ -56,6 +56,7 @@ METHOD = Method(
     hyperparameters=CNNGRUHyperparameters,
     fit=fit_network(network),
     load=load_network,
+    shortest=1.3,
     framework="keras",
     quick_epochs=6,
     citation="Choi et al., ICASSP 2017; Louro et al., Sensors 2024",

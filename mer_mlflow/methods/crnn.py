@@ -53,6 +53,7 @@ METHOD = Method(
     hyperparameters=CRNNHyperparameters,
     fit=fit_network(network),
     load=load_network,
+    shortest=3.1,
     framework="keras",
     quick_epochs=2,
     citation="Choi et al., ICASSP 2017; Won et al., SMC 2020",

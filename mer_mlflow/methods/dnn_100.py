@@ -54,6 +54,7 @@ METHOD = Method(
     hyperparameters=DNN100Hyperparameters,
     fit=fit_network(network, by_feature=True),
     load=load_network,
+    shortest=0.0,
     framework="keras",
     quick_epochs=20,
     citation="Louro et al., Sensors 2024",

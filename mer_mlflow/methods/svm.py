@@ -77,6 +77,7 @@ METHOD = Method(
     hyperparameters=SVMHyperparameters,
     fit=fit,
     load=load_estimator,
+    shortest=0.0,
     framework="scikit-learn",
     quick_epochs=None,
     citation="Panda, Malheiro, Paiva, IEEE Transactions on Affective Computing 2020",

@@ -14,7 +14,7 @@ from mer_mlflow.tracking import Kind, Status, search
 
 MEASURES = ("precision", "recall", "f1")
 REPORTED = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
-COLUMNS = ("method", "dataset", "protocol", *MEASURES, "folds", "published F1", "run")
+COLUMNS = ("method", "dataset", "protocol", "setting", *MEASURES, "folds", "published F1", "run")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Row:
     Attributes
     ----------
     method, dataset, protocol : what was validated
+    setting : seconds of a clip, and the hyperparameters that are not the method's defaults
     scores : (mean, standard deviation) in per cent by measure; empty where folds are missing
     n_done, n_expected : folds
     published_f1 : the study's macro F1 in per cent, None where it has none
@@ -33,6 +34,7 @@ class Row:
     method: str
     dataset: str
     protocol: str
+    setting: str
     scores: Mapping[str, tuple[float, float | None]]
     n_done: int
     n_expected: int
@@ -86,6 +88,7 @@ def _row(client: MlflowClient, experiment: str, run: Run) -> Row:
         method=method,
         dataset=dataset,
         protocol=f"{tags['mer.protocol']} {params['cv.n_repeats']} x {params['cv.n_splits']}",
+        setting=_setting(method, params),
         scores={
             measure: (
                 100 * metrics[f"{measure}_macro_mean"],
@@ -101,6 +104,17 @@ def _row(client: MlflowClient, experiment: str, run: Run) -> Row:
         published_f1=published.f1 if published else None,
         run_id=run.info.run_id,
     )
+
+
+def _setting(method: str, params: Mapping[str, str]) -> str:
+    seconds = params.get("data.seconds")
+    defaults = get_method(method).defaults if method in method_names() else {}
+    changed = [
+        f"{name}={params[f'hp.{name}']}"
+        for name, default in defaults.items()
+        if params.get(f"hp.{name}", str(default)) != str(default)
+    ]
+    return ", ".join([f"{seconds} s"] * bool(seconds) + changed) or "defaults"
 
 
 def _finished_folds(client: MlflowClient, experiment: str, run: Run) -> int:
@@ -127,6 +141,7 @@ def _cells(row: Row) -> dict[str, str]:
         "method": row.method,
         "dataset": row.dataset,
         "protocol": row.protocol,
+        "setting": row.setting,
         **{measure: shown(measure) for measure in MEASURES},
         "folds": f"{row.n_done}/{row.n_expected}",
         "published F1": "–" if row.published_f1 is None else f"{row.published_f1:.2f}",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import Clips
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations.chunks import Chunks
 from mer_mlflow.representations.mel import Mel
 from mer_mlflow.representations.representation import Features
@@ -17,6 +18,9 @@ from mer_mlflow.representations.store import Store
 from mer_mlflow.representations.waveform import Waveform
 
 Input = Mel | Waveform | Chunks | Features
+
+SHORTEST, LONGEST = 0.5, 3600.0
+"""Excerpts that can be asked for [s]."""
 
 
 class ClipArray(Protocol):
@@ -94,9 +98,20 @@ class Examples:
 
 
 def with_duration(inputs: Sequence[Input], duration: float) -> tuple[Input, ...]:
-    """Inputs computed from another excerpt length [s]; feature tables stay as they are."""
+    """Inputs computed from another excerpt length [s]; feature tables stay as they are.
+
+    Raises
+    ------
+    ParameterError
+        If the length is out of range.
+    """
+    if not SHORTEST <= duration <= LONGEST:
+        raise ParameterError(
+            f"duration={duration:g}: must be between {SHORTEST:g} and {LONGEST:g} seconds"
+        )
     return tuple(
-        item if isinstance(item, Features) else item.with_duration(duration) for item in inputs
+        item if isinstance(item, Features) else item.with_duration(float(duration))
+        for item in inputs
     )
 
 

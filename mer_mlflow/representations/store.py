@@ -7,6 +7,7 @@ may fill one store at once and a killed one leaves nothing half-written.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
@@ -137,8 +138,9 @@ class Store:
     def _sweep(self, representation: Representation) -> None:
         too_old = time.time() - ABANDONED_SECONDS
         for path in (self.root / representation.key).glob(f"*/{TEMPORARY_PREFIX}*"):
-            if path.stat().st_mtime < too_old:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < too_old:
+                    path.unlink()
 
 
 def write_entry(path: Path, array: NDArray[np.floating]) -> None:

@@ -29,14 +29,23 @@ SILENCE_SECONDS = 120.0
 """Age of a heartbeat after which a process on another machine counts as dead."""
 
 
-def environment_tags() -> dict[str, str]:
-    """Tags that tell commit, package versions and hardware."""
+def software_tags() -> dict[str, str]:
+    """Tags that tell commit, package versions and backend: what may change a fold's scores."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
+    return {
+        "mer.git_commit": _git_commit(),
+        "mer.packages": json.dumps(versions),
+        "mer.backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+    }
+
+
+def hardware_tags() -> dict[str, str]:
+    """Tags that tell the machine."""
     hardware = {
         "machine": platform.machine(),
         "processor": _processor(),
@@ -44,12 +53,7 @@ def environment_tags() -> dict[str, str]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
     }
-    return {
-        "mer.git_commit": _git_commit(),
-        "mer.packages": json.dumps(versions),
-        "mer.hardware": json.dumps(hardware),
-        "mer.backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-    }
+    return {"mer.hardware": json.dumps(hardware)}
 
 
 def process_tags() -> dict[str, str]:
@@ -58,6 +62,7 @@ def process_tags() -> dict[str, str]:
         "mer.host": socket.gethostname(),
         "mer.pid": str(os.getpid()),
         "mer.process_started": str(psutil.Process().create_time()),
+        "mer.announced": str(time.time()),
         "mer.heartbeat": str(time.time()),
     }
 
@@ -72,10 +77,11 @@ def is_alive(tags: dict[str, str]) -> bool:
     if tags.get("mer.host") != socket.gethostname():
         return time.time() - float(tags.get("mer.heartbeat", 0)) < SILENCE_SECONDS
     try:
-        started = psutil.Process(int(tags["mer.pid"])).create_time()
+        process = psutil.Process(int(tags["mer.pid"]))
+        is_same = abs(process.create_time() - float(tags["mer.process_started"])) < 1.0
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    return abs(started - float(tags["mer.process_started"])) < 1.0
 
 
 def _processor() -> str:

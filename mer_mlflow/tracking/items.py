@@ -74,6 +74,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         "cv.n_repeats": plan.n_repeats,
         "cv.seed": plan.seed,
         "cv.threads": setting.threads,
+        "data.seconds": "" if setting.duration is None else f"{setting.duration:g}",
         "data.n_clips": len(setting.clips),
         "data.digest": setting.clips.digest,
         "data.inputs": " ".join(item.key for item in setting.inputs),

@@ -7,8 +7,10 @@ complete parent stay where they are and are copied.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +22,7 @@ from typing import Self
 import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 
 from mer_mlflow.crossval.executors import (
@@ -35,9 +38,10 @@ from mer_mlflow.crossval.validation import CrossValidation, Setting
 from mer_mlflow.errors import RunInProgressError
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
-    environment_tags,
+    hardware_tags,
     is_alive,
     process_tags,
+    software_tags,
 )
 from mer_mlflow.tracking.figures import figure_files
 from mer_mlflow.tracking.items import (
@@ -86,12 +90,14 @@ class RunTree(AbstractContextManager["RunTree"]):
         self.known: dict[str, FoldResult] = {}
         self.duplicate_of: str | None = None
         self.n_adopted = 0
+        self.n_of_other_software = 0
         self._setting = setting
         self._tags = tags
         self._source = source
         self._on_fold = on_fold
         self._client = MlflowClient()
         self._user = getpass.getuser()
+        self._software = software_tags()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._children: dict[str, str] = {}
@@ -115,8 +121,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._announce()
             self._continue_earlier_runs()
         except BaseException as error:
-            self._status = Status.FAILED
-            self._close(error)
+            self._abandon(error)
             raise
         self._n_finished = len(self.known)
         self._pulse = threading.Thread(target=self._keep_alive, daemon=True)
@@ -131,11 +136,11 @@ class RunTree(AbstractContextManager["RunTree"]):
     ) -> None:
         self._stop.set()
         self._pulse.join()
-        if isinstance(error, Exception):
-            self._status = Status.FAILED
-        for child in self._children.values():
-            self._client.set_terminated(child, "KILLED")
-        self._close(error)
+        if error is None:
+            self._kill_children()
+            self._close(None)
+        else:
+            self._abandon(error)
 
     def on_event(self, event: FoldEvent) -> None:
         """Write what happened in a fold."""
@@ -165,6 +170,8 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _announce(self) -> None:
         setting = self._setting
+        process = process_tags()
+        self._announced = float(process["mer.announced"])
         tags = {
             "mer.kind": Kind.PARENT,
             "mer.status": Status.RUNNING,
@@ -174,8 +181,9 @@ class RunTree(AbstractContextManager["RunTree"]):
             "mer.protocol": setting.plan.protocol,
             "mer.folds_expected": str(len(setting.plan.splits)),
             **self._tags,
-            **process_tags(),
-            **environment_tags(),
+            **process,
+            **self._software,
+            **hardware_tags(),
         }
         items: list[Item] = [Tag(key=key, value=str(value)) for key, value in tags.items()]
         write(
@@ -192,7 +200,8 @@ class RunTree(AbstractContextManager["RunTree"]):
             for run in search(self._client, self.experiment_id, kind=Kind.PARENT, identity=identity)
             if run.info.run_id != self.run_id
         }
-        self._refuse_if_at_work(earlier)
+        at_work = {key for key, run in earlier.items() if _is_at_work(run)}
+        self._refuse_to_disturb([earlier[key] for key in at_work])
         complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
         expected = str(len(self._setting.plan.splits))
         self.duplicate_of = next(
@@ -201,56 +210,72 @@ class RunTree(AbstractContextManager["RunTree"]):
         )
         splits = {split.id: split for split in self._setting.plan.splits}
         for child in search(self._client, self.experiment_id, kind=Kind.FOLD, identity=identity):
+            owner = child.data.tags[MLFLOW_PARENT_RUN_ID]
             split = splits.get(child.data.tags["mer.split"])
+            if owner in at_work:
+                continue
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
             elif child.info.status == "FINISHED" and split and split.id not in self.known:
-                self._adopt(child, split, is_copy=child.data.tags[MLFLOW_PARENT_RUN_ID] in complete)
-        for key in earlier.keys() - complete:
+                self._adopt(child, split, is_copy=owner in complete)
+        for key in earlier.keys() - complete - at_work:
             if _status(earlier[key]) != Status.DUPLICATE:
                 self._supersede(key)
 
-    def _refuse_if_at_work(self, earlier: dict[str, Run]) -> None:
-        mine = (self._run.info.start_time, self.run_id)
-        for key, run in earlier.items():
+    def _refuse_to_disturb(self, at_work: Iterable[Run]) -> None:
+        mine = (self._announced, self.run_id)
+        for run in at_work:
             tags = run.data.tags
-            is_first = (run.info.start_time, key) < mine
-            if _status(run) == Status.RUNNING and is_first and is_alive(tags):
+            if (float(tags["mer.announced"]), run.info.run_id) < mine:
                 raise RunInProgressError(
-                    f"run {key} is at work on the same cross-validation (host {tags['mer.host']}, "
-                    f"process {tags['mer.pid']}); wait for it, or stop it and try again"
+                    f"run {run.info.run_id} is at work on the same cross-validation (host "
+                    f"{tags['mer.host']}, process {tags['mer.pid']}); wait for it, or stop it and "
+                    "try again"
                 )
 
     def _adopt(self, child: Run, split: Split, *, is_copy: bool) -> None:
-        result = self._read(child, split)
+        try:
+            result = self._read(child, split)
+        except (MlflowException, OSError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            print(f"fold {split.id} of run {child.info.run_id} is run again: {reason}", flush=True)
+            return
         self.known[split.id] = result
         self.n_adopted += 1
+        software = {key: child.data.tags.get(key) for key in self._software}
+        self.n_of_other_software += software != self._software
         if self.duplicate_of is not None:
             return
-        if not is_copy:
+        if is_copy:
+            self._copy(child, split, result)
+        else:
             self._client.set_tag(child.info.run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
-            return
-        copy = self._create_child(split, started=result.started)
+
+    def _copy(self, child: Run, split: Split, result: FoldResult) -> None:
+        self._children[split.id] = self._create_child(split, started=result.started)
         items = list(fold_items(self._setting, split, result))
         items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]
+        items += [Tag(key=key, value=child.data.tags.get(key, "")) for key in self._software]
         items.append(Tag(key="mer.copied_from", value=child.info.run_id))
-        write(self._client, copy, items)
-        self._client.set_terminated(copy, "FINISHED")
+        self._finish_child(split, items, "FINISHED")
 
     def _read(self, child: Run, split: Split) -> FoldResult:
-        def content(name: str) -> str:
-            uri = f"{child.info.artifact_uri}/{name}"
-            return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).read_text()
-
         metrics = child.data.metrics
-        return read_fold(
-            split_id=split.id,
-            clips=self._setting.clips,
-            predictions=content(PREDICTIONS),
-            epochs=content(EPOCHS) if metrics["n_epochs"] else None,
-            metrics=metrics,
-            started=child.info.start_time / 1000,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+
+            def content(name: str) -> str:
+                uri = f"{child.info.artifact_uri}/{name}"
+                path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+                return Path(path).read_text()
+
+            return read_fold(
+                split_id=split.id,
+                clips=self._setting.clips,
+                predictions=content(PREDICTIONS),
+                epochs=content(EPOCHS) if metrics["n_epochs"] else None,
+                metrics=metrics,
+                started=child.info.start_time / 1000,
+            )
 
     def _supersede(self, run_id: str) -> None:
         tags = {"mer.status": Status.SUPERSEDED, "mer.superseded_by": self.run_id}
@@ -277,6 +302,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             "mer.split": split.id,
             "mer.method": setting.method.name,
             "mer.dataset": setting.clips.name,
+            **self._software,
         }
         run = self._client.create_run(
             self.experiment_id,
@@ -295,29 +321,50 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _keep_alive(self) -> None:
         last_beat = time.monotonic()
         while not self._stop.wait(FLUSH_SECONDS):
-            with self._lock:
-                for split_id, metrics in self._epochs.items():
-                    write(self._client, self._children[split_id], metrics)
-                self._epochs.clear()
-            if time.monotonic() - last_beat >= HEARTBEAT_SECONDS:
-                last_beat = time.monotonic()
-                self._client.set_tag(self.run_id, "mer.heartbeat", str(time.time()))
+            with contextlib.suppress(
+                Exception
+            ):  # the next turn tries again; a fold's end must work
+                self._flush_epochs()
+                if time.monotonic() - last_beat >= HEARTBEAT_SECONDS:
+                    self._client.set_tag(self.run_id, "mer.heartbeat", str(time.time()))
+                    last_beat = time.monotonic()
+
+    def _flush_epochs(self) -> None:
+        with self._lock:
+            for split_id in list(self._epochs):
+                write(self._client, self._children[split_id], self._epochs[split_id])
+                del self._epochs[split_id]
+
+    def _abandon(self, error: BaseException) -> None:
+        self._status = Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
+        self._kill_children()
+        with contextlib.suppress(MlflowException):
+            self._client.set_tag(self.run_id, "mer.error", f"{type(error).__name__}: {error}")
+            self._close(error)
+
+    def _kill_children(self) -> None:
+        for child in self._children.values():
+            with contextlib.suppress(MlflowException):
+                if self._client.get_run(child).info.status == "RUNNING":
+                    self._client.set_terminated(child, "KILLED")
 
     def _close(self, error: BaseException | None) -> None:
         if self.duplicate_of is not None and error is None:
             self._status = Status.DUPLICATE
             self._client.set_tag(self.run_id, "mer.duplicate_of", self.duplicate_of)
-        self._client.set_tag(self.run_id, "mer.status", str(self._status))
-        if error is not None:
-            self._client.set_tag(self.run_id, "mer.error", f"{type(error).__name__}: {error}")
         done = self._status in (Status.COMPLETE, Status.DUPLICATE)
         self._client.set_terminated(self.run_id, "FINISHED" if done else "FAILED")
+        self._client.set_tag(self.run_id, "mer.status", str(self._status))
 
 
 def _run_name(setting: Setting) -> str:
     plan = setting.plan
     size = f"{plan.n_repeats}x{plan.n_splits}"
     return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}"
+
+
+def _is_at_work(run: Run) -> bool:
+    return _status(run) == Status.RUNNING and is_alive(run.data.tags)
 
 
 def _status(run: Run) -> str:

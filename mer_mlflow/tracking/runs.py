@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import ParameterError, TrackingError
 
 PAGE = 1000
 SQLITE = "sqlite:///"
@@ -46,6 +47,24 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+def check_store() -> None:
+    """Make sure that the tracking store answers, before anything long is begun.
+
+    Raises
+    ------
+    TrackingError
+        If it does not.
+    """
+    uri = mlflow.get_tracking_uri()
+    try:
+        MlflowClient().search_experiments(max_results=1)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise TrackingError(
+            f"tracking store {uri} cannot be used ({reason}); check MLFLOW_TRACKING_URI"
+        ) from error
+
+
 def open_run(client: MlflowClient, *, name: str) -> Run:
     """Open the run that ``mlflow run`` made, or make one.
 
@@ -71,7 +90,7 @@ def open_run(client: MlflowClient, *, name: str) -> Run:
 
 def _log_ahead(uri: str) -> None:
     """Let a sqlite store be read while it is written, and halve the cost of a commit."""
-    if not uri.startswith(SQLITE):
+    if not uri.startswith(SQLITE) or "?" in uri:
         return
     with (
         contextlib.suppress(sqlite3.OperationalError),

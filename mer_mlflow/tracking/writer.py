@@ -11,11 +11,6 @@ from mlflow import MlflowClient, entities
 
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 
-MAX_METRICS = 1000
-MAX_PARAMS = 100
-MAX_TAGS = 100
-"""Limits of one ``log_batch`` call."""
-
 
 def write(client: MlflowClient, run_id: str, items: Iterable[Item]) -> None:
     """Write items to a run: one call for the values, one for the files.
@@ -38,14 +33,8 @@ def write(client: MlflowClient, run_id: str, items: Iterable[Item]) -> None:
                 tags.append(entities.RunTag(item.key, item.value))
             case File():
                 files.append(item)
-    while metrics or params or tags:
-        client.log_batch(
-            run_id,
-            metrics=metrics[:MAX_METRICS],
-            params=params[:MAX_PARAMS],
-            tags=tags[:MAX_TAGS],
-        )
-        del metrics[:MAX_METRICS], params[:MAX_PARAMS], tags[:MAX_TAGS]
+    if metrics or params or tags:
+        client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
     if files:
         _write_files(client, run_id, files)
 

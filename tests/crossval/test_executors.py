@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mer_mlflow.crossval import split_plan
+from mer_mlflow.crossval import executors, split_plan
 from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
@@ -101,6 +101,22 @@ def test_killed_worker_fails_its_own_fold_only(plan: SplitPlan) -> None:
     assert [e.split.id for e in failed] == killed
     assert "exit code -9" in failed[0].reason
     assert sum(isinstance(e, FoldFinished) for e in events) == len(plan.splits) - 1
+
+
+def test_worker_that_cannot_start_fails_its_fold_with_its_last_words(
+    plan: SplitPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors.sys, "executable", "/bin/false")
+    events = run(make_task(), plan, workers=2)
+    failed = [e for e in events if isinstance(e, FoldFailed)]
+    assert {e.split.id for e in failed} == {split.id for split in plan.splits}
+    assert all("exit code" in e.reason for e in failed)
+
+
+def test_result_is_told_before_the_next_fold_of_the_same_worker(plan: SplitPlan) -> None:
+    events = run(make_task(), plan, workers=1)
+    kinds = [type(event) for event in events]
+    assert kinds == [FoldStarted, FoldFinished] * len(plan.splits)
 
 
 def test_interruption_leaves_no_worker(plan: SplitPlan) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mer_mlflow import cross_validate, get_method, split_plan
 from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import IncompleteError, ParameterError
 
 
 def make_clips(*, separation: float, n_clips: int = 80, seed: int = 0) -> Clips:
@@ -85,9 +87,49 @@ def test_network_identity_knows_excerpt_and_arithmetic(monkeypatch: pytest.Monke
     assert len(set(settings)) == 4
 
 
-@pytest.mark.parametrize("arguments", [{"duration": 0.0}, {"duration": -1.0}, {"threads": 0}])
+def test_failed_folds_never_pass_for_a_result() -> None:
+    clips = make_clips(separation=1.0)
+    values = clips.features["top100"].values.copy()
+    values[0] = 1e300
+    broken = replace(clips, features={"top100": FeatureTable(names=tuple("abcdef"), values=values)})
+    plan = split_plan(broken, n_splits=4, n_repeats=1)
+    with pytest.raises(IncompleteError, match="of 4 folds have a result"):
+        cross_validate(get_method("svm"), broken, plan=plan, workers=0)
+
+
+def test_splits_that_share_their_test_clips_give_no_interval() -> None:
+    clips = make_clips(separation=1.0)
+    parts = tuple(["train"] * 60 + ["test"] * 20)
+    fixed = replace(clips, fixed_splits={"70_15_15": parts})
+    plan = split_plan(fixed, protocol="fixed", n_repeats=3)
+    summary = cross_validate(get_method("svm"), fixed, plan=plan, workers=0).summary["f1_macro"]
+    assert np.isnan(summary.low)
+    assert summary.n_folds == 3
+
+
+def test_network_scores_do_not_depend_on_the_number_of_workers(demo: Clips) -> None:
+    clips = demo.take(np.arange(24))
+    plan = split_plan(clips, n_splits=2, n_repeats=1)
+    small = {"epochs": 2, "batch_size": 4, "filters": 4, "dense_units": 8}
+    one, two = (
+        cross_validate(
+            get_method("cnn"),
+            clips,
+            plan=plan,
+            hyperparameters=small,
+            duration=1.5,
+            workers=workers,
+        ).predictions
+        for workers in (1, 2)
+    )
+    assert one.equals(two)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"duration": 0.0}, {"duration": -1.0}, {"duration": 1.0}, {"threads": 0}]
+)
 def test_bad_settings_are_named(arguments: dict[str, float]) -> None:
     clips = make_clips(separation=1.0)
     plan = split_plan(clips, n_splits=4, n_repeats=1)
     with pytest.raises(ParameterError, match=next(iter(arguments))):
-        resolve_setting(get_method("svm"), clips, plan, **arguments)  # type: ignore[arg-type]
+        resolve_setting(get_method("cnn"), clips, plan, **arguments)  # type: ignore[arg-type]

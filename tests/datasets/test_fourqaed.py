@@ -35,7 +35,7 @@ class Layout:
         return self.archive / LABELS[clip] / f"{clip}.mp3"
 
     def load(self) -> Clips:
-        return load_dataset("original-4qaed", self.root)
+        return load_dataset("original-4qaed", self.root, on_warning=lambda words: None)
 
     def read(self):
         return read_dataset("original-4qaed", self.root)
@@ -213,8 +213,13 @@ def test_file_without_a_label_is_a_warning(copy, write_sound):
     write_sound(copy.archive / "Q1" / "MT9.mp3", 1500.0)
     (copy.archive / "Q1" / "._MT8.mp3").write_bytes(b"\0")
     (copy.archive / "Q1" / "Thumbs.db").write_bytes(b"\0")
+    (copy.archive / "Q1" / "MT7.aac").write_bytes(b"\0")
+    (copy.archive / "Q2" / "more").mkdir()
     assert is_whole(copy.load())
-    assert copy.read().warnings == ("1 audio files have no label and are not used: MT9",)
+    assert copy.read().warnings == (
+        "2 entries are passed over: Q1/MT7.aac, Q2/more",
+        "1 audio files have no label and are not used: MT9",
+    )
 
 
 def test_missing_file_is_a_warning_until_audio_is_asked_for(copy):
@@ -225,11 +230,26 @@ def test_missing_file_is_a_warning_until_audio_is_asked_for(copy):
         copy.load().audio_files()
 
 
-def test_duplicate_audio_is_a_warning(copy):
+def test_same_audio_with_two_labels_is_an_error(copy):
     first, second = list(LABELS)[:2]
+    assert LABELS[first] != LABELS[second]
     copy.audio(second).write_bytes(copy.audio(first).read_bytes())
     assert copy.read().warnings == (f"clips with the same audio: {first}, {second}",)
+    with pytest.raises(DatasetError, match=f"have different labels: {first}, {second}"):
+        copy.load()
+
+
+def test_same_audio_under_two_ids_is_a_warning(copy):
+    (one, other) = sorted(clip for clip in LABELS if LABELS[clip] == "Q4")
+    copy.audio(other).write_bytes(copy.audio(one).read_bytes())
+    assert copy.read().warnings == (f"clips with the same audio: {one}, {other}",)
     assert is_whole(copy.load())
+
+
+def test_warnings_reach_whoever_loads(copy):
+    copy.audio(FIRST).unlink()
+    with pytest.warns(UserWarning, match="1 clips have no audio file"):
+        load_dataset("original-4qaed", copy.archive.parent)
 
 
 def test_missing_feature_row_is_a_warning_until_features_are_asked_for(copy):

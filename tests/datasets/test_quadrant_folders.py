@@ -47,4 +47,8 @@ def test_all_contradictions_are_found_at_once(tmp_path, write_sound, write_csv):
     write_sound(tmp_path / "Q3" / "b.wav")
     labels = write_csv(tmp_path / "l.csv", ("Song", "Quadrant"), ("a", "Q1"), ("b", "Q4"))
     reading = read_quadrant_folders(name="folder", audio_root=tmp_path, annotations=labels)
-    assert [error.split()[1] for error in reading.errors] == ["a", "b"]
+    assert [error.split()[:2] for error in reading.errors] == [
+        ["clip", "a"],
+        ["clip", "b"],
+        ["clips", "with"],
+    ]

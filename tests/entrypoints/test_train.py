@@ -135,6 +135,16 @@ def test_killed_run_is_continued_to_the_same_scores(
     assert predictions_of(whole).equals(interrupted)
 
 
+def test_store_that_does_not_answer_is_named(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "gopher://store")
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main(["--dataset=demo"]))
+    assert stop.value.code == 2
+    assert "tracking store gopher://store cannot be used" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -151,6 +161,9 @@ def test_killed_run_is_continued_to_the_same_scores(
         (["--seed=-1"], "seed=-1"),
         (["--workers=-1"], "workers=-1"),
         (["--threads=0"], "threads=0"),
+        (["--workers=0", "--method=cnn"], "workers=0: cnn needs a worker"),
+        (["--duration=2", "--method=crnn"], "duration=2: crnn needs at least 3.1 seconds"),
+        (["--only"], "method=: unknown"),
         (["--duration=-3", "--method=cnn"], "duration=-3"),
         (["--max_epochs=0", "--method=cnn"], "max_epochs=0"),
         (["--hyperparameters=C=-1"], "C=-1: must be > 0 for svm"),

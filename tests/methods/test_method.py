@@ -53,14 +53,16 @@ def test_unknown_method_is_named_with_the_known_ones() -> None:
         get_method("svn")
 
 
-def test_quick_profile_caps_and_never_raises() -> None:
+def test_quick_profile_caps_what_the_user_left_open() -> None:
     cnn = get_method("cnn")
     quick = get_profile("quick")
     values = capped(cnn, {}, profile=quick, max_epochs=None)
     assert values["epochs"] == cnn.quick_epochs
     assert values["batch_size"] == quick.max_batch_size
     assert capped(cnn, {"epochs": 2}, profile=quick, max_epochs=None)["epochs"] == 2
-    assert capped(cnn, {}, profile=quick, max_epochs=11)["epochs"] == 11
+    assert capped(cnn, {"epochs": 50}, profile=quick, max_epochs=None)["epochs"] == 50
+    assert capped(cnn, {"batch_size": 16}, profile=quick, max_epochs=None)["batch_size"] == 16
+    assert capped(cnn, {"epochs": 50}, profile=quick, max_epochs=11)["epochs"] == 11
     assert capped(cnn, {}, profile=get_profile("paper"), max_epochs=None) == {}
     assert capped(get_method("svm"), {}, profile=quick, max_epochs=3) == {}
 

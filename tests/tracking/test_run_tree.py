@@ -227,6 +227,43 @@ def test_second_process_is_told_who_works_on_the_run() -> None:
     assert parent(first).data.tags["mer.status"] == "interrupted"
 
 
+def test_process_that_announced_first_goes_on_though_its_run_was_made_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setting = make_setting()
+    early = MlflowClient().create_run("0", start_time=1)
+    with RunTree(setting, tags={}, source="made") as first:
+        first.on_event(FoldStarted(split=setting.plan.splits[0]))
+        monkeypatch.setenv("MLFLOW_RUN_ID", early.info.run_id)
+        second = RunTree(setting, tags={}, source="made")
+        with pytest.raises(RunInProgressError, match=first.run_id), second:
+            pass
+        (child,) = children(first)
+        assert child.info.status == "RUNNING"
+        assert parent(first).data.tags["mer.status"] == "running"
+
+
+def test_fold_that_cannot_be_read_back_runs_again(capsys: pytest.CaptureFixture[str]) -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=3)
+    lost = next(run for run in children(first) if run.info.status == "FINISHED")
+    Path(lost.info.artifact_uri.removeprefix("file://"), "predictions.csv").unlink()
+    second, validation = work(setting)
+    assert validation is not None
+    assert validation.is_complete
+    assert second.n_adopted == 2
+    assert f"of run {lost.info.run_id} is run again" in capsys.readouterr().out
+
+
+def test_folds_of_other_software_are_counted() -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=2)
+    foreign = next(run for run in children(first) if run.info.status == "FINISHED")
+    MlflowClient().set_tag(foreign.info.run_id, "mer.packages", "{}")
+    second, _ = work(setting)
+    assert (second.n_adopted, second.n_of_other_software) == (2, 1)
+
+
 def test_run_of_a_process_that_died_is_taken_over() -> None:
     setting = make_setting()
     code = "import json; from mer_mlflow.tracking.environment import process_tags\n"
