@@ -26,9 +26,9 @@ def test_values_have_their_types() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--folds=five"], "folds=five: a whole number is expected"),
-        (["--folds=2.5"], "folds=2.5: a whole number is expected"),
-        (["--duration=long"], "duration=long: a number is expected"),
+        (["--folds=five"], "folds=five: not a number"),
+        (["--folds=2.5"], "folds=2.5: not a whole number"),
+        (["--duration=long"], "duration=long: not a number"),
         (["--fold=5"], "--fold=5"),
         (["stray"], "stray"),
     ],

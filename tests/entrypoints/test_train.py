@@ -154,7 +154,7 @@ def test_store_that_does_not_answer_is_named(
         (["--data_root=nowhere"], "nowhere: no such folder"),
         (["--profile=fast"], "profile=fast: unknown"),
         (["--protocol=loo"], "protocol=loo: unknown"),
-        (["--folds=x"], "folds=x: a whole number"),
+        (["--folds=x"], "folds=x: not a number"),
         (["--folds=1"], "folds=1: must be >= 2"),
         (["--folds=99"], "folds=99: dataset demo has only 40 clips"),
         (["--repeats=0"], "repeats=0"),
