@@ -120,6 +120,7 @@ def train(
                 f"warning: {runs.n_of_other_software} of them were run by another version of the "
                 "code or its packages (see their tags)"
             )
+        fold_progress(runs.n_adopted, len(plan.splits))
         validation = validate(
             setting,
             examples,
