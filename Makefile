@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/mypy
 
 ui: setup
-	$(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \
 		--backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 
 mlproject:
