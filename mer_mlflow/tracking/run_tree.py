@@ -13,7 +13,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -203,24 +203,42 @@ class RunTree(AbstractContextManager["RunTree"]):
         at_work = {key for key, run in earlier.items() if _is_at_work(run)}
         self._refuse_to_disturb([earlier[key] for key in at_work])
         complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
-        expected = str(len(self._setting.plan.splits))
-        self.duplicate_of = next(
-            (key for key in complete if earlier[key].data.tags["mer.folds_expected"] == expected),
-            None,
+        finished = list(self._finished_children(at_work))
+        self.known = {split.id: result for _, split, result in finished}
+        self.n_adopted = len(finished)
+        self.n_of_other_software = sum(
+            any(child.data.tags.get(key) != value for key, value in self._software.items())
+            for child, _, _ in finished
         )
-        splits = {split.id: split for split in self._setting.plan.splits}
-        for child in search(self._client, self.experiment_id, kind=Kind.FOLD, identity=identity):
-            owner = child.data.tags[MLFLOW_PARENT_RUN_ID]
-            split = splits.get(child.data.tags["mer.split"])
-            if owner in at_work:
-                continue
-            if child.info.status == "RUNNING":
-                self._client.set_terminated(child.info.run_id, "KILLED")
-            elif child.info.status == "FINISHED" and split and split.id not in self.known:
-                self._adopt(child, split, is_copy=owner in complete)
+        if len(finished) == len(self._setting.plan.splits):
+            expected = str(len(finished))
+            self.duplicate_of = next(
+                (k for k in complete if earlier[k].data.tags["mer.folds_expected"] == expected),
+                None,
+            )
+        if self.duplicate_of is None:
+            for child, split, result in finished:
+                if child.data.tags[MLFLOW_PARENT_RUN_ID] in complete:
+                    self._copy(child, split, result)
+                else:
+                    self._client.set_tag(child.info.run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
         for key in earlier.keys() - complete - at_work:
             if _status(earlier[key]) != Status.DUPLICATE:
                 self._supersede(key)
+
+    def _finished_children(self, at_work: Set[str]) -> Iterator[tuple[Run, Split, FoldResult]]:
+        waiting = {split.id: split for split in self._setting.plan.splits}
+        identity = self._setting.identity
+        for child in search(self._client, self.experiment_id, kind=Kind.FOLD, identity=identity):
+            split_id = child.data.tags["mer.split"]
+            if child.data.tags[MLFLOW_PARENT_RUN_ID] in at_work:
+                continue
+            if child.info.status == "RUNNING":
+                self._client.set_terminated(child.info.run_id, "KILLED")
+            elif child.info.status == "FINISHED" and split_id in waiting:
+                result = self._read(child, waiting[split_id])
+                if result is not None:
+                    yield child, waiting.pop(split_id), result
 
     def _refuse_to_disturb(self, at_work: Iterable[Run]) -> None:
         mine = (self._announced, self.run_id)
@@ -233,24 +251,6 @@ class RunTree(AbstractContextManager["RunTree"]):
                     "try again"
                 )
 
-    def _adopt(self, child: Run, split: Split, *, is_copy: bool) -> None:
-        try:
-            result = self._read(child, split)
-        except (MlflowException, OSError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            print(f"fold {split.id} of run {child.info.run_id} is run again: {reason}", flush=True)
-            return
-        self.known[split.id] = result
-        self.n_adopted += 1
-        software = {key: child.data.tags.get(key) for key in self._software}
-        self.n_of_other_software += software != self._software
-        if self.duplicate_of is not None:
-            return
-        if is_copy:
-            self._copy(child, split, result)
-        else:
-            self._client.set_tag(child.info.run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
-
     def _copy(self, child: Run, split: Split, result: FoldResult) -> None:
         self._children[split.id] = self._create_child(split, started=result.started)
         items = list(fold_items(self._setting, split, result))
@@ -259,7 +259,15 @@ class RunTree(AbstractContextManager["RunTree"]):
         items.append(Tag(key="mer.copied_from", value=child.info.run_id))
         self._finish_child(split, items, "FINISHED")
 
-    def _read(self, child: Run, split: Split) -> FoldResult:
+    def _read(self, child: Run, split: Split) -> FoldResult | None:
+        try:
+            return self._read_artifacts(child, split)
+        except (MlflowException, OSError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            print(f"fold {split.id} of run {child.info.run_id} is run again: {reason}", flush=True)
+            return None
+
+    def _read_artifacts(self, child: Run, split: Split) -> FoldResult:
         metrics = child.data.metrics
         with tempfile.TemporaryDirectory() as folder:
 
