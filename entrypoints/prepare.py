@@ -90,6 +90,10 @@ def _findings(
     errors: Sequence[str],
     warnings: Sequence[str],
 ) -> Iterator[str]:
+    declared = get_dataset(clips.name)
+    yield declared.summary
+    if declared.citation:
+        yield f"cite {declared.citation}; {declared.licence}"
     n_files = len(inspection.seconds) + len(inspection.broken)
     if n_files:
         yield f"audio: {len(inspection.seconds)} of {n_files} files decode"
@@ -113,7 +117,7 @@ def _findings(
     artists = [artist for artist in clips.artists if artist]
     several = sum(artists.count(artist) > 1 for artist in set(artists))
     yield f"artists: {len(set(artists))}, {several} of them with several clips"
-    published = get_dataset(clips.name).published_counts
+    published = declared.published_counts
     if published and dict(published) != clips.counts:
         yield "warning: the counts differ from the published ones"
     yield from (f"warning: {warning}" for warning in warnings)
