@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +80,9 @@ class Mel:
 
 
 @cache
-def _filterbank(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
+def _filterbank(sr: int, n_fft: int, n_mels: int) -> Any:
+    """Sparse, because a filter covers few bins and a product of BLAS would take every core."""
     import librosa.filters
+    import scipy.sparse
 
-    filters: NDArray[np.float32] = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
-    return filters
+    return scipy.sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels))
