@@ -57,8 +57,8 @@ def decode(path: Path) -> Audio:
         raise AudioError(f"{path}: the file is empty (0 bytes)")
     try:
         samples, sr = _decode_soundfile(path)
-    except soundfile.LibsndfileError as error:
-        samples, sr = _decode_audioread(path, reason=error.error_string)
+    except soundfile.LibsndfileError:
+        samples, sr = _decode_audioread(path)
     if samples.size == 0:
         raise AudioError(f"{path}: no samples decode from it; replace or remove the file")
     if not np.isfinite(samples).all():
@@ -100,7 +100,7 @@ def _decode_soundfile(path: Path) -> tuple[NDArray[np.float32], int]:
         return samples, file.samplerate
 
 
-def _decode_audioread(path: Path, *, reason: str) -> tuple[NDArray[np.float32], int]:
+def _decode_audioread(path: Path) -> tuple[NDArray[np.float32], int]:
     from audioread import DecodeError
     from audioread.ffdec import FFmpegAudioFile
 
@@ -111,7 +111,9 @@ def _decode_audioread(path: Path, *, reason: str) -> tuple[NDArray[np.float32], 
             samples, sr, announced = integers / np.float32(32768), file.samplerate, file.duration
     except (DecodeError, ValueError, OSError) as error:
         hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
-        raise AudioError(f"{path}: not decodable audio ({reason.strip('. ')}){hint}") from error
+        raise AudioError(
+            f"{path}: not decodable audio; replace or remove the file{hint}"
+        ) from error
     _refuse_truncated(path, seconds=len(samples) / sr, announced=announced)
     return samples.astype(np.float32), sr
 
