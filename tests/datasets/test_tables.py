@@ -82,7 +82,10 @@ def table_or_dataset_error(file: Path, content: bytes) -> None:
 
 
 @settings(deadline=None, max_examples=150)
-@given(content=st.binary(max_size=200) | text(st.characters()).map(lambda s: s.encode("utf-16")))
+@given(
+    content=st.binary(max_size=200)
+    | text(st.characters(codec="utf-16")).map(lambda s: s.encode("utf-16"))
+)
 @example(b"")
 @example(b"\xff\xfe\n\x81")
 @example(b'Song,Quadrant\n"A001,Q1')
