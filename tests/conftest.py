@@ -4,17 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from mer_mlflow.datasets import Clips, load_dataset
 
 REPOSITORY = Path(__file__).parent.parent
-
-# On CI a push must not fail by chance: new examples are found where people run the tests.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session", autouse=True)
