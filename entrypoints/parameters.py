@@ -29,13 +29,17 @@ class Parameter:
     help: str
 
 
-TRACKED = (
-    Parameter(name="dataset", default=None, kind=str, help="dataset, by default demo"),
-    Parameter(name="data_root", default=None, kind=str, help="folder of the dataset"),
+DATASET = (
+    Parameter(
+        name="dataset", default=None, kind=str, help="original-4qaed with a data root, else demo"
+    ),
+    Parameter(
+        name="data_root", default=None, kind=str, help="folder of the dataset, or MER_DATA_ROOT"
+    ),
 )
 
 TRAIN = (
-    *TRACKED,
+    *DATASET,
     Parameter(name="profile", default=None, kind=str, help="paper, or quick (default for demo)"),
     Parameter(name="protocol", default="paper", kind=str, help="paper, grouped or fixed"),
     Parameter(name="folds", default=None, kind=int, help="folds of a repetition"),
@@ -49,7 +53,7 @@ TRAIN = (
 )
 
 PREPARE = (
-    *TRACKED,
+    *DATASET,
     Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),
 )
 
