@@ -46,6 +46,9 @@ TRAIN = (
     Parameter(name="repeats", default=None, kind=int, help="repetitions"),
     Parameter(name="seed", default=0, kind=int, help="seed of splits and training"),
     Parameter(name="max_epochs", default=None, kind=int, help="cap on epochs"),
+    Parameter(
+        name="features", default=None, kind=str, help="published or extracted handcrafted features"
+    ),
     Parameter(name="duration", default=None, kind=float, help="excerpt of each clip, in seconds"),
     Parameter(name="workers", default=None, kind=int, help="processes, by default one a core"),
     Parameter(name="threads", default=1, kind=int, help="arithmetic threads of a process"),

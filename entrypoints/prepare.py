@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,11 +11,19 @@ from rich.table import Table
 from entrypoints.command import BAD_INPUT, OK, print_where, run_command
 from entrypoints.datasets import announce_dataset
 from entrypoints.parameters import PREPARE, parse
+from mer_mlflow.augmentation import Synthesised
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
 from mer_mlflow.errors import listing
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.progress import progress
-from mer_mlflow.representations import Features, Representation, open_store, with_duration
+from mer_mlflow.representations import (
+    Features,
+    Handcrafted,
+    Representation,
+    open_store,
+    with_duration,
+    with_features,
+)
 from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
 
 
@@ -40,16 +48,12 @@ def prepare(
         If a parameter or the data cannot be used.
     """
     name = announce_dataset(dataset, data_root)
-    inputs = {
-        item.key: item
-        for method in method_names()
-        for item in with_duration(get_method(method).inputs, duration)
-    }
     from mer_mlflow.tracking import check_store
 
     check_store()
     reading = read_dataset(name, data_root)
     clips = reading.clips
+    representations = _representations(clips, duration)
     with progress("decoding") as advance:
         inspection = inspect_audio(clips, on_progress=advance)
     errors = [*reading.errors, *inspection.broken]
@@ -63,7 +67,7 @@ def prepare(
     summary = capture.get()
     print(summary, end="", flush=True)
     if not errors and inspection.seconds:
-        _fill(clips, [item for item in inputs.values() if not isinstance(item, Features)])
+        _fill(clips, representations)
     _track(clips, summary, n_errors=len(errors))
     if errors:
         print(f"error: {len(errors)} errors; mend them before training", file=sys.stderr)
@@ -113,7 +117,7 @@ def _findings(
     for name, table in clips.features.items():
         yield f"features '{name}': {len(table.names)} columns"
     if not clips.features:
-        yield "features: none; only methods that read audio can run"
+        yield "features: none; methods that read them extract their own from audio"
     artists = [artist for artist in clips.artists if artist]
     several = sum(artists.count(artist) > 1 for artist in set(artists))
     yield f"artists: {len(set(artists))}, {several} of them with several clips"
@@ -129,12 +133,26 @@ def _counted(counts: dict[int, int], unit: str) -> str:
     return ", ".join(f"{value} {unit}".strip() + f" ({count})" for value, count in ordered)
 
 
-def _fill(clips: Clips, representations: Sequence[Representation]) -> None:
+def _fill(clips: Clips, representations: Iterable[Representation]) -> None:
     store = open_store()
     for representation in representations:
         with progress(representation.key) as advance:
             store.fill(clips, representation, on_progress=advance)
         print(f"{representation.key}: {len(clips)} clips in {store.root}", flush=True)
+
+
+def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
+    """What the methods read of the clips' audio, everything once."""
+    found: dict[str, Representation] = {}
+    for method in map(get_method, method_names()):
+        for item in with_duration(with_features(method.inputs, clips), duration):
+            if isinstance(item, Features):
+                continue
+            found[item.key] = item
+            if not isinstance(item, Handcrafted):
+                copies = (Synthesised(of=item, by=by, seed=0) for by in method.augmentations)
+                found |= {copy.key: copy for copy in copies}
+    return found.values()
 
 
 def _track(clips: Clips, summary: str, *, n_errors: int) -> None:

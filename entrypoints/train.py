@@ -12,13 +12,19 @@ from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperp
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.splits import split_plan
-from mer_mlflow.crossval.validation import CrossValidation, resolve_setting, validate
+from mer_mlflow.crossval.validation import (
+    CrossValidation,
+    Setting,
+    gather,
+    resolve_setting,
+    validate,
+)
 from mer_mlflow.datasets import data_root_or_default, load_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Value, get_method
 from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.progress import progress
-from mer_mlflow.representations import assemble, open_store
+from mer_mlflow.representations import open_store
 
 
 def train(
@@ -33,6 +39,7 @@ def train(
     repeats: int | None = None,
     seed: int = 0,
     max_epochs: int | None = None,
+    features: str | None = None,
     duration: float | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -49,7 +56,8 @@ def train(
     profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
     protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
     folds, repeats, max_epochs, duration : override the profile
-    seed : of splits and training
+    seed : of splits, synthesised clips and training
+    features : ``published`` or ``extracted``; by default published where the dataset has them
     workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
     test_curve : 1 to predict the test clips after every epoch
@@ -82,6 +90,7 @@ def train(
         clips,
         plan,
         hyperparameters=values,
+        features=features,
         duration=size.duration if duration is None else duration,
         threads=threads,
     )
@@ -97,11 +106,12 @@ def train(
         f"(profile {profile_name})",
         flush=True,
     )
+    _announce_inputs(setting, chosen=features)
     from mer_mlflow.tracking import RunTree, check_store
 
     check_store()
     with progress("representations") as clip_progress:
-        examples = assemble(clips, setting.inputs, store=open_store(), on_progress=clip_progress)
+        examples = gather(setting, store=open_store(), on_progress=clip_progress)
     with (
         progress(f"{method} folds") as fold_progress,
         RunTree(
@@ -137,6 +147,18 @@ def train(
     return OK if validation.is_complete else INCOMPLETE
 
 
+def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
+    if setting.features:
+        why = "as asked"
+        if chosen is None:
+            has = "has them" if setting.features == "published" else "has no table of them"
+            why = f"dataset {setting.clips.name} {has}"
+        print(f"handcrafted features: {setting.features} ({why})", flush=True)
+    n_copies = len(setting.method.augmentations)
+    if n_copies:
+        print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
+
+
 def _print_outcome(validation: CrossValidation) -> None:
     plan = validation.setting.plan
     if validation.is_complete:
@@ -144,6 +166,9 @@ def _print_outcome(validation: CrossValidation) -> None:
             summary = validation.summary[name]
             deviation = f" ± {summary.std:.2%}" if summary.n_folds > 1 else ""
             print(f"  {name:20} {summary.mean:7.2%}{deviation}")
+        for name, summary in validation.summary.items():
+            if name.endswith("/f1_macro"):
+                print(f"  {name:20} {summary.mean:7.2%} (stage)")
         return
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
     for failure in validation.failures[:3]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.methods import EpochRecord, Method
+from mer_mlflow.errors import DivergenceError
+from mer_mlflow.methods import EpochRecord, Method, Predict, Prediction
 from mer_mlflow.representations import Examples
 
 PEAK_RESET = Path("/proc/self/clear_refs")
@@ -31,6 +32,7 @@ class Epoch:
     epoch : int >= 1
     train_loss, train_accuracy : over the epoch
     test_loss, test_accuracy : on the test clips after it
+    stage : name of the network that was trained, empty where a method trains one only
     """
 
     epoch: int
@@ -38,6 +40,7 @@ class Epoch:
     train_accuracy: float
     test_loss: float | None = None
     test_accuracy: float | None = None
+    stage: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +52,7 @@ class FoldResult:
     split_id : the split
     test : positions of the test clips [shape=(n_test,)]
     true : their labels [shape=(n_test,)]
-    probabilities : predicted [shape=(n_test, 4)]
+    prediction : quadrants and probabilities of the test clips
     epochs : history of the training
     started : Unix time [s]
     fit_seconds, predict_seconds : wall-clock time [s]
@@ -60,19 +63,13 @@ class FoldResult:
     split_id: str
     test: NDArray[np.int64]
     true: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    prediction: Prediction
     epochs: tuple[Epoch, ...]
     started: float
     fit_seconds: float
     predict_seconds: float
     peak_memory: float
     n_parameters: int | None
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """Most probable quadrant of each test clip [shape=(n_test,)]."""
-        labels: NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +80,7 @@ class Task:
     ----------
     method : the methodology
     hyperparameters : resolved, an instance of the method's dataclass
-    examples : of all clips
+    examples : of all clips, and of those synthesised from them
     test_curve : whether test clips are predicted after every epoch
     """
 
@@ -105,20 +102,28 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     Returns
     -------
     predictions and history; the same arguments give the same predictions
+
+    Raises
+    ------
+    DivergenceError
+        If the training diverged.
     """
     _reset_peak_memory()
-    train = task.examples.take(split.train)
-    test = task.examples.take(split.test).without_labels()
-    true = task.examples.labels[split.test]
+    sources = task.examples.sources
+    rows = split.rows(np.arange(len(task.examples)) if sources is None else sources)
+    train = task.examples.take(rows[0])
+    test = task.examples.take(rows[1]).without_labels()
+    true = task.examples.labels[rows[1]]
     epochs: list[Epoch] = []
 
-    def record(trained: EpochRecord, predict: Callable[[Examples], NDArray[np.float64]]) -> None:
+    def record(trained: EpochRecord, predict: Predict) -> None:
         figures = _test_figures(predict(test), true) if task.test_curve else {}
         epochs.append(
             Epoch(
                 epoch=trained.epoch,
                 train_loss=trained.loss,
                 train_accuracy=trained.accuracy,
+                stage=trained.stage,
                 **figures,
             )
         )
@@ -129,12 +134,14 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     fitted = task.method.fit(train, task.hyperparameters, split.seed, record)
     fit_seconds = time.perf_counter() - clock
     clock = time.perf_counter()
-    probabilities = fitted.predict_proba(test)
+    prediction = fitted.predict(test)
+    if not np.isfinite(prediction.probabilities).all():
+        raise DivergenceError("the trained model predicts no finite probabilities")
     return FoldResult(
         split_id=split.id,
         test=split.test,
         true=true,
-        probabilities=probabilities,
+        prediction=prediction,
         epochs=tuple(epochs),
         started=started,
         fit_seconds=fit_seconds,
@@ -144,11 +151,11 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     )
 
 
-def _test_figures(probabilities: NDArray[np.float64], true: NDArray[np.int64]) -> dict[str, float]:
-    of_true = np.maximum(probabilities[np.arange(len(true)), true], 1e-12)
+def _test_figures(prediction: Prediction, true: NDArray[np.int64]) -> dict[str, float]:
+    of_true = np.maximum(prediction.probabilities[np.arange(len(true)), true], 1e-12)
     return {
         "test_loss": float(-np.log(of_true).mean()),
-        "test_accuracy": float(np.mean(probabilities.argmax(axis=1) == true)),
+        "test_accuracy": float(np.mean(prediction.quadrants == true)),
     }
 
 

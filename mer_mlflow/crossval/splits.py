@@ -42,6 +42,28 @@ class Split:
         """Name of the split, such as ``r01-f10``."""
         return f"r{self.repeat:02d}-f{self.fold:02d}"
 
+    def rows(self, sources: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Divide recordings and what was synthesised from them.
+
+        Parameters
+        ----------
+        sources : for each row, the position of the clip that it is or was synthesised from
+            [shape=(n_rows,)]; the recordings come first, in the dataset's order
+
+        Returns
+        -------
+        train, test : rows that train, in ascending order: a synthesised clip does where its source
+            does. Rows that are tested: recordings only
+
+        Raises
+        ------
+        ValueError
+            If a source is not the row of a recording.
+        """
+        if np.any(sources[sources] != sources):
+            raise ValueError("a synthesised clip must be made from a recording")
+        return np.flatnonzero(np.isin(sources, self.train)), self.test
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from mer_mlflow.augmentation import with_synthesised
 from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
@@ -29,11 +30,13 @@ from mer_mlflow.methods import Method, Value, get_method, method_names
 from mer_mlflow.representations import (
     Examples,
     Features,
+    Handcrafted,
     Input,
     Store,
     assemble,
     open_store,
     with_duration,
+    with_features,
 )
 
 
@@ -72,12 +75,19 @@ class Setting:
             "method": [self.method.name, self.method.version],
             "hyperparameters": asdict(self.hyperparameters),
             "inputs": [item.key for item in self.inputs],
+            "augmentations": [item.key for item in self.method.augmentations],
             "dataset": [self.clips.name, self.clips.digest],
             "splits": [self.plan.protocol, self.plan.n_splits, self.plan.digest],
             "seed": self.plan.seed,
             "arithmetic": [os.environ.get("KERAS_BACKEND", "tensorflow"), self.threads] * keras,
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def features(self) -> str | None:
+        """Where handcrafted features come from, None where the method reads none."""
+        sources = {Features: "published", Handcrafted: "extracted"}
+        return next((sources[type(item)] for item in self.inputs if type(item) in sources), None)
 
 
 def resolve_setting(
@@ -86,6 +96,7 @@ def resolve_setting(
     plan: SplitPlan,
     *,
     hyperparameters: Mapping[str, Value] | None = None,
+    features: str | None = None,
     duration: float = 30.0,
     threads: int = 1,
 ) -> Setting:
@@ -97,6 +108,8 @@ def resolve_setting(
     clips : the dataset
     plan : its splits
     hyperparameters : values that differ from the method's defaults
+    features : ``"published"`` for the dataset's tables of handcrafted features, ``"extracted"`` for
+        those computed from audio; by default published where the dataset has them
     duration : float > 0 [s], excerpt of each clip that representations see
     threads : int >= 1, arithmetic threads of a fold
 
@@ -107,7 +120,7 @@ def resolve_setting(
     """
     if threads < 1:
         raise ParameterError(f"threads={threads}: must be >= 1")
-    inputs = with_duration(method.inputs, duration)
+    inputs = with_duration(with_features(method.inputs, clips, source=features), duration)
     reads_audio = not all(isinstance(item, Features) for item in inputs)
     if reads_audio and duration < method.shortest:
         raise ParameterError(
@@ -121,6 +134,37 @@ def resolve_setting(
         clips=clips,
         plan=plan,
         threads=threads,
+    )
+
+
+def gather(
+    setting: Setting,
+    *,
+    store: Store,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Examples:
+    """Read or compute a setting's inputs of all clips, and of what is synthesised from them.
+
+    Parameters
+    ----------
+    setting : what is to be cross-validated
+    store : where representations are kept
+    on_progress : called with (computed, to compute) after each clip
+
+    Raises
+    ------
+    DatasetError, AudioError
+        If clips lack what an input needs.
+    """
+    clips, inputs = setting.clips, setting.inputs
+    return with_synthesised(
+        assemble(clips, inputs, store=store, on_progress=on_progress),
+        clips,
+        inputs,
+        transforms=setting.method.augmentations,
+        seed=setting.plan.seed,
+        store=store,
+        on_progress=on_progress,
     )
 
 
@@ -170,6 +214,8 @@ class CrossValidation:
     def summary(self) -> dict[str, Summary]:
         """Mean, deviation and corrected interval of every score over the folds.
 
+        Scores of a hybrid's stages have their name before them: ``audio/f1_macro``.
+
         Raises
         ------
         IncompleteError
@@ -181,7 +227,8 @@ class CrossValidation:
         share = None if plan.protocol in FIXED_SPLITS else plan.test_share
         return {
             name: summarise(self.folds[name].to_numpy(dtype=np.float64), test_share=share)
-            for name in SCORES
+            for name in self.folds.columns
+            if name.rpartition("/")[2] in SCORES
         }
 
     @property
@@ -193,10 +240,13 @@ class CrossValidation:
 
 
 def fold_row(result: FoldResult) -> dict[str, float | str]:
-    """Row of a fold: its split, scores, seconds and memory [MiB]."""
+    """Row of a fold: its split, scores (a stage's as ``stage/score``), seconds, memory [MiB]."""
     repeat, fold = (int(part[1:]) for part in result.split_id.split("-"))
     row: dict[str, float | str] = {"split": result.split_id, "repeat": repeat, "fold": fold}
-    row |= score(result.true, result.predicted)
+    row |= score(result.true, result.prediction.quadrants)
+    for stage, probabilities in result.prediction.stages.items():
+        scores = score(result.true, probabilities.argmax(axis=1))
+        row |= {f"{stage}/{name}": value for name, value in scores.items()}
     row |= {
         "fit_seconds": result.fit_seconds,
         "predict_seconds": result.predict_seconds,
@@ -207,16 +257,23 @@ def fold_row(result: FoldResult) -> dict[str, float | str]:
 
 
 def prediction_table(result: FoldResult, clips: Clips) -> pd.DataFrame:
-    """Table with a row a test clip: split, clip, true and predicted quadrant, probabilities."""
-    return pd.DataFrame(
-        {
-            "split": result.split_id,
-            "clip": [clips.ids[i] for i in result.test],
-            "quadrant": [QUADRANTS[label] for label in result.true],
-            "predicted": [QUADRANTS[label] for label in result.predicted],
-            **{f"p_{name}": result.probabilities[:, k] for k, name in enumerate(QUADRANTS)},
-        }
-    )
+    """Table with a row a test clip: split, clip, true and predicted quadrant, probabilities.
+
+    The probabilities of a hybrid's stages have their name before them: ``audio/p_Q1``.
+    """
+    prediction = result.prediction
+    columns: dict[str, Any] = {
+        "split": result.split_id,
+        "clip": [clips.ids[i] for i in result.test],
+        "quadrant": [QUADRANTS[label] for label in result.true],
+        "predicted": [QUADRANTS[label] for label in prediction.quadrants],
+    }
+    for prefix, probabilities in (
+        ("", prediction.probabilities),
+        *((f"{stage}/", values) for stage, values in prediction.stages.items()),
+    ):
+        columns |= {f"{prefix}p_{name}": probabilities[:, k] for k, name in enumerate(QUADRANTS)}
+    return pd.DataFrame(columns)
 
 
 def cross_validate(
@@ -225,6 +282,7 @@ def cross_validate(
     *,
     plan: SplitPlan | None = None,
     hyperparameters: Mapping[str, Value] | None = None,
+    features: str | None = None,
     duration: float = 30.0,
     workers: int | None = None,
     threads: int = 1,
@@ -239,6 +297,8 @@ def cross_validate(
     clips : from :func:`mer_mlflow.load_dataset`
     plan : from :func:`mer_mlflow.split_plan`, by default ten times ten stratified folds
     hyperparameters : values that differ from the method's defaults
+    features : ``"published"`` or ``"extracted"`` handcrafted features, by default published where
+        the dataset has them
     duration : float > 0 [s], excerpt of each clip that representations see
     workers : worker processes, by default one a core; 0 runs everything in this process, a network
         then with the threads that its framework chooses
@@ -271,10 +331,11 @@ def cross_validate(
         clips,
         plan or split_plan(clips),
         hyperparameters=hyperparameters,
+        features=features,
         duration=duration,
         threads=threads,
     )
-    examples = assemble(clips, setting.inputs, store=store or open_store())
+    examples = gather(setting, store=store or open_store())
     validation = validate(
         setting, examples, workers=resolve_workers(workers), test_curve=test_curve
     )

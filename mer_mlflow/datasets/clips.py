@@ -142,7 +142,7 @@ class Clips:
             there = ", ".join(sorted(self.features)) or "none"
             raise DatasetError(
                 f"dataset {self.name} has no feature table '{table}' (tables: {there}); "
-                "add its CSV to the data root, or use a method that reads audio"
+                "add its CSV to the data root, or give features=extracted where there is audio"
             )
         values = self.features[table].values
         missing = [self.ids[i] for i in np.flatnonzero(np.isnan(values).any(axis=1))]

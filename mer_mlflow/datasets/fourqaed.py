@@ -25,6 +25,8 @@ from mer_mlflow.errors import DatasetError
 ARCHIVE = "MER_audio_taffc_dataset"
 FEATURE_FILES = {"top100": "top100_features.csv", "all": "all_features.csv"}
 ANNOTATIONS = ("panda_dataset_taffc_annotations.csv", "annotations.csv")
+RANKING = "relieff_ranking_1714.csv"
+"""Names the 1714 features of the study among all that are published, most relevant first."""
 METADATA = ("panda_dataset_taffc_metadata.csv", "metadata.csv")
 
 
@@ -59,12 +61,14 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
         for table, file in FEATURE_FILES.items()
         if (path := _first(beside, (file,))) is not None
     }
+    ranking = _first(beside, (RANKING,))
     return read_quadrant_folders(
         name=name,
         audio_root=audio_root,
         annotations=annotations,
         metadata=_first(places, METADATA),
         features=features,
+        rankings={"all": ranking} if ranking is not None and "all" in features else {},
     )
 
 

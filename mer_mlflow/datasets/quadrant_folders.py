@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.datasets.clips import QUADRANTS, Clips, FeatureTable
 from mer_mlflow.datasets.dataset import Reading
 from mer_mlflow.datasets.tables import (
     ID_COLUMNS,
     Table,
+    ranked,
     read_features,
     read_quadrants,
     read_table,
@@ -33,6 +34,7 @@ def read_quadrant_folders(
     annotations: Path | None = None,
     metadata: Path | None = None,
     features: Mapping[str, Path] | None = None,
+    rankings: Mapping[str, Path] | None = None,
     partitions: Mapping[str, Mapping[str, Path]] | None = None,
 ) -> Reading:
     """Read a dataset of quadrant folders.
@@ -44,6 +46,8 @@ def read_quadrant_folders(
     annotations : CSV of labels; without it the folders are the labels
     metadata : CSV with an ``Artist`` column
     features : feature CSVs by table name
+    rankings : for a feature table, the CSV whose column ``feature`` names the columns to read,
+        most relevant first
     partitions : for each fixed split, the CSV that lists the clips of each part
 
     Returns
@@ -70,10 +74,7 @@ def read_quadrant_folders(
             f"({', '.join(AUDIO_SUFFIXES)}) are expected"
         )
     ids = tuple(sorted(labels))
-    feature_tables = {}
-    for table_name, path in (features or {}).items():
-        tables.append(read_table(path))
-        feature_tables[table_name] = read_features(tables[-1], clip_ids=ids)
+    feature_tables, unranked = _feature_tables(features or {}, rankings or {}, ids, tables)
     artists: Mapping[str, str] = {}
     if metadata is not None:
         tables.append(read_table(metadata))
@@ -95,7 +96,7 @@ def read_quadrant_folders(
     return Reading(
         clips=clips,
         errors=(*errors, *audio_in_two_quadrants(clips)),
-        warnings=(*unread, *_unlabelled(clips, files), *findings(clips)),
+        warnings=(*unranked, *unread, *_unlabelled(clips, files), *findings(clips)),
         encodings={table.path.name: table.encoding for table in tables},
     )
 
@@ -164,6 +165,29 @@ def _labels_of(table: Table) -> tuple[dict[str, int], list[str]]:
                 f"{QUADRANTS[labels[clip]]} and {QUADRANTS[label]}; keep one row"
             )
     return labels, errors
+
+
+def _feature_tables(
+    features: Mapping[str, Path],
+    rankings: Mapping[str, Path],
+    ids: Sequence[str],
+    tables: list[Table],
+) -> tuple[dict[str, FeatureTable], list[str]]:
+    found, warnings = {}, []
+    for name, path in features.items():
+        tables.append(read_table(path))
+        found[name] = read_features(tables[-1], clip_ids=ids)
+    for name, path in rankings.items():
+        tables.append(read_table(path))
+        ranking = tables[-1].column(("feature",))
+        absent = sorted(set(ranking) - set(found[name].names))
+        if absent:
+            warnings.append(
+                f"table '{name}' lacks {len(absent)} of the {len(ranking)} features that "
+                f"{path.name} names: {listing(absent)}"
+            )
+        found[name] = ranked(found[name], ranking, source=path)
+    return found, warnings
 
 
 def _artists_of(table: Table) -> dict[str, str]:

@@ -155,6 +155,33 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
     return FeatureTable(names=tuple(table.columns[i] for i in columns), values=values)
 
 
+def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> FeatureTable:
+    """Keep the features that a ranking names, in its order.
+
+    Parameters
+    ----------
+    table : features
+    ranking : names, most relevant first; those that the table lacks are passed over
+    source : file of the ranking, named in the error
+
+    Raises
+    ------
+    DatasetError
+        If the table has none of them.
+    """
+    positions = {name: i for i, name in enumerate(table.names)}
+    kept = [positions[name] for name in ranking if name in positions]
+    if not kept:
+        raise DatasetError(
+            f"{source}: names none of the features in the table (which has {table.names[0]} …); "
+            "remove the ranking or give the one that belongs to the table"
+        )
+    return FeatureTable(
+        names=tuple(table.names[i] for i in kept),
+        values=np.ascontiguousarray(table.values[:, kept]),
+    )
+
+
 def _decode(path: Path, content: bytes) -> tuple[str, str]:
     if b"\0" in content:
         raise DatasetError(f"{path}: not a text file; a CSV in UTF-8 or cp1252 is expected")

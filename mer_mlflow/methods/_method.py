@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.augmentation import Transform
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations import Examples, Input
 
@@ -28,11 +29,13 @@ class EpochRecord:
     epoch : int >= 1
     loss : mean training loss of the epoch
     accuracy : training accuracy over the epoch, 0 to 1
+    stage : name of the network that is trained, empty where a methodology trains one only
     """
 
     epoch: int
     loss: float
     accuracy: float
+    stage: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,39 @@ class Scores:
     f1: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a fitted model says of clips.
+
+    Attributes
+    ----------
+    probabilities : of each quadrant [shape=(n_clips, 4)]
+    quadrants : label that is chosen [shape=(n_clips,)]
+    stages : probabilities by the networks that a hybrid is made of, by their names
+    """
+
+    probabilities: NDArray[np.float64]
+    quadrants: NDArray[np.int64]
+    stages: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+def most_probable(
+    probabilities: NDArray[np.float64], *, stages: Mapping[str, NDArray[np.float64]] | None = None
+) -> Prediction:
+    """Choose each clip's most probable quadrant.
+
+    Parameters
+    ----------
+    probabilities : of each quadrant [shape=(n_clips, 4)]
+    stages : probabilities by the parts of a hybrid
+    """
+    return Prediction(
+        probabilities=probabilities,
+        quadrants=probabilities.argmax(axis=1),
+        stages=stages or {},
+    )
+
+
 class FittedModel(Protocol):
     """A trained model."""
 
@@ -51,14 +87,14 @@ class FittedModel(Protocol):
     def n_parameters(self) -> int | None:
         """Number of trained weights, None where that says nothing."""
 
-    def predict_proba(self, examples: Examples) -> NDArray[np.float64]:
-        """Probability of each quadrant [shape=(n_clips, 4)]."""
+    def predict(self, examples: Examples) -> Prediction:
+        """Quadrant of each clip, and the probability of every quadrant."""
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder."""
 
 
-Predict = Callable[[Examples], NDArray[np.float64]]
+Predict = Callable[[Examples], Prediction]
 OnEpoch = Callable[[EpochRecord, Predict], None]
 
 
@@ -104,7 +140,7 @@ def searchable(
 ) -> Any:
     """Declare a hyperparameter: a dataclass field with the values that it may take."""
     space = Space(low=low, high=high, exclusive_low=exclusive_low, choices=choices, grid=grid)
-    return dataclasses.field(default=default, metadata={SPACE: space})
+    return field(default=default, metadata={SPACE: space})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +154,7 @@ class Method:
     summary : one sentence
     version : raised whenever the same hyperparameters give other scores
     inputs : what ``fit`` reads of each clip, in order
+    augmentations : each gives every training clip a synthesised copy to train on
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
     load : reads what a fitted model saved
@@ -143,16 +180,17 @@ class Method:
     citation: str
     table: int | None
     published: Mapping[str, Scores]
+    augmentations: tuple[Transform, ...] = ()
 
     @property
     def spaces(self) -> dict[str, Space]:
         """Values allowed for each hyperparameter."""
-        return {field.name: field.metadata[SPACE] for field in self._fields}
+        return {item.name: item.metadata[SPACE] for item in self._fields}
 
     @property
     def defaults(self) -> dict[str, Value]:
         """Default of each hyperparameter."""
-        return {field.name: cast(Value, field.default) for field in self._fields}
+        return {item.name: cast(Value, item.default) for item in self._fields}
 
     def resolve(self, given: Mapping[str, Value] | None = None) -> Any:
         """Complete hyperparameters with their defaults and check them.

@@ -13,7 +13,10 @@ from mer_mlflow.methods._method import FittedModel, OnEpoch
 from mer_mlflow.representations import Examples
 
 TRAINING = ("optimizer", "learning_rate", "batch_size", "epochs", "stop_accuracy")
-"""Hyperparameters of the training; all others are the architecture's."""
+"""Hyperparameters of the training."""
+SELECTION = "n_features"
+"""Hyperparameter of methodologies that keep the most relevant features; all others are the
+architecture's."""
 
 
 def fit_network(
@@ -23,8 +26,8 @@ def fit_network(
 
     Parameters
     ----------
-    network : returns the architecture. The methodology's hyperparameters are those of ``TRAINING``
-        and the architecture's arguments
+    network : returns the architecture. The methodology's hyperparameters are those of ``TRAINING``,
+        maybe ``SELECTION``, and the architecture's arguments
     by_feature : whether each feature is standardised by itself, or all values together
     """
 
@@ -33,9 +36,10 @@ def fit_network(
 
         return train_network(
             train,
-            build=lambda: build_network(network(), train.item_shape(0), hyperparameters),
+            build=lambda shape: build_network(network(), shape, hyperparameters),
             **{name: getattr(hyperparameters, name) for name in TRAINING},
             by_feature=by_feature,
+            n_features=getattr(hyperparameters, SELECTION, None),
             seed=seed,
             on_epoch=on_epoch,
         )
@@ -52,9 +56,10 @@ def build_network(
     ----------
     architecture : function from shapes and sizes to a Keras model
     input_shape : shape of one clip's input
-    hyperparameters : dataclass instance; its fields outside ``TRAINING`` are sizes
+    hyperparameters : dataclass instance; its fields outside training and selection are sizes
     """
-    sizes = {name: size for name, size in asdict(hyperparameters).items() if name not in TRAINING}
+    others = (*TRAINING, SELECTION)
+    sizes = {name: size for name, size in asdict(hyperparameters).items() if name not in others}
     return architecture(input_shape=input_shape, n_classes=len(QUADRANTS), **sizes)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.methods._method import Prediction, most_probable
 from mer_mlflow.representations import Examples
 
 FILE = "estimator.skops"
@@ -22,12 +22,12 @@ class FittedEstimator:
     estimator: Any
     n_parameters: int | None = None
 
-    def predict_proba(self, examples: Examples) -> NDArray[np.float64]:
-        """Probability of each quadrant [shape=(n_clips, 4)]."""
+    def predict(self, examples: Examples) -> Prediction:
+        """Quadrant of each clip, and the probability of every quadrant."""
         probabilities = np.zeros((len(examples), len(QUADRANTS)))
         rows = examples.read(0).reshape(len(examples), -1)
         probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(rows)
-        return probabilities
+        return most_probable(probabilities)
 
     def save(self, folder: Path) -> None:
         """Write the estimator into an existing folder."""
@@ -42,6 +42,8 @@ def load_estimator(folder: Path) -> FittedEstimator:
 
     path = folder / FILE
     trusted = [
-        name for name in skops.io.get_untrusted_types(file=path) if name.startswith("sklearn.")
+        name
+        for name in skops.io.get_untrusted_types(file=path)
+        if name.startswith(("sklearn.", "mer_mlflow.methods."))
     ]
     return FittedEstimator(estimator=skops.io.load(path, trusted=trusted))

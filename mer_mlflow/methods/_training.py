@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods._method import EpochRecord, OnEpoch
+from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
+from mer_mlflow.networks.blocks import FRONT_END
 from mer_mlflow.representations import Examples
 
 NETWORK_FILE = "network.keras"
@@ -22,16 +24,18 @@ PREDICT_BATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class FittedNetwork:
-    """A trained network and the normalisation that its input needs.
+    """A trained network and what its input goes through before.
 
     Attributes
     ----------
     network : softmax over the quadrants
+    columns : features that it reads [shape=(n_kept,)]; empty where it reads all there is
     mean, scale : statistics of the training clips' input: numbers, or one a feature
         [shape=(n_features,)]
     """
 
     network: keras.Model
+    columns: NDArray[np.int64]
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
 
@@ -40,27 +44,26 @@ class FittedNetwork:
         """Number of weights."""
         return int(self.network.count_params())
 
-    def predict_proba(self, examples: Examples) -> NDArray[np.float64]:
-        """Probability of each quadrant [shape=(n_clips, 4)]."""
-        batches = _batches(np.arange(len(examples)), PREDICT_BATCH)
-        outputs = [
-            keras.ops.convert_to_numpy(
-                self.network(self.normalised(examples, batch), training=False)
-            )
-            for batch in batches
-        ]
-        raw = np.concatenate(outputs).astype(np.float64)
-        probabilities: NDArray[np.float64] = raw / raw.sum(axis=1, keepdims=True)
-        return probabilities
+    def predict(self, examples: Examples) -> Prediction:
+        """Quadrant of each clip, and the probability of every quadrant."""
+        raw = _outputs(self.network, self, examples).astype(np.float64)
+        return most_probable(raw / raw.sum(axis=1, keepdims=True))
+
+    def front_end(self, examples: Examples) -> NDArray[np.float32]:
+        """Values of each clip where the network's front end ends [shape=(n_clips, n_values)]."""
+        end = self.network.get_layer(FRONT_END).output
+        return _outputs(keras.Model(self.network.input, end), self, examples)
 
     def save(self, folder: Path) -> None:
         """Write network and normalisation into an existing folder."""
         self.network.save(folder / NETWORK_FILE)
-        np.savez(folder / NORMALISATION_FILE, mean=self.mean, scale=self.scale)
+        np.savez(
+            folder / NORMALISATION_FILE, columns=self.columns, mean=self.mean, scale=self.scale
+        )
 
     def normalised(self, examples: Examples, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Input of the network for some examples [shape=(n_read, ...)]."""
-        values = examples.read(0, indices).astype(np.float32)
+        values = _selected(examples.read(0, indices), self.columns).astype(np.float32)
         return (values - self.mean) / self.scale
 
 
@@ -69,6 +72,7 @@ def load_network(folder: Path) -> FittedNetwork:
     with np.load(folder / NORMALISATION_FILE) as statistics:
         return FittedNetwork(
             network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
+            columns=statistics["columns"],
             mean=statistics["mean"],
             scale=statistics["scale"],
         )
@@ -77,13 +81,14 @@ def load_network(folder: Path) -> FittedNetwork:
 def train_network(
     train: Examples,
     *,
-    build: Callable[[], keras.Model],
+    build: Callable[[tuple[int, ...]], keras.Model],
     optimizer: str,
     learning_rate: float,
     batch_size: int,
     epochs: int,
     stop_accuracy: float,
     by_feature: bool,
+    n_features: int | None,
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedNetwork:
@@ -92,7 +97,7 @@ def train_network(
     Parameters
     ----------
     train : training examples, read in batches from the first input
-    build : makes the network, called once everything is seeded
+    build : makes the network for an input shape, called once everything is seeded
     optimizer : name of a Keras optimizer
     learning_rate : float > 0
     batch_size : int > 0, clips of a step
@@ -100,6 +105,7 @@ def train_network(
     stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
     by_feature : whether each feature is standardised by itself, as columns of a table are, or
         all values together, as those of a spectrogram are
+    n_features : how many of the most relevant features are kept, None for all values
     seed : of weights, dropout and order
     on_epoch : called after every epoch
 
@@ -110,7 +116,8 @@ def train_network(
     """
     keras.utils.set_random_seed(seed)
     order = np.random.default_rng(seed)
-    network = build()
+    columns = _most_relevant(train, n_features)
+    network = build((len(columns),) if len(columns) else train.item_shape(0))
     network.compile(
         optimizer=keras.optimizers.get(
             {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
@@ -119,8 +126,8 @@ def train_network(
         metrics=["accuracy"],
         jit_compile=False,
     )
-    mean, scale = _statistics(train, by_feature=by_feature)
-    fitted = FittedNetwork(network=network, mean=mean, scale=scale)
+    mean, scale = _statistics(train, columns, by_feature=by_feature)
+    fitted = FittedNetwork(network=network, columns=columns, mean=mean, scale=scale)
     for epoch in range(1, epochs + 1):
         record = _train_epoch(fitted, train, order.permutation(len(train)), batch_size, epoch)
         if not math.isfinite(record.loss):
@@ -128,7 +135,7 @@ def train_network(
                 f"the training loss is {record.loss} after epoch {epoch}; "
                 f"try a learning_rate below {learning_rate:g}"
             )
-        on_epoch(record, fitted.predict_proba)
+        on_epoch(record, fitted.predict)
         if record.accuracy >= stop_accuracy:
             break
     return fitted
@@ -151,20 +158,45 @@ def _train_epoch(
     return EpochRecord(epoch=epoch, loss=loss / len(order), accuracy=n_correct / len(order))
 
 
+def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]:
+    if n_features is None:
+        return np.array([], dtype=np.int64)
+    from mer_mlflow.methods._selection import MostRelevant
+
+    selection = MostRelevant(n_features=n_features).fit(train.read(0), train.labels)
+    columns: NDArray[np.int64] = selection.get_support(indices=True)
+    return columns
+
+
 def _statistics(
-    train: Examples, *, by_feature: bool
+    train: Examples, columns: NDArray[np.int64], *, by_feature: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    total, squared = np.zeros(train.item_shape(0)), np.zeros(train.item_shape(0))
+    total, squared = np.float64(0), np.float64(0)
     for batch in _batches(np.arange(len(train)), PREDICT_BATCH):
-        values = train.read(0, batch).astype(np.float64)
-        total += values.sum(axis=0)
-        squared += np.square(values).sum(axis=0)
+        values = _selected(train.read(0, batch), columns).astype(np.float64)
+        total = total + values.sum(axis=0)
+        squared = squared + np.square(values).sum(axis=0)
     mean, mean_square = total / len(train), squared / len(train)
     if not by_feature:
         mean, mean_square = mean.mean(), mean_square.mean()
     scale = np.sqrt(np.maximum(mean_square - np.square(mean), 0.0))
     safe = np.where(scale > 0, scale, 1.0)
     return np.asarray(mean, dtype=np.float32), np.asarray(safe, dtype=np.float32)
+
+
+def _selected(values: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
+    return values[:, columns] if len(columns) else values
+
+
+def _outputs(
+    network: keras.Model, fitted: FittedNetwork, examples: Examples
+) -> NDArray[np.float32]:
+    batches = _batches(np.arange(len(examples)), PREDICT_BATCH)
+    outputs = [
+        keras.ops.convert_to_numpy(network(fitted.normalised(examples, batch), training=False))
+        for batch in batches
+    ]
+    return np.concatenate(outputs)
 
 
 def _batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:

@@ -1,7 +1,9 @@
 """DNN on the 100 most relevant handcrafted features, narrowing layer by layer.
 
 The study leaves the sizes open: here three hidden layers of 80, 40 and 20, trained with its
-deep-learning default. Features are standardised on the training clips.
+deep-learning default. A dataset's own table of the top 100 is read as it is; of a larger one, or of
+features extracted from audio, the 100 most relevant are chosen in the training clips. Features are
+standardised there.
 
 References
 ----------
@@ -34,6 +36,7 @@ class DNN100Hyperparameters:
     epochs: int = searchable(200, low=1, grid=(100, 200, 300))
     stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
     first_units: int = searchable(80, low=1, grid=(40, 80, 160))
+    n_features: int = searchable(100, low=1, grid=(50, 100, 200))
     n_layers: int = searchable(3, low=1, high=20, grid=(2, 3, 4))
     dropout: float = searchable(0.0, low=0.0, high=0.9, grid=(0.0, 0.2, 0.4))
 

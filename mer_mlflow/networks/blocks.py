@@ -5,6 +5,12 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+FRONT_END = "front_end"
+"""Name of the layer whose output a fusion of networks reads."""
+MOMENTUM, EPSILON = 0.9, 1e-5
+"""Of the batch normalisations in networks that were published in PyTorch: the share that running
+statistics keep at each step, and what is added to a variance."""
+
 
 def time_mel_image(mel: keras.KerasTensor) -> keras.KerasTensor:
     """Turn spectrograms (n_mels, n_frames) into one-channel images (n_frames, n_mels, 1)."""

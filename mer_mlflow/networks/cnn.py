@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from mer_mlflow.networks.blocks import time_mel_image, time_sequence
+from mer_mlflow.networks.blocks import FRONT_END, time_mel_image, time_sequence
 
 POOLS = ((2, 2), (2, 2), (3, 2), (3, 2))
 """Max-pooling of each block over (time, mel)."""
@@ -72,7 +72,7 @@ def cnn(
     hidden = cnn_front_end(
         time_mel_image(mel), filters=filters, dropout=block_dropout, momentum=momentum
     )
-    hidden = layers.Dropout(dropout)(layers.Flatten()(hidden))
+    hidden = layers.Dropout(dropout)(layers.Flatten(name=FRONT_END)(hidden))
     hidden = layers.Dense(dense_units, activation="relu")(hidden)
     return keras.Model(mel, layers.Dense(n_classes, activation="softmax")(hidden), name="cnn")
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from mer_mlflow.networks.blocks import time_mel_image, time_sequence
+from mer_mlflow.networks.blocks import EPSILON, MOMENTUM, time_mel_image, time_sequence
 
 FILTERS = (64, 128, 128, 128)
 POOLS = (2, 3, 4, 4)
 """Max-pooling of each block, over time and mel alike."""
-MOMENTUM = 0.9
-"""Share that a normalisation's running statistics keep at each step, as in the original."""
 
 
 def crnn(
@@ -35,7 +33,7 @@ def crnn(
     hidden = time_mel_image(mel)
     for filters, pool in zip(FILTERS, POOLS, strict=True):
         hidden = layers.Conv2D(filters, 3, padding="same")(hidden)
-        hidden = layers.BatchNormalization(momentum=MOMENTUM, epsilon=1e-5)(hidden)
+        hidden = layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON)(hidden)
         hidden = layers.ReLU()(hidden)
         hidden = layers.MaxPooling2D(pool)(hidden)
     hidden = layers.GRU(gru_units, return_sequences=True)(time_sequence(hidden))

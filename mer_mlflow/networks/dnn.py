@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from mer_mlflow.networks.blocks import FRONT_END
+
 
 def narrowing_dnn(
     *,
@@ -27,6 +29,8 @@ def narrowing_dnn(
     features = keras.Input(input_shape)
     hidden = features
     for layer in range(n_layers):
-        hidden = layers.Dense(max(1, first_units // 2**layer), activation="relu")(hidden)
+        name = FRONT_END if layer == n_layers - 1 else None
+        width = max(1, first_units // 2**layer)
+        hidden = layers.Dense(width, activation="relu", name=name)(hidden)
         hidden = layers.Dropout(dropout)(hidden)
     return keras.Model(features, layers.Dense(n_classes, activation="softmax")(hidden), name="dnn")

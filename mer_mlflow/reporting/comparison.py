@@ -24,7 +24,8 @@ class Row:
     Attributes
     ----------
     method, dataset, protocol : what was validated
-    setting : seconds of a clip, and the hyperparameters that are not the method's defaults
+    setting : seconds of a clip, whether handcrafted features were extracted from audio, and the
+        hyperparameters that are not the method's defaults
     scores : (mean, standard deviation) in per cent by measure; empty where folds are missing
     n_done, n_expected : folds
     published_f1 : the study's macro F1 in per cent, None where it has none
@@ -114,7 +115,8 @@ def _setting(method: str, params: Mapping[str, str]) -> str:
         for name, default in defaults.items()
         if params.get(f"hp.{name}", str(default)) != str(default)
     ]
-    return ", ".join([f"{seconds} s"] * bool(seconds) + changed) or "defaults"
+    extracted = ["extracted features"] * (params.get("data.features") == "extracted")
+    return ", ".join([f"{seconds} s"] * bool(seconds) + extracted + changed) or "defaults"
 
 
 def _finished_folds(client: MlflowClient, experiment: str, run: Run) -> int:

@@ -16,7 +16,11 @@ from mer_mlflow.representations.waveform import Waveform
 
 @dataclass(frozen=True, kw_only=True)
 class Chunks:
-    """Consecutive pieces of a clip without overlap; a last incomplete piece is left out.
+    """Equal pieces of a clip, as many as fit into the excerpt without overlap.
+
+    They follow each other without a gap; a last incomplete piece is left out. In a clip that is
+    shorter than the excerpt they overlap, spread evenly over what was recorded, so that no piece
+    is padding alone.
 
     Attributes
     ----------
@@ -30,7 +34,7 @@ class Chunks:
     @property
     def key(self) -> str:
         """Name, version and parameters in one word."""
-        return parameter_key(f"chunks-{type(self.of).__name__.lower()}", 1, self)
+        return parameter_key(f"chunks-{type(self.of).__name__.lower()}", 2, self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,18 +47,27 @@ class Chunks:
         """Data type of what is cut."""
         return self.of.dtype
 
+    @property
+    def duration(self) -> float:
+        """Excerpt of each clip [s]."""
+        return self.of.duration
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Chunks of one clip [shape=(n_chunks, ..., length)]."""
         whole = self.of.compute(audio)
-        n_chunks = self.shape[0]
-        missing = n_chunks * self.length - whole.shape[-1]
+        missing = self.length - whole.shape[-1]
         if missing > 0:
             silence = [(0, 0)] * (whole.ndim - 1) + [(0, missing)]
             whole = np.pad(whole, silence, constant_values=whole.min() if whole.ndim > 1 else 0.0)
-        pieces = whole[..., : n_chunks * self.length].reshape(
-            *whole.shape[:-1], n_chunks, self.length
-        )
-        return np.moveaxis(pieces, -2, 0)
+        starts = self._starts(recorded=self.of.recorded(audio))
+        return np.stack([whole[..., start : start + self.length] for start in starts])
+
+    def _starts(self, *, recorded: int) -> NDArray[np.int64]:
+        n_chunks = self.shape[0]
+        if recorded >= n_chunks * self.length:
+            return np.arange(n_chunks) * self.length
+        last = max(0, recorded - self.length)
+        return np.linspace(0, last, n_chunks).round().astype(np.int64)
 
     def with_duration(self, duration: float) -> Self:
         """Return the same representation of another excerpt length [s]."""

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations.chunks import Chunks
+from mer_mlflow.representations.handcrafted import Handcrafted
 from mer_mlflow.representations.mel import Mel
 from mer_mlflow.representations.representation import Features
 from mer_mlflow.representations.store import Store
 from mer_mlflow.representations.waveform import Waveform
 
-Input = Mel | Waveform | Chunks | Features
+Input = Mel | Waveform | Chunks | Features | Handcrafted
+
+FEATURE_SOURCES = ("published", "extracted")
+"""Handcrafted features of the dataset's own tables, or computed from audio."""
 
 SHORTEST, LONGEST = 0.5, 3600.0
 """Excerpts that can be asked for [s]."""
@@ -30,8 +34,29 @@ class ClipArray(Protocol):
     def shape(self) -> tuple[int, ...]:
         """(n_clips, ...)."""
 
-    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[Any]:
-        """Arrays of the clips at these positions."""
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Arrays of the clips at these positions, or with a pair of positions their parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of each clip's array as rows of their own, clip by clip.
+
+    Attributes
+    ----------
+    of : one array of parts a clip [shape=(n_clips, n_parts, ...)]
+    """
+
+    of: ClipArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_clips * n_parts, ...)."""
+        n_clips, n_parts, *part = self.of.shape
+        return (n_clips * n_parts, *part)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self.of[np.divmod(rows, self.of.shape[1])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +68,14 @@ class Examples:
     inputs : one array for each input that the method declares [shape=(n_stored, ...)]
     positions : rows of the inputs that belong to these examples [shape=(n_clips,)]
     quadrants : labels, 0 to 3 [shape=(n_clips,)]; None where they are to be predicted
+    sources : row of the recording that each example is, or was synthesised from
+        [shape=(n_clips,)]; None where all are recordings
     """
 
     inputs: tuple[ClipArray, ...]
     positions: NDArray[np.int64]
     quadrants: NDArray[np.int64] | None
+    sources: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -90,11 +118,67 @@ class Examples:
             self,
             positions=self.positions[indices],
             quadrants=None if self.quadrants is None else self.quadrants[indices],
+            sources=None if self.sources is None else self.sources[indices],
+        )
+
+    def recordings(self) -> Examples:
+        """Return the examples that are not synthesised."""
+        if self.sources is None:
+            return self
+        return self.take(np.flatnonzero(self.sources == self.positions))
+
+    def only(self, which: int) -> Examples:
+        """Return the same examples with one of their inputs."""
+        return replace(self, inputs=(self.inputs[which],))
+
+    def by_part(self) -> Examples:
+        """Return each part of each clip's first input as an example of its own, clip by clip."""
+        n_parts = self.item_shape(0)[0]
+        rows = self.positions[:, np.newaxis] * n_parts + np.arange(n_parts)
+        return Examples(
+            inputs=(Parts(of=self.inputs[0]),),
+            positions=rows.ravel(),
+            quadrants=None if self.quadrants is None else np.repeat(self.quadrants, n_parts),
         )
 
     def without_labels(self) -> Examples:
         """Return the same examples, to be predicted."""
         return replace(self, quadrants=None)
+
+
+def with_features(
+    inputs: Sequence[Input], clips: Clips, *, source: str | None = None
+) -> tuple[Input, ...]:
+    """Decide where handcrafted features come from.
+
+    Parameters
+    ----------
+    inputs : what a method reads
+    clips : the dataset
+    source : one of ``FEATURE_SOURCES``, by default published where the dataset has the table and
+        else extracted where it has audio
+
+    Returns
+    -------
+    the inputs, with features from audio in the place of tables where they are extracted
+
+    Raises
+    ------
+    ParameterError
+        If the source is unknown.
+    """
+    if source not in (None, *FEATURE_SOURCES):
+        known = ", ".join(FEATURE_SOURCES)
+        raise ParameterError(f"features={source}: unknown; features are {known}")
+
+    def is_extracted(item: Input) -> bool:
+        if not isinstance(item, Features):
+            return False
+        has_audio = any(path is not None for path in clips.audio)
+        default = "extracted" if item.table not in clips.features and has_audio else "published"
+        return (source or default) == "extracted"
+
+    return tuple(Handcrafted() if is_extracted(item) else item for item in inputs)
 
 
 def with_duration(inputs: Sequence[Input], duration: float) -> tuple[Input, ...]:

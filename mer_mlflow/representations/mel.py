@@ -74,6 +74,10 @@ class Mel:
         limited: NDArray[np.floating] = np.maximum(decibels, decibels.max() - self.top_db)
         return limited.astype(self.dtype)
 
+    def recorded(self, audio: Audio) -> int:
+        """Frames that are not padding alone."""
+        return min(self.shape[1], 1 + round(audio.seconds * self.sr) // self.hop_length)
+
     def with_duration(self, duration: float) -> Self:
         """Return the same representation of another excerpt length [s]."""
         return replace(self, duration=duration)

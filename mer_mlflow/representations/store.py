@@ -16,8 +16,8 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ ABANDONED_SECONDS = 3600.0
 class StoredArray:
     """The arrays of many clips, read from the store as they are asked for.
 
+    Indexed as a NumPy array is by integer arrays: ``array[clips]``, ``array[clips, parts]``.
+
     Attributes
     ----------
     paths : entry of each clip
@@ -54,15 +56,18 @@ class StoredArray:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.floating]:
-        return np.stack([self._maps[i] for i in indices])
+    def __getitem__(self, key: Any) -> NDArray[np.floating]:
+        """Arrays of the clips at these positions, or with a pair of positions their parts.
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"paths": self.paths, "item_shape": self.item_shape}
-
-    @cached_property
-    def _maps(self) -> tuple[NDArray[np.floating], ...]:
-        return tuple(np.load(path, mmap_mode="r") for path in self.paths)
+        No entry stays open: thousands of maps would pass a process's limit of files, and count to
+        its memory.
+        """
+        if isinstance(key, tuple):
+            pairs = zip(*key, strict=True)
+            return np.stack(
+                [np.load(self.paths[i], mmap_mode="r")[part].copy() for i, part in pairs]
+            )
+        return np.stack([np.load(self.paths[i]) for i in key])
 
 
 @dataclass(frozen=True, kw_only=True)

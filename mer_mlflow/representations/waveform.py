@@ -41,6 +41,10 @@ class Waveform:
         """Samples of one clip [shape=(n_samples,)]."""
         return resample(audio, sr=self.sr, duration=self.duration).astype(self.dtype)
 
+    def recorded(self, audio: Audio) -> int:
+        """Samples that are not padding."""
+        return min(self.shape[0], round(audio.seconds * self.sr))
+
     def with_duration(self, duration: float) -> Self:
         """Return the same representation of another excerpt length [s]."""
         return replace(self, duration=duration)

@@ -65,23 +65,38 @@ def fold_figure(validation: CrossValidation, title: str) -> Figure:
 
 
 def curves_figure(validation: CrossValidation, title: str) -> Figure:
-    """Draw loss and accuracy over epochs: a thin line a fold, a thick one for their median."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    """Draw loss and accuracy over epochs: a thin line a fold, a thick one for their median.
+
+    Methods that train several networks have a row of axes for each.
+    """
+    stages = list(
+        dict.fromkeys(epoch.stage for result in validation.results for epoch in result.epochs)
+    )
+    figure = Figure(figsize=(8, 0.4 + 3.2 * len(stages)), layout="constrained")
     figure.suptitle(title)
-    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for side, colour in (("train", BLUE), ("test", ORANGE)):
-            name = f"{side}_{measure}"
-            curves = [
-                [getattr(epoch, name) for epoch in result.epochs] for result in validation.results
-            ]
-            drawn = [curve for curve in curves if curve and curve[0] is not None]
-            for curve in drawn:
-                axes.plot(range(1, len(curve) + 1), curve, color=colour, lw=0.7, alpha=0.4)
-            if drawn:
-                _plot_median(axes, drawn, colour, side)
-        axes.set(xlabel="epoch", ylabel=measure)
-        axes.legend(fontsize="small")
+    rows = figure.subplots(len(stages), 2, squeeze=False)
+    for stage, (loss, accuracy) in zip(stages, rows, strict=True):
+        _plot_curves(loss, validation, stage, "loss")
+        _plot_curves(accuracy, validation, stage, "accuracy")
     return figure
+
+
+def _plot_curves(
+    axes: matplotlib.axes.Axes, validation: CrossValidation, stage: str, measure: str
+) -> None:
+    for side, colour in (("train", BLUE), ("test", ORANGE)):
+        name = f"{side}_{measure}"
+        curves = [
+            [getattr(epoch, name) for epoch in result.epochs if epoch.stage == stage]
+            for result in validation.results
+        ]
+        drawn = [curve for curve in curves if curve and curve[0] is not None]
+        for curve in drawn:
+            axes.plot(range(1, len(curve) + 1), curve, color=colour, lw=0.7, alpha=0.4)
+        if drawn:
+            _plot_median(axes, drawn, colour, side)
+    axes.set(xlabel="epoch", ylabel=f"{stage} {measure}".strip())
+    axes.legend(fontsize="small")
 
 
 def _plot_median(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mer_mlflow.crossval.fold import Epoch, FoldResult
-from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import (
     CrossValidation,
@@ -20,6 +20,7 @@ from mer_mlflow.crossval.validation import (
     prediction_table,
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.methods import Prediction
 
 PREDICTIONS = "predictions.csv"
 EPOCHS = "epochs.csv"
@@ -77,6 +78,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         "data.seconds": "" if setting.duration is None else f"{setting.duration:g}",
         "data.n_clips": len(setting.clips),
         "data.digest": setting.clips.digest,
+        "data.features": setting.features or "",
         "data.inputs": " ".join(item.key for item in setting.inputs),
     }
     for key, fact in facts.items():
@@ -85,9 +87,10 @@ def setting_params(setting: Setting) -> Iterator[Param]:
 
 def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
     """Curves of a fold: training figures, and test figures where they were asked for."""
+    prefix = f"{epoch.stage}/" if epoch.stage else ""
     for key, value in asdict(epoch).items():
-        if key != "epoch" and value is not None:
-            yield Metric(key=key, value=value, step=epoch.epoch)
+        if key not in ("epoch", "stage") and value is not None:
+            yield Metric(key=prefix + key, value=value, step=epoch.epoch)
 
 
 def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[Item]:
@@ -112,8 +115,7 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
     """Summary of a complete cross-validation."""
-    for name in SCORES:
-        summary = validation.summary[name]
+    for name, summary in validation.summary.items():
         for statistic in ("mean", "std", "low", "high"):
             value = getattr(summary, statistic)
             if value == value:
@@ -175,7 +177,14 @@ def read_fold(
         split_id=split_id,
         test=np.array([positions[row["clip"]] for row in table]),
         true=np.array([labels[row["quadrant"]] for row in table]),
-        probabilities=np.array([[float(row[f"p_{name}"]) for name in QUADRANTS] for row in table]),
+        prediction=Prediction(
+            probabilities=_read_probabilities(table, ""),
+            quadrants=np.array([labels[row["predicted"]] for row in table]),
+            stages={
+                stage: _read_probabilities(table, f"{stage}/")
+                for stage in dict.fromkeys(name.split("/")[0] for name in table[0] if "/" in name)
+            },
+        ),
         epochs=tuple(_read_epoch(row) for row in history),
         started=started,
         fit_seconds=metrics["fit_seconds"],
@@ -185,9 +194,17 @@ def read_fold(
     )
 
 
+def _read_probabilities(table: Sequence[dict[str, str]], prefix: str) -> NDArray[np.float64]:
+    return np.array([[float(row[f"{prefix}p_{name}"]) for name in QUADRANTS] for row in table])
+
+
 def _read_epoch(row: dict[str, str]) -> Epoch:
-    values = {name: float(text) if text else None for name, text in row.items()}
-    return Epoch(**values | {"epoch": int(row["epoch"])})  # type: ignore[arg-type]
+    figures = {name: text for name, text in row.items() if name not in ("epoch", "stage")}
+    return Epoch(
+        epoch=int(row["epoch"]),
+        stage=row["stage"],
+        **{name: float(text) if text else None for name, text in figures.items()},  # type: ignore[arg-type]
+    )
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -68,7 +68,7 @@ def test_scores_do_not_depend_on_the_number_of_workers(plan: SplitPlan) -> None:
         events = run(make_task(), plan, workers)
         finished = {e.split.id: e.result for e in events if isinstance(e, FoldFinished)}
         assert set(finished) == {split.id for split in plan.splits}
-        outcomes.append([finished[split.id].probabilities for split in plan.splits])
+        outcomes.append([finished[split.id].prediction.probabilities for split in plan.splits])
     for probabilities in zip(*outcomes, strict=True):
         assert np.array_equal(probabilities[0], probabilities[1])
         assert np.array_equal(probabilities[0], probabilities[2])

@@ -101,6 +101,28 @@ def test_no_artist_is_on_both_sides(rows: list[tuple[int, int]], seed: int) -> N
         assert not sides[0] & sides[1]
 
 
+@settings(deadline=None, max_examples=60)
+@given(datasets(), st.integers(2, 5), st.integers(0, 2**31), st.data())
+def test_synthesised_clips_train_only_with_their_source_and_are_never_tested(
+    clips: Clips, n_splits: int, seed: int, data: st.DataObject
+) -> None:
+    n = len(clips)
+    made_of = data.draw(st.lists(st.integers(0, n - 1), max_size=4 * n), label="made of")
+    sources = np.array([*range(n), *made_of])
+    for split in split_plan(clips, n_splits=n_splits, n_repeats=1, seed=seed).splits:
+        train, test = split.rows(sources)
+        assert set(sources[train]) == set(split.train)
+        assert not set(sources[train]) & set(test)
+        assert list(test) == list(split.test)
+        assert len(train) + sum(row in set(test) for row in sources) == len(sources)
+
+
+def test_copies_of_copies_are_refused() -> None:
+    split = split_plan(make_clips([0, 1, 2, 3] * 5), n_splits=5, n_repeats=1).splits[0]
+    with pytest.raises(ValueError, match="made from a recording"):
+        split.rows(np.array([*range(20), 3, 20]))
+
+
 def test_paper_protocol_does_leak_artists() -> None:
     clips = make_clips([0, 1, 2, 3] * 10, ["a", "b", "c", "d"] * 10)
     split = split_plan(clips, n_splits=2, n_repeats=1).splits[0]

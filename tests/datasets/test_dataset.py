@@ -14,6 +14,7 @@ from mer_mlflow.datasets import (
     load_dataset,
     read_dataset,
 )
+from mer_mlflow.datasets.demo import VERSION
 from mer_mlflow.datasets.quadrant_folders import AUDIO_SUFFIXES
 from mer_mlflow.errors import DatasetError, ParameterError
 
@@ -100,10 +101,11 @@ def builders(write_sound, write_csv):
         write_csv(root / "clips.csv", ("path", "quadrant", "artist"), *rows)
 
     def demo(root, labels, feature):
-        sounds(root / "demo-1", labels, ".flac")
+        sounds(root / f"demo-{VERSION}", labels, ".flac")
         rows = ((clip, artist(clip), quadrant) for clip, quadrant in labels.items())
-        write_csv(root / "demo-1" / "annotations.csv", ("Song", "Artist", "Quadrant"), *rows)
-        write_csv(root / "demo-1" / "top100_features.csv", *feature_rows(labels, feature))
+        write_csv(
+            root / f"demo-{VERSION}" / "annotations.csv", ("Song", "Artist", "Quadrant"), *rows
+        )
 
     return {
         "original-4qaed": original_4qaed,

@@ -326,3 +326,33 @@ def test_row_without_an_id_is_named(tmp_path, write_csv):
     )
     with pytest.raises(DatasetError, match="line 3: a row without a clip id"):
         load_dataset("original-4qaed", tmp_path)
+
+
+def test_all_features_are_those_that_the_ranking_names(copy, write_csv):
+    folder = copy.top100.parent
+    write_csv(
+        folder / "all_features.csv",
+        ("IDSong", "F0001", "F0002", "F0003"),
+        *((clip, i, 10 * i, 100 * i) for i, clip in enumerate(LABELS)),
+    )
+    assert copy.load().features["all"].names == ("F0001", "F0002", "F0003")
+    ranking = copy.root / "relieff_ranking_1714.csv"
+    write_csv(ranking, ("rank", "feature", "relieff"), (1, "F0003", 0.2), (2, "F0001", 0.1))
+    table = copy.load().features["all"]
+    assert table.names == ("F0003", "F0001")
+    np.testing.assert_array_equal(table.values[1], [100, 1])
+    assert copy.read().warnings == ()
+
+
+def test_ranked_features_that_the_table_lacks_are_named(copy, write_csv):
+    write_csv(
+        copy.top100.parent / "all_features.csv", ("Song", "F1"), *((clip, 1) for clip in LABELS)
+    )
+    ranking = copy.root / "relieff_ranking_1714.csv"
+    write_csv(ranking, ("rank", "feature"), (1, "F2"), (2, "F1"))
+    assert copy.read().warnings == (
+        "table 'all' lacks 1 of the 2 features that relieff_ranking_1714.csv names: F2",
+    )
+    write_csv(ranking, ("rank", "feature"), (1, "F2"))
+    with pytest.raises(DatasetError, match="names none of the features"):
+        copy.read()

@@ -40,7 +40,11 @@ def test_sound_dataset_fills_the_store(
     text = said()
     assert "8 of 8 files decode" in text
     assert "16000 Hz (8)" in text
-    assert len(list(open_store().root.glob("mel-*/*/*.npy"))) == 8
+    representations = list(open_store().root.iterdir())
+    kinds = {"mel", "chunks", "handcrafted"}
+    assert {path.name.split("-")[0] for path in representations} == kinds
+    assert sum("pitch-shift" in path.name for path in representations) == 1
+    assert all(len(list(path.glob("*/*.npy"))) == 8 for path in representations)
     (run,) = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'prepare'")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["n_clips"] == 8

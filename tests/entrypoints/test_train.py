@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -135,6 +137,24 @@ def test_killed_run_is_continued_to_the_same_scores(
     assert predictions_of(whole).equals(interrupted)
 
 
+def test_features_are_extracted_where_there_is_no_table_and_the_run_says_so(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_CACHE_ROOT", str(store / "cache"))
+    rng = np.random.default_rng(0)
+    for i in range(16):
+        path = store / "songs" / f"Q{1 + i % 4}" / f"{i:02d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.02 * (1 + i % 4) * rng.normal(size=12_000), 16_000)
+    data = ["--dataset=folder", f"--data_root={store / 'songs'}", "--folds=2", "--repeats=1"]
+    assert main([*data, "--duration=0.7", "--workers=0"]) == 0
+    said = capsys.readouterr().out
+    assert "handcrafted features: extracted (dataset folder has no table of them" in said
+    (run,) = parents("complete")
+    assert run.data.params["data.features"] == "extracted"
+    assert run.data.metrics["f1_macro_mean"] > 0.4
+
+
 def test_store_that_does_not_answer_is_named(
     store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +179,7 @@ def test_store_that_does_not_answer_is_named(
         (["--folds=99"], "folds=99: dataset demo has only 40 clips"),
         (["--repeats=0"], "repeats=0"),
         (["--seed=-1"], "seed=-1"),
+        (["--features=essentia"], "features=essentia: unknown; features are published, extracted"),
         (["--workers=-1"], "workers=-1"),
         (["--threads=0"], "threads=0"),
         (["--workers=0", "--method=cnn"], "workers=0: cnn needs a worker"),

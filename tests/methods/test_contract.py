@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mer_mlflow.crossval.fold import Task, run_fold
+from mer_mlflow.crossval.splits import Split
 from mer_mlflow.datasets import QUADRANTS, dataset_names
-from mer_mlflow.methods import EpochRecord, FittedModel, Method, get_method, method_names
-from mer_mlflow.methods._method import Predict
+from mer_mlflow.methods import EpochRecord, FittedModel, Method, Predict, get_method, method_names
 from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.representations import Examples, Features, Input, with_duration
 
 N_CLIPS = 24
 SECONDS = 4.0
-N_FEATURES = 100
+N_FEATURES = 120
 EPOCHS = 2
+SMALL = {"filters": 4, "first_units": 32}
 
 
 def make_input(item: Input, labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
@@ -44,7 +46,8 @@ def make_examples(method: Method, *, seed: int = 0, shuffled: bool = False) -> E
 
 
 def hyperparameters(method: Method) -> Any:
-    return method.resolve(capped(method, {}, profile=get_profile("quick"), max_epochs=EPOCHS))
+    small = {name: size for name, size in SMALL.items() if name in method.defaults}
+    return method.resolve(capped(method, small, profile=get_profile("quick"), max_epochs=EPOCHS))
 
 
 def fit(method: Method, examples: Examples, *, seed: int = 0) -> FittedModel:
@@ -78,18 +81,21 @@ def test_declaration_is_complete(method: Method) -> None:
 
 
 def test_probabilities_are_probabilities(method: Method, fitted: FittedModel) -> None:
-    probabilities = fitted.predict_proba(make_examples(method, seed=1).without_labels())
-    assert probabilities.shape == (N_CLIPS, len(QUADRANTS))
-    assert np.all(probabilities >= 0)
-    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    prediction = fitted.predict(make_examples(method, seed=1).without_labels())
+    for probabilities in (prediction.probabilities, *prediction.stages.values()):
+        assert probabilities.shape == (N_CLIPS, len(QUADRANTS))
+        assert np.all(probabilities >= 0)
+        assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    assert prediction.quadrants.shape == (N_CLIPS,)
+    assert set(prediction.quadrants) <= set(range(len(QUADRANTS)))
 
 
 def test_prediction_of_a_clip_does_not_depend_on_its_neighbours(
     method: Method, fitted: FittedModel
 ) -> None:
     examples = make_examples(method, seed=1).without_labels()
-    together = fitted.predict_proba(examples)
-    alone = fitted.predict_proba(examples.take(np.array([7])))
+    together = fitted.predict(examples).probabilities
+    alone = fitted.predict(examples.take(np.array([7]))).probabilities
     assert alone[0] == pytest.approx(together[7], abs=1e-5)
 
 
@@ -97,10 +103,10 @@ def test_same_seed_gives_the_same_model_and_another_seed_another(
     method: Method, fitted: FittedModel
 ) -> None:
     examples = make_examples(method)
-    expected = fitted.predict_proba(examples)
-    assert np.array_equal(fit(method, examples).predict_proba(examples), expected)
+    expected = fitted.predict(examples).probabilities
+    assert np.array_equal(fit(method, examples).predict(examples).probabilities, expected)
     if method.framework == "keras":
-        other = fit(method, examples, seed=1).predict_proba(examples)
+        other = fit(method, examples, seed=1).predict(examples).probabilities
         assert not np.array_equal(other, expected)
 
 
@@ -108,7 +114,7 @@ def test_saved_model_predicts_the_same_in_a_new_process(
     method: Method, fitted: FittedModel, tmp_path: Path
 ) -> None:
     examples = make_examples(method, seed=1).without_labels()
-    expected = fitted.predict_proba(examples)
+    expected = fitted.predict(examples)
     fitted.save(tmp_path)
     (tmp_path / "examples.pickle").write_bytes(pickle.dumps(examples))
     code = (
@@ -117,33 +123,108 @@ def test_saved_model_predicts_the_same_in_a_new_process(
         "folder = pathlib.Path(sys.argv[2])\n"
         "examples = pickle.loads((folder / 'examples.pickle').read_bytes())\n"
         "model = get_method(sys.argv[1]).load(folder)\n"
-        "numpy.save(folder / 'predicted.npy', model.predict_proba(examples))\n"
+        "prediction = model.predict(examples)\n"
+        "numpy.save(folder / 'probabilities.npy', prediction.probabilities)\n"
+        "numpy.save(folder / 'quadrants.npy', prediction.quadrants)\n"
     )
     subprocess.run([sys.executable, "-c", code, method.name, str(tmp_path)], check=True)
-    assert np.load(tmp_path / "predicted.npy") == pytest.approx(expected, abs=1e-6)
+    probabilities = np.load(tmp_path / "probabilities.npy")
+    assert probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+    assert np.array_equal(np.load(tmp_path / "quadrants.npy"), expected.quadrants)
 
 
 def test_epochs_are_told_as_they_end(method: Method) -> None:
-    records: list[EpochRecord] = []
+    records: dict[str, list[int]] = {}
 
     def on_epoch(record: EpochRecord, predict: Predict) -> None:
-        records.append(record)
-        assert predict(make_examples(method)).shape == (N_CLIPS, len(QUADRANTS))
+        records.setdefault(record.stage, []).append(record.epoch)
+        assert np.isfinite(record.loss)
+        assert 0 <= record.accuracy <= 1
+        assert predict(make_examples(method)).quadrants.shape == (N_CLIPS,)
 
-    method.fit(make_examples(method), hyperparameters(method), 0, on_epoch)
-    if "epochs" in method.defaults:
-        assert [record.epoch for record in records] == [1, 2]
-        assert all(np.isfinite(record.loss) for record in records)
-        assert all(0 <= record.accuracy <= 1 for record in records)
-    else:
-        assert records == []
+    fitted = method.fit(make_examples(method), hyperparameters(method), 0, on_epoch)
+    assert all(epochs == [1, 2] for epochs in records.values())
+    assert bool(records) == ("epochs" in method.defaults)
+    assert fitted.predict(make_examples(method)).stages.keys() <= records.keys()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """An input that notes which rows are read."""
+
+    of: NDArray[Any]
+    rows: set[int]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.of.shape
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        self.rows.update(int(row) for row in (key[0] if isinstance(key, tuple) else key))
+        values: NDArray[Any] = self.of[key]
+        return values
+
+
+def with_copies(examples: Examples) -> Examples:
+    """The examples, and of each one exact copy that counts as synthesised."""
+    sources = np.tile(np.arange(N_CLIPS), 2)
+    return Examples(
+        inputs=tuple(np.concatenate([examples.read(i)] * 2) for i in range(len(examples.inputs))),
+        positions=np.arange(2 * N_CLIPS),
+        quadrants=examples.labels[sources],
+        sources=sources,
+    )
+
+
+def two_folds() -> list[Split]:
+    rng = np.random.default_rng(0)
+    return [
+        Split(repeat=repeat, fold=1, train=np.sort(order[6:]), test=np.sort(order[:6]), seed=repeat)
+        for repeat, order in enumerate((rng.permutation(N_CLIPS) for _ in range(2)), start=1)
+    ]
+
+
+def test_training_reads_no_test_clip_and_no_copy_of_one(method: Method) -> None:
+    examples = with_copies(make_examples(method))
+    inputs = tuple(Watched(of=np.asarray(array), rows=set()) for array in examples.inputs)
+    read_in_training: list[set[int]] = []
+
+    def fit(*arguments: Any) -> FittedModel:
+        fitted = method.fit(*arguments)
+        read_in_training.extend(set(array.rows) for array in inputs)
+        return fitted
+
+    split = two_folds()[0]
+    task = Task(
+        method=replace(method, fit=fit),
+        hyperparameters=hyperparameters(method),
+        examples=replace(examples, inputs=inputs),
+        test_curve=False,
+    )
+    run_fold(task, split, lambda epoch: None)
+    allowed = {*split.train, *(split.train + N_CLIPS)}
+    assert all(rows and rows <= allowed for rows in read_in_training)
+    assert {*split.test} <= set.union(*(array.rows for array in inputs))
 
 
 def test_labels_that_inputs_do_not_tell_are_not_learnt(method: Method) -> None:
-    train = make_examples(method, seed=2, shuffled=True)
-    test = make_examples(method, seed=3, shuffled=True)
-    predicted = fit(method, train).predict_proba(test.without_labels()).argmax(axis=1)
-    assert np.mean(predicted == test.labels) < 0.6
+    examples = with_copies(make_examples(method, seed=2, shuffled=True))
+    task = Task(
+        method=method,
+        hyperparameters=hyperparameters(method),
+        examples=examples,
+        test_curve=False,
+    )
+    results = [run_fold(task, split, lambda epoch: None) for split in two_folds()]
+    hits = np.concatenate([result.prediction.quadrants == result.true for result in results])
+    assert np.mean(hits) < 0.6
+
+
+def test_leaked_labels_would_be_learnt() -> None:
+    svm = get_method("svm")
+    examples = make_examples(svm, seed=2, shuffled=True)
+    fitted = svm.fit(examples, svm.resolve({"gamma": 0.5}), 0, lambda record, predict: None)
+    assert np.mean(fitted.predict(examples).quadrants == examples.labels) > 0.9
 
 
 def test_method_is_pickled_by_name(method: Method) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 
 from mer_mlflow.errors import DivergenceError
 from mer_mlflow.methods import EpochRecord
-from mer_mlflow.methods._training import FittedNetwork, train_network
+from mer_mlflow.methods._training import FittedNetwork, load_network, train_network
 from mer_mlflow.representations import Examples
 
 
@@ -26,13 +27,15 @@ def make_examples(n_clips: int = 32) -> Examples:
     )
 
 
-def build(shape: tuple[int, int] = (3, 5)) -> keras.Model:
+def build(shape: tuple[int, ...]) -> keras.Model:
     values = keras.Input(shape)
     hidden = keras.layers.Flatten()(values)
     return keras.Model(values, keras.layers.Dense(4, activation="softmax")(hidden))
 
 
-def train(**changes: Any) -> tuple[FittedNetwork, list[EpochRecord]]:
+def train(
+    *, examples: Examples | None = None, **changes: Any
+) -> tuple[FittedNetwork, list[EpochRecord]]:
     records: list[EpochRecord] = []
     arguments: dict[str, Any] = {
         "build": build,
@@ -42,10 +45,11 @@ def train(**changes: Any) -> tuple[FittedNetwork, list[EpochRecord]]:
         "epochs": 30,
         "stop_accuracy": 0.9,
         "by_feature": False,
+        "n_features": None,
         "seed": 0,
         "on_epoch": lambda record, predict: records.append(record),
     }
-    return train_network(make_examples(), **arguments | changes), records
+    return train_network(examples or make_examples(), **arguments | changes), records
 
 
 def test_training_stops_at_the_first_epoch_that_reaches_the_accuracy() -> None:
@@ -64,7 +68,7 @@ def test_epoch_figures_are_means_over_all_clips() -> None:
     _, records = train(learning_rate=1e-9, epochs=1)
     fitted, _ = train(learning_rate=1e-9, epochs=1)
     examples = make_examples()
-    probabilities = fitted.predict_proba(examples)
+    probabilities = fitted.predict(examples).probabilities
     loss = -np.log(probabilities[np.arange(len(examples)), examples.labels]).mean()
     accuracy = np.mean(probabilities.argmax(axis=1) == examples.labels)
     assert records[0].loss == pytest.approx(loss, abs=1e-4)
@@ -90,17 +94,33 @@ def test_feature_that_never_changes_does_no_harm() -> None:
     constant = np.concatenate([examples.read(0), np.full((32, 3, 1), 7, np.float32)], axis=2)
     network = train_network(
         Examples(inputs=(constant,), positions=examples.positions, quadrants=examples.quadrants),
-        build=lambda: build((3, 6)),
+        build=build,
         optimizer="adam",
         learning_rate=0.1,
         batch_size=10,
         epochs=2,
         stop_accuracy=0.9,
         by_feature=True,
+        n_features=None,
         seed=0,
         on_epoch=lambda record, predict: None,
     )
     assert np.isfinite(network.network.get_weights()[0]).all()
+
+
+def test_only_the_most_relevant_features_are_read(tmp_path: Path) -> None:
+    labels = np.arange(32) % 4
+    noise = np.random.default_rng(0).normal(size=(32, 9))
+    noise[:, 2] += 5 * (labels // 2)
+    noise[:, 7] -= 5 * (labels % 2)
+    examples = Examples(inputs=(noise,), positions=np.arange(32), quadrants=labels)
+    arguments: dict[str, Any] = {"by_feature": True, "n_features": 2, "epochs": 3}
+    fitted, _ = train(examples=examples, **arguments)
+    assert list(fitted.columns) == [2, 7]
+    assert fitted.network.input_shape == (None, 2)
+    fitted.save(tmp_path)
+    again = load_network(tmp_path).predict(examples).probabilities
+    assert np.array_equal(again, fitted.predict(examples).probabilities)
 
 
 def test_divergence_ends_the_training_with_a_hint() -> None:

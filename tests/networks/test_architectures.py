@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 
 from mer_mlflow.networks.cnn import cnn, cnn_gru
 from mer_mlflow.networks.crnn import crnn
 from mer_mlflow.networks.dnn import narrowing_dnn
+from mer_mlflow.networks.sample_cnn import sample_cnn
+from mer_mlflow.networks.short_chunk_cnn import short_chunk_cnn
 
 THIRTY_SECONDS = (128, 938)
 
@@ -57,16 +60,42 @@ def test_crnn_reads_time_after_four_pools() -> None:
     assert shapes(network, keras.layers.GRU) == [(9, 32), (32,)]
 
 
+def n_trained(network: keras.Model) -> int:
+    """Parameters as PyTorch counts them: without the running statistics."""
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+FRONT_END_NORMALISATION = 2
+"""Parameters of a normalisation of the spectrogram, which happens before our networks."""
+
+
 def test_crnn_has_the_original_number_of_parameters() -> None:
     network = crnn(input_shape=(96, 1819), n_classes=50, gru_units=32, dropout=0.5)
-    statistics = sum(
-        int(weight.value.shape[0])
-        for layer in network.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        for weight in layer.non_trainable_weights
-    )
-    front_end_normalisation = 2
-    assert network.count_params() - statistics + front_end_normalisation == 394_100
+    assert n_trained(network) + FRONT_END_NORMALISATION == 394_100
+
+
+def test_short_chunk_cnn_is_the_original() -> None:
+    network = short_chunk_cnn(input_shape=(128, 231), n_classes=50, filters=128, dropout=0.5)
+    assert n_trained(network) + FRONT_END_NORMALISATION == 3_687_348
+    assert shapes(network, keras.layers.MaxPooling2D) == [
+        (115, 64, 128),
+        (57, 32, 128),
+        (28, 16, 256),
+        (14, 8, 256),
+        (7, 4, 256),
+        (3, 2, 256),
+        (1, 1, 512),
+    ]
+    assert shapes(network, keras.layers.Dense) == [(512,), (50,)]
+
+
+def test_sample_cnn_is_the_original() -> None:
+    network = sample_cnn(input_shape=(59_049,), n_classes=50, filters=128, dropout=0.5)
+    assert n_trained(network) == 1_869_874
+    assert shapes(network, keras.layers.MaxPooling1D) == [
+        (3**level, filters)
+        for level, filters in zip(range(8, -1, -1), (128, 128, *(256,) * 6, 512), strict=True)
+    ]
 
 
 def test_cnn_gru_reads_the_baselines_maps_over_time() -> None:

@@ -19,8 +19,10 @@ from mer_mlflow import get_method
 from mer_mlflow.methods._network import build_network
 method = get_method(name)
 architecture = sys.modules[f"mer_mlflow.methods.{name}"].network()
-shape = (100,) if name.startswith("dnn") else (128, 126)
-network = build_network(architecture, shape, method.resolve())
+shapes = {"dnn_100": (100,), "short_chunk_cnn": (128, 128), "sample_cnn": (59_049,)}
+shape = shapes.get(name, (128, 126))
+small = {"filters": 8} if "filters" in method.defaults else {}
+network = build_network(architecture, shape, method.resolve(small))
 weights = folder / f"{name}.weights.h5"
 if weights.exists():
     network.load_weights(weights)
@@ -38,7 +40,9 @@ assert other not in sys.modules, f"{other} was imported"
 """
 
 
-@pytest.mark.parametrize("name", ["cnn", "cnn_gru", "crnn", "dnn_100"])
+@pytest.mark.parametrize(
+    "name", ["cnn", "cnn_gru", "crnn", "dnn_100", "short_chunk_cnn", "sample_cnn"]
+)
 def test_backends_agree(name: str, tmp_path: Path) -> None:
     for backend in ("tensorflow", "torch"):
         subprocess.run(

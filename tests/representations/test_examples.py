@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from mer_mlflow.datasets import FeatureTable
-from mer_mlflow.errors import DatasetError
+from mer_mlflow.errors import DatasetError, ParameterError
 from mer_mlflow.representations import (
     Chunks,
     Features,
+    Handcrafted,
     Mel,
     Waveform,
     assemble,
     open_store,
     with_duration,
+    with_features,
 )
 from mer_mlflow.representations.audio import decode
 
@@ -79,3 +81,42 @@ def test_with_duration_leaves_features_alone():
         TABLE,
         Chunks(of=Mel(duration=5.0), length=9),
     )
+
+
+def test_parts_are_examples_of_their_own(clips, tmp_path):
+    chunks = Chunks(of=WAVEFORM, length=600)
+    examples = assemble(clips, (chunks, TABLE), store=open_store(tmp_path / "store"))
+    parts = examples.take(np.array([3, 1])).by_part()
+    assert len(parts) == 6
+    assert parts.item_shape(0) == (600,)
+    whole = examples.read(0)
+    np.testing.assert_array_equal(parts.read(0), whole[[3, 1]].reshape(6, 600))
+    np.testing.assert_array_equal(parts.read(0, np.array([4])), whole[[1], 1])
+    np.testing.assert_array_equal(parts.labels, clips.quadrants[[3, 3, 3, 1, 1, 1]])
+    assert examples.without_labels().by_part().quadrants is None
+
+
+def test_recordings_are_the_examples_that_are_their_own_source(examples):
+    assert examples.recordings() is examples
+    copies = replace(examples, sources=np.array([0, 0, 2, 2, 4])).take(np.array([4, 3, 1, 0]))
+    np.testing.assert_array_equal(copies.recordings().positions, [4, 0])
+
+
+def test_one_input_may_be_left(examples):
+    table = examples.only(1)
+    np.testing.assert_array_equal(table.read(0), examples.read(1))
+    assert len(table.inputs) == 1
+
+
+def test_features_are_published_where_the_dataset_has_them_and_else_extracted(clips):
+    everything = Features(table="all")
+    assert with_features((TABLE, everything), clips) == (TABLE, Handcrafted())
+    assert with_features((TABLE, WAVEFORM), clips, source="extracted") == (Handcrafted(), WAVEFORM)
+    assert with_features((everything,), clips, source="published") == (everything,)
+    silent = replace(clips, audio=(None,) * 5, audio_hashes=(None,) * 5)
+    assert with_features((everything,), silent) == (everything,)
+
+
+def test_unknown_source_of_features_is_named(clips):
+    with pytest.raises(ParameterError, match="features=essentia: unknown; features are published"):
+        with_features((TABLE,), clips, source="essentia")

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as npst
 
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import AudioError, DatasetError
-from mer_mlflow.representations import Waveform, open_store
+from mer_mlflow.representations import Chunks, Waveform, open_store
 from mer_mlflow.representations.store import StoredArray, write_entry
 
 WAVEFORM = Waveform(sr=8000, duration=0.25)
@@ -94,10 +95,25 @@ def test_representations_do_not_share_entries(store, clips):
     assert len(store.missing(clips, WAVEFORM.with_duration(0.2))) == 6
 
 
-def test_stored_arrays_cannot_be_written(store, clips):
+def test_stored_arrays_are_indexed_as_arrays_are(store, clips):
+    pieces = Chunks(of=WAVEFORM, length=100)
+    array = store.fill(clips, pieces)
+    whole = array[np.arange(6)]
+    positions, parts = np.array([4, 0, 4]), np.array([1, 2, 0])
+    assert whole.shape == array.shape
+    np.testing.assert_array_equal(array[positions, parts], whole[positions, parts])
+
+
+def test_many_clips_take_few_open_files(store, clips):
+    resource = pytest.importorskip("resource")
     array = store.fill(clips, WAVEFORM)
-    with pytest.raises(ValueError, match="read-only"):
-        array._maps[0][0] = 1.0
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n_open = len(list(Path("/proc/self/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 3, hard))
+    try:
+        assert array[np.arange(6)].shape == array.shape
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_clips_without_audio_are_refused(store, clips):
@@ -225,7 +241,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from mer_mlflow.datasets import load_dataset
-from mer_mlflow.representations import Waveform, open_store
+from mer_mlflow.representations import Chunks, Waveform, open_store
 clips = load_dataset("folder", Path(sys.argv[1]))
 array = open_store(Path(sys.argv[2])).fill(clips, Waveform(sr=8000, duration=0.25))
 print(array[np.arange(len(clips))].sum(axis=1).tolist())

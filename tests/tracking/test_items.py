@@ -8,11 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
+from mer_mlflow.methods import Prediction
 from mer_mlflow.tracking.items import EPOCHS, PREDICTIONS, File, Metric, fold_items, read_fold
 
 N_CLIPS = 12
@@ -35,9 +37,17 @@ SETTING = make_setting()
 
 
 @st.composite
+def probabilities(draw: st.DrawFn, n_clips: int) -> NDArray[np.float64]:
+    raw = draw(hnp.arrays(np.float64, (n_clips, 4), elements=st.floats(1e-9, 1)))
+    normalised: NDArray[np.float64] = raw / raw.sum(axis=1, keepdims=True)
+    return normalised
+
+
+@st.composite
 def results(draw: st.DrawFn) -> FoldResult:
     split = SETTING.plan.splits[0]
-    raw = draw(hnp.arrays(np.float64, (len(split.test), 4), elements=st.floats(1e-9, 1)))
+    quadrants = hnp.arrays(np.int64, len(split.test), elements=st.integers(0, 3))
+    stages = draw(st.lists(st.sampled_from(["audio", "features"]), unique=True))
     optional = st.none() | NUMBERS
     tested = draw(st.booleans())
     epochs = [
@@ -47,6 +57,7 @@ def results(draw: st.DrawFn) -> FoldResult:
             train_accuracy=draw(NUMBERS),
             test_loss=draw(NUMBERS) if tested else None,
             test_accuracy=draw(optional),
+            stage=draw(st.sampled_from(["", "audio"])),
         )
         for number in range(1, draw(st.integers(0, 3)) + 1)
     ]
@@ -54,7 +65,11 @@ def results(draw: st.DrawFn) -> FoldResult:
         split_id=split.id,
         test=split.test,
         true=SETTING.clips.quadrants[split.test],
-        probabilities=raw / raw.sum(axis=1, keepdims=True),
+        prediction=Prediction(
+            probabilities=draw(probabilities(len(split.test))),
+            quadrants=draw(quadrants),
+            stages={stage: draw(probabilities(len(split.test))) for stage in stages},
+        ),
         epochs=tuple(epochs),
         started=123.0,
         fit_seconds=draw(NUMBERS),
@@ -78,7 +93,11 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
         metrics=metrics,
         started=result.started,
     )
-    assert np.array_equal(again.probabilities, result.probabilities)
+    assert np.array_equal(again.prediction.probabilities, result.prediction.probabilities)
+    assert np.array_equal(again.prediction.quadrants, result.prediction.quadrants)
+    assert list(again.prediction.stages) == list(result.prediction.stages)
+    for stage, expected in result.prediction.stages.items():
+        assert np.array_equal(again.prediction.stages[stage], expected)
     assert np.array_equal(again.test, result.test)
     assert np.array_equal(again.true, result.true)
     assert again.epochs == result.epochs

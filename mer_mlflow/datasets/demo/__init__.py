@@ -1,4 +1,4 @@
-"""Demo: 160 synthesised clips of 10 s with a table of 100 librosa statistics.
+"""Demo: 160 synthesised clips of 10 s, without features of their own.
 
 The dataset is made on first use, in the cache folder, and is the same on every machine up to
 rounding. It is for trying the tools: scores on it say nothing about real music.
@@ -13,19 +13,14 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.dataset import Dataset, Reading
 from mer_mlflow.datasets.demo.music import DEMO_SR, DemoPiece, compose, render
-from mer_mlflow.datasets.demo.statistics import LIBROSA_STATISTICS, librosa_statistics
 from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
 
-VERSION = 1
+VERSION = 2
 ANNOTATIONS = "annotations.csv"
-FEATURES = "top100_features.csv"
 
 
 def read_demo(root: Path | None = None) -> Reading:
@@ -43,7 +38,6 @@ def read_demo(root: Path | None = None) -> Reading:
         audio_root=folder,
         annotations=folder / ANNOTATIONS,
         metadata=folder / ANNOTATIONS,
-        features={"top100": folder / FEATURES},
     )
 
 
@@ -54,6 +48,8 @@ def build_demo(folder: Path) -> None:
     ----------
     folder : where to put it
     """
+    import soundfile
+
     print("making the demo dataset (once, under a minute) …", flush=True)
     pieces = compose()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -62,24 +58,16 @@ def build_demo(folder: Path) -> None:
         for quadrant in QUADRANTS:
             (draft / quadrant).mkdir()
 
-        def make(piece: DemoPiece) -> NDArray[np.float64]:
-            return _write_clip(piece, draft / piece.quadrant / f"{piece.clip_id}.flac")
+        def write(piece: DemoPiece) -> None:
+            path = draft / piece.quadrant / f"{piece.clip_id}.flac"
+            soundfile.write(path, render(piece), DEMO_SR, subtype="PCM_16")
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            statistics = list(pool.map(make, pieces))
-        _write_csv(
-            draft / ANNOTATIONS,
-            header=("Song", "Artist", "Quadrant"),
-            rows=[(piece.clip_id, piece.artist, piece.quadrant) for piece in pieces],
-        )
-        _write_csv(
-            draft / FEATURES,
-            header=("SongID", *LIBROSA_STATISTICS, "Quadrant"),
-            rows=[
-                (piece.clip_id, *(f"{value:.8g}" for value in values), piece.quadrant)
-                for piece, values in zip(pieces, statistics, strict=True)
-            ],
-        )
+            list(pool.map(write, pieces))
+        with (draft / ANNOTATIONS).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("Song", "Artist", "Quadrant"))
+            writer.writerows((piece.clip_id, piece.artist, piece.quadrant) for piece in pieces)
         try:
             draft.rename(folder)
         except OSError:
@@ -87,21 +75,6 @@ def build_demo(folder: Path) -> None:
                 raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _write_clip(piece: DemoPiece, path: Path) -> NDArray[np.float64]:
-    import soundfile
-
-    samples = render(piece)
-    soundfile.write(path, samples, DEMO_SR, subtype="PCM_16")
-    return librosa_statistics(samples, sr=DEMO_SR)
-
-
-def _write_csv(path: Path, *, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 DATASETS = (

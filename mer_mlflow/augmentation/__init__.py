@@ -1,0 +1,22 @@
+"""Synthesised training clips, computed once for each clip, transform and seed."""
+
+from mer_mlflow.augmentation.classical import (
+    CLASSICAL,
+    PitchShift,
+    PowerShift,
+    TimeShift,
+    TimeStretch,
+)
+from mer_mlflow.augmentation.synthesis import Synthesised, with_synthesised
+from mer_mlflow.augmentation.transform import Transform
+
+__all__ = [
+    "CLASSICAL",
+    "PitchShift",
+    "PowerShift",
+    "Synthesised",
+    "TimeShift",
+    "TimeStretch",
+    "Transform",
+    "with_synthesised",
+]

@@ -1,0 +1,146 @@
+"""Late fusion: two networks trained by themselves, and a third on what their front ends see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.methods._method import OnEpoch, Predict, Prediction
+from mer_mlflow.methods._training import FittedNetwork, load_network, train_network
+from mer_mlflow.representations import Examples
+
+STAGES = ("audio", "features", "fusion")
+
+Build = Callable[[tuple[int, ...]], keras.Model]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedHybrid:
+    """Two frozen networks and the one that joins them.
+
+    Attributes
+    ----------
+    audio, features : networks of the first and of the second input
+    fusion : network of their front ends' values
+    """
+
+    audio: FittedNetwork
+    features: FittedNetwork
+    fusion: FittedNetwork
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights of the three networks."""
+        return sum(getattr(self, stage).n_parameters for stage in STAGES)
+
+    def predict(self, examples: Examples) -> Prediction:
+        """Quadrant of each clip, the probability of every quadrant, and what each part says."""
+        joined = self.fusion.predict(joined_front_ends(self.audio, self.features, examples))
+        stages = {
+            "audio": self.audio.predict(examples.only(0)).probabilities,
+            "features": self.features.predict(examples.only(1)).probabilities,
+        }
+        return replace(joined, stages=stages)
+
+    def save(self, folder: Path) -> None:
+        """Write the networks into an existing folder, each into one of its own."""
+        for stage in STAGES:
+            (folder / stage).mkdir()
+            getattr(self, stage).save(folder / stage)
+
+
+def load_hybrid(folder: Path) -> FittedHybrid:
+    """Read what :meth:`FittedHybrid.save` wrote."""
+    audio, features, fusion = (load_network(folder / stage) for stage in STAGES)
+    return FittedHybrid(audio=audio, features=features, fusion=fusion)
+
+
+def train_hybrid(
+    train: Examples,
+    *,
+    build_audio: Build,
+    build_features: Build,
+    build_fusion: Build,
+    training: dict[str, Any],
+    seed: int,
+    on_epoch: OnEpoch,
+) -> FittedHybrid:
+    """Train two networks, freeze them, and train a third on their front ends' values.
+
+    Parameters
+    ----------
+    train : training examples with two inputs: a representation of audio, handcrafted features.
+        Synthesised ones train the first and the third network; the second has nothing to learn
+        from them, because they have their source's features
+    build_audio, build_features, build_fusion : make the networks for an input shape
+    training : arguments that the three trainings share
+    seed : of weights, dropout and order
+    on_epoch : called after every epoch of each network
+
+    Raises
+    ------
+    DivergenceError
+        If a loss is no longer a finite number.
+    """
+    stage = partial(_train_stage, training=training, seed=seed, on_epoch=on_epoch)
+    audio = stage("audio", train.only(0), build_audio, by_feature=False, of=_first)
+    features = stage(
+        "features", train.recordings().only(1), build_features, by_feature=True, of=_second
+    )
+
+    def joined(examples: Examples) -> Examples:
+        return joined_front_ends(audio, features, examples)
+
+    fusion = stage("fusion", joined(train), build_fusion, by_feature=True, of=joined)
+    return FittedHybrid(audio=audio, features=features, fusion=fusion)
+
+
+def joined_front_ends(
+    audio: FittedNetwork, features: FittedNetwork, examples: Examples
+) -> Examples:
+    """Values of both front ends, side by side, as the one input of the same examples."""
+    parts = (audio.front_end(examples.only(0)), features.front_end(examples.only(1)))
+    values: NDArray[np.float32] = np.concatenate(parts, axis=1)
+    return Examples(
+        inputs=(values,), positions=np.arange(len(examples)), quadrants=examples.quadrants
+    )
+
+
+def _train_stage(
+    name: str,
+    train: Examples,
+    build: Build,
+    *,
+    by_feature: bool,
+    of: Callable[[Examples], Examples],
+    training: dict[str, Any],
+    seed: int,
+    on_epoch: OnEpoch,
+) -> FittedNetwork:
+    def on_stage_epoch(record: Any, predict: Predict) -> None:
+        on_epoch(replace(record, stage=name), lambda examples: predict(of(examples)))
+
+    return train_network(
+        train,
+        build=build,
+        **training,
+        by_feature=by_feature,
+        n_features=None,
+        seed=seed,
+        on_epoch=on_stage_epoch,
+    )
+
+
+def _first(examples: Examples) -> Examples:
+    return examples.only(0)
+
+
+def _second(examples: Examples) -> Examples:
+    return examples.only(1)

@@ -1,0 +1,102 @@
+"""Segment-level methodologies: each chunk of a clip trains by itself, all of them vote.
+
+References
+----------
+P. Louro et al., "A comparison study of deep learning methodologies for music emotion
+recognition", Sensors 24(7), 2024.
+M. Won, A. Ferraro, D. Bogdanov, X. Serra, "Evaluation of CNN-based automatic music tagging models",
+SMC 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.methods._method import EpochRecord, FittedModel, OnEpoch, Predict, Prediction
+from mer_mlflow.representations import Examples
+
+Fit = Callable[[Examples, Any, int, OnEpoch], FittedModel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedSegments:
+    """A model of chunks that tells clips.
+
+    Attributes
+    ----------
+    of : model trained on chunks
+    """
+
+    of: FittedModel
+
+    @property
+    def n_parameters(self) -> int | None:
+        """Number of weights."""
+        return self.of.n_parameters
+
+    def predict(self, examples: Examples) -> Prediction:
+        """Quadrant of each clip by vote, and the mean probability of every quadrant."""
+        return _clip_prediction(self.of.predict, examples)
+
+    def save(self, folder: Path) -> None:
+        """Write the model of chunks into an existing folder."""
+        self.of.save(folder)
+
+
+def by_segment(fit: Fit) -> Fit:
+    """Make the ``fit`` of a methodology whose chunks train by themselves.
+
+    Parameters
+    ----------
+    fit : trains on examples that are chunks
+    """
+
+    def fit_chunks(
+        train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch
+    ) -> FittedModel:
+        def on_chunk_epoch(record: EpochRecord, predict: Predict) -> None:
+            on_epoch(record, lambda examples: _clip_prediction(predict, examples))
+
+        return FittedSegments(of=fit(train.by_part(), hyperparameters, seed, on_chunk_epoch))
+
+    return fit_chunks
+
+
+def load_by_segment(load: Callable[[Path], FittedModel]) -> Callable[[Path], FittedModel]:
+    """Make the ``load`` of a methodology whose chunks train by themselves.
+
+    Parameters
+    ----------
+    load : reads the model of chunks
+    """
+    return lambda folder: FittedSegments(of=load(folder))
+
+
+def vote(probabilities: NDArray[np.float64]) -> Prediction:
+    """Put the chunks of each clip together.
+
+    Parameters
+    ----------
+    probabilities : of each chunk [shape=(n_clips, n_chunks, 4)]
+
+    Returns
+    -------
+    the mean of the chunks' probabilities, and the quadrant that most chunks are put into; among
+    equals the one with the larger mean
+    """
+    mean = probabilities.mean(axis=1)
+    chosen = probabilities.argmax(axis=2)
+    votes = (chosen[..., np.newaxis] == np.arange(probabilities.shape[2])).sum(axis=1)
+    leading = votes == votes.max(axis=1, keepdims=True)
+    return Prediction(probabilities=mean, quadrants=np.where(leading, mean, -1.0).argmax(axis=1))
+
+
+def _clip_prediction(predict: Predict, examples: Examples) -> Prediction:
+    chunks = predict(examples.by_part()).probabilities
+    return vote(chunks.reshape(len(examples), -1, chunks.shape[1]))

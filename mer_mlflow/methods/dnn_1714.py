@@ -1,0 +1,68 @@
+"""DNN on all 1714 handcrafted features, narrowing layer by layer like a selection of features.
+
+The study leaves the sizes open: here four hidden layers of 800, 400, 200 and 100 with dropout,
+trained with its deep-learning default. Features are standardised on the training clips. Where the
+dataset has no table of all features, those extracted from audio take their place.
+
+References
+----------
+P. Louro et al., "A comparison study of deep learning methodologies for music emotion
+recognition", Sensors 24(7), 2024.
+R. Panda, R. Malheiro, R. P. Paiva, "Novel audio features for music emotion recognition",
+IEEE Transactions on Affective Computing 11(4), 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mer_mlflow.methods._method import Method, Scores, searchable
+from mer_mlflow.methods._network import fit_network, load_network
+from mer_mlflow.representations import Features
+
+
+@dataclass(frozen=True, kw_only=True)
+class DNN1714Hyperparameters:
+    """The study's deep-learning default; widths halve from ``first_units`` on."""
+
+    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
+    learning_rate: float = searchable(
+        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    )
+    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
+    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
+    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
+    first_units: int = searchable(800, low=1, grid=(400, 800, 1600))
+    n_layers: int = searchable(4, low=1, high=20, grid=(3, 4, 5))
+    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.5))
+
+
+def network() -> Callable[..., Any]:
+    """Architecture, imported when it is needed."""
+    from mer_mlflow.networks.dnn import narrowing_dnn
+
+    return narrowing_dnn
+
+
+METHOD = Method(
+    name="dnn_1714",
+    title="DNN, all features",
+    summary="Dense network that narrows layer by layer, on all handcrafted features.",
+    version=1,
+    inputs=(Features(table="all"),),
+    hyperparameters=DNN1714Hyperparameters,
+    fit=fit_network(network, by_feature=True),
+    load=load_network,
+    shortest=0.0,
+    framework="keras",
+    quick_epochs=20,
+    citation="Louro et al., Sensors 2024",
+    table=3,
+    published={
+        "original-4qaed": Scores(precision=69.41, recall=69.27, f1=69.18),
+        "new-4qaed-c": Scores(precision=69.01, recall=69.00, f1=68.63),
+        "new-4qaed-b": Scores(precision=68.58, recall=68.40, f1=68.05),
+    },
+)

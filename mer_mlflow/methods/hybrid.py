@@ -1,0 +1,118 @@
+"""Hybrid: late fusion of a network that hears and one that reads handcrafted features.
+
+The baseline's convolutional front end and a dense network that narrows are trained, each by itself,
+on the training clips, and frozen; a small dense network classifies what their front ends see, side
+by side. The paper names it without a row of its own; its augmented form is ``hybrid_augmented``.
+Sizes are those of ``cnn`` and ``dnn_1714``; the fusion, which the study leaves open, is one layer.
+
+References
+----------
+P. Louro et al., "A comparison study of deep learning methodologies for music emotion
+recognition", Sensors 24(7), 2024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
+from mer_mlflow.methods._network import TRAINING
+from mer_mlflow.representations import Examples, Features, Mel
+
+
+@dataclass(frozen=True, kw_only=True)
+class HybridHyperparameters:
+    """The study's deep-learning default for all three trainings, and the sizes of each network."""
+
+    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
+    learning_rate: float = searchable(
+        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    )
+    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
+    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
+    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
+    filters: int = searchable(16, low=1, grid=(8, 16, 32))
+    dense_units: int = searchable(300, low=1, grid=(150, 300, 600))
+    block_dropout: float = searchable(0.1, low=0.0, high=0.9)
+    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
+    momentum: float = searchable(0.9, low=0.0, high=1.0)
+    first_units: int = searchable(800, low=1, grid=(400, 800, 1600))
+    n_layers: int = searchable(4, low=1, high=20, grid=(3, 4, 5))
+    features_dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.5))
+    fusion_units: int = searchable(100, low=1, grid=(50, 100, 200))
+    fusion_dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.6))
+
+
+def fit(
+    train: Examples, hyperparameters: HybridHyperparameters, seed: int, on_epoch: OnEpoch
+) -> FittedModel:
+    """Train both extractors and the network that joins them.
+
+    Parameters
+    ----------
+    train : examples of mel spectrograms and handcrafted features
+    hyperparameters : of the training and the three networks
+    seed : of weights, dropout and order
+    on_epoch : called after every epoch of each network
+    """
+    from mer_mlflow.methods._hybrid import train_hybrid
+    from mer_mlflow.networks.cnn import cnn
+    from mer_mlflow.networks.dnn import narrowing_dnn
+
+    chosen, n_classes = hyperparameters, len(QUADRANTS)
+    return train_hybrid(
+        train,
+        build_audio=lambda shape: cnn(
+            input_shape=shape,
+            n_classes=n_classes,
+            filters=chosen.filters,
+            dense_units=chosen.dense_units,
+            block_dropout=chosen.block_dropout,
+            dropout=chosen.dropout,
+            momentum=chosen.momentum,
+        ),
+        build_features=lambda shape: narrowing_dnn(
+            input_shape=shape,
+            n_classes=n_classes,
+            first_units=chosen.first_units,
+            n_layers=chosen.n_layers,
+            dropout=chosen.features_dropout,
+        ),
+        build_fusion=lambda shape: narrowing_dnn(
+            input_shape=shape,
+            n_classes=n_classes,
+            first_units=chosen.fusion_units,
+            n_layers=1,
+            dropout=chosen.fusion_dropout,
+        ),
+        training={name: getattr(chosen, name) for name in TRAINING},
+        seed=seed,
+        on_epoch=on_epoch,
+    )
+
+
+def load(folder: Path) -> FittedModel:
+    """Read a hybrid that was saved."""
+    from mer_mlflow.methods._hybrid import load_hybrid
+
+    return load_hybrid(folder)
+
+
+METHOD = Method(
+    name="hybrid",
+    title="Hybrid",
+    summary="Late fusion of the baseline CNN's front end and a DNN on handcrafted features.",
+    version=1,
+    inputs=(Mel(), Features(table="all")),
+    hyperparameters=HybridHyperparameters,
+    fit=fit,
+    load=load,
+    shortest=1.3,
+    framework="keras",
+    quick_epochs=6,
+    citation="Louro et al., Sensors 2024",
+    table=None,
+    published={},
+)

@@ -1,0 +1,67 @@
+"""Sample CNN: convolutions on raw audio, three samples at a time, on pieces of 3.69 s that vote.
+
+Batch, epochs and learning rate are the study's; the optimizer, which it leaves open, is Adam, whose
+usual learning rate the study's is. Samples are standardised by the training clips' deviation.
+
+References
+----------
+J. Lee, J. Park, K. L. Kim, J. Nam, "Sample-level deep convolutional neural networks for music
+auto-tagging using raw waveforms", SMC 2017.
+P. Louro et al., "A comparison study of deep learning methodologies for music emotion
+recognition", Sensors 24(7), 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mer_mlflow.methods._method import Method, Scores, searchable
+from mer_mlflow.methods._network import fit_network, load_network
+from mer_mlflow.methods._segments import by_segment, load_by_segment
+from mer_mlflow.representations import Chunks, Waveform
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleCNNHyperparameters:
+    """The study's; a batch is one of chunks, and the accuracy that stops training is theirs."""
+
+    optimizer: str = searchable("adam", choices=("sgd", "adam"))
+    learning_rate: float = searchable(
+        0.001, low=0.0, exclusive_low=True, grid=(0.0001, 0.0005, 0.001, 0.005, 0.01)
+    )
+    batch_size: int = searchable(50, low=1, grid=(25, 50, 100))
+    epochs: int = searchable(150, low=1, grid=(100, 150, 200))
+    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
+    filters: int = searchable(128, low=1, grid=(64, 128))
+    dropout: float = searchable(0.5, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
+
+
+def network() -> Callable[..., Any]:
+    """Architecture, imported when it is needed."""
+    from mer_mlflow.networks.sample_cnn import sample_cnn
+
+    return sample_cnn
+
+
+METHOD = Method(
+    name="sample_cnn",
+    title="Sample CNN",
+    summary="Eleven one-dimensional convolutions on the samples of 3.69 s chunks, which vote.",
+    version=1,
+    inputs=(Chunks(of=Waveform(), length=59_049),),
+    hyperparameters=SampleCNNHyperparameters,
+    fit=by_segment(fit_network(network)),
+    load=load_by_segment(load_network),
+    shortest=3.7,
+    framework="keras",
+    quick_epochs=2,
+    citation="Lee et al., SMC 2017",
+    table=4,
+    published={
+        "original-4qaed": Scores(precision=62.64, recall=61.26, f1=60.92),
+        "new-4qaed-c": Scores(precision=65.17, recall=62.62, f1=60.78),
+        "new-4qaed-b": Scores(precision=62.43, recall=56.70, f1=54.46),
+    },
+)

@@ -1,0 +1,97 @@
+"""The fold job: what a method says comes back whole, and nonsense never passes for a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mer_mlflow import get_method, split_plan
+from mer_mlflow.crossval.fold import FoldResult, Task, run_fold
+from mer_mlflow.crossval.metrics import SCORES, score
+from mer_mlflow.crossval.validation import CrossValidation, fold_row, resolve_setting
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import DivergenceError
+from mer_mlflow.methods import EpochRecord, Prediction
+from mer_mlflow.representations import Examples
+
+N_CLIPS = 20
+LABELS = np.arange(N_CLIPS) % 4
+CLIPS = Clips(
+    name="made",
+    ids=tuple(f"c{i:02d}" for i in range(N_CLIPS)),
+    quadrants=LABELS,
+    audio=(None,) * N_CLIPS,
+    audio_hashes=(None,) * N_CLIPS,
+    artists=(None,) * N_CLIPS,
+)
+PLAN = split_plan(CLIPS, n_splits=5, n_repeats=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oracle:
+    """Reads the quadrant from its input; its vote and its stage say something else."""
+
+    offset: float = 0.0
+    n_parameters: int | None = None
+
+    def predict(self, examples: Examples) -> Prediction:
+        truth = examples.read(0)[:, 0].astype(int)
+        return Prediction(
+            probabilities=np.eye(4)[truth] + self.offset,
+            quadrants=(truth + 1) % 4,
+            stages={"audio": np.eye(4)[np.zeros_like(truth)]},
+        )
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+
+def run(fitted: Oracle, *, test_curve: bool = False) -> FoldResult:
+    def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: Any) -> Oracle:
+        on_epoch(EpochRecord(epoch=1, loss=1.0, accuracy=0.5, stage="audio"), fitted.predict)
+        return fitted
+
+    task = Task(
+        method=replace(get_method("svm"), fit=fit),
+        hyperparameters=None,
+        examples=Examples(
+            inputs=(LABELS[:, np.newaxis],), positions=np.arange(N_CLIPS), quadrants=LABELS
+        ),
+        test_curve=test_curve,
+    )
+    return run_fold(task, PLAN.splits[0], lambda epoch: None)
+
+
+def test_scores_are_of_the_quadrants_that_were_chosen_not_of_the_most_probable() -> None:
+    row = fold_row(run(Oracle()))
+    assert row["f1_macro"] == 0
+    assert row["accuracy"] == 0
+
+
+def test_stages_are_scored_beside_the_whole() -> None:
+    result = run(Oracle())
+    row = fold_row(result)
+    expected = score(result.true, np.zeros(len(result.true), dtype=np.int64))
+    assert {name: row[f"audio/{name}"] for name in SCORES} == expected
+    setting = resolve_setting(get_method("svm"), CLIPS, PLAN)
+    results = tuple(replace(result, split_id=split.id) for split in PLAN.splits)
+    summary = CrossValidation(setting=setting, results=results).summary
+    assert set(summary) == {*SCORES, *(f"audio/{name}" for name in SCORES)}
+    assert summary["audio/accuracy"].mean == pytest.approx(expected["accuracy"])
+
+
+def test_test_curve_follows_the_chosen_quadrants() -> None:
+    (epoch,) = run(Oracle(), test_curve=True).epochs
+    assert (epoch.stage, epoch.test_accuracy, epoch.test_loss) == ("audio", 0, 0)
+    (epoch,) = run(Oracle()).epochs
+    assert epoch.test_accuracy is None
+
+
+@pytest.mark.parametrize("offset", [np.nan, np.inf])
+def test_model_that_predicts_no_numbers_has_no_result(offset: float) -> None:
+    with pytest.raises(DivergenceError, match="no finite probabilities"):
+        run(Oracle(offset=offset))
