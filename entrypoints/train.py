@@ -24,7 +24,7 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Value, get_method
 from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.progress import progress
-from mer_mlflow.representations import open_store
+from mer_mlflow.representations import Features, open_store
 
 
 def train(
@@ -151,8 +151,9 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
     if setting.features:
         why = "as asked"
         if chosen is None:
-            has = "has them" if setting.features == "published" else "has no table of them"
-            why = f"dataset {setting.clips.name} {has}"
+            tables = [item.table for item in setting.method.inputs if isinstance(item, Features)]
+            has = "has" if setting.features == "published" else "has no"
+            why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
         print(f"handcrafted features: {setting.features} ({why})", flush=True)
     n_copies = len(setting.method.augmentations)
     if n_copies:

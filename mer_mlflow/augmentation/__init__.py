@@ -7,11 +7,12 @@ from mer_mlflow.augmentation.classical import (
     TimeShift,
     TimeStretch,
 )
-from mer_mlflow.augmentation.synthesis import Synthesised, with_synthesised
+from mer_mlflow.augmentation.synthesis import SYNTHESIS, Synthesised, with_synthesised
 from mer_mlflow.augmentation.transform import Transform
 
 __all__ = [
     "CLASSICAL",
+    "SYNTHESIS",
     "PitchShift",
     "PowerShift",
     "Synthesised",

@@ -26,7 +26,7 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class TimeShift:
-    """Silence put before the start, or the start cut off; at most half a clip.
+    """Silence put before the start, or the start cut off; at most half of what is read.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class TimeShift:
         """Name, version and parameters in one word."""
         return parameter_key("time-shift", VERSION, self)
 
-    def apply(self, audio: Audio, rng: np.random.Generator) -> Audio:
+    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
         """Shift one clip; its length stays."""
         from audiomentations import Shift
 
-        most = min(self.max_seconds, audio.seconds / 2)
+        most = min(self.max_seconds, duration / 2, audio.seconds / 2)
         seconds = rng.uniform(-most, most)
         shift = Shift(seconds, seconds, shift_unit="seconds", rollover=False, p=1.0)
         return _applied(shift, audio)
@@ -66,7 +66,7 @@ class PitchShift:
         """Name, version and parameters in one word."""
         return parameter_key("pitch-shift", VERSION, self)
 
-    def apply(self, audio: Audio, rng: np.random.Generator) -> Audio:
+    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
         """Move one clip's pitches."""
         from audiomentations import PitchShift
 
@@ -90,7 +90,7 @@ class TimeStretch:
         """Name, version and parameters in one word."""
         return parameter_key("time-stretch", VERSION, self)
 
-    def apply(self, audio: Audio, rng: np.random.Generator) -> Audio:
+    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
         """Stretch one clip; its length changes."""
         from audiomentations import TimeStretch
 
@@ -114,7 +114,7 @@ class PowerShift:
         """Name, version and parameters in one word."""
         return parameter_key("power-shift", VERSION, self)
 
-    def apply(self, audio: Audio, rng: np.random.Generator) -> Audio:
+    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
         """Change one clip's level."""
         from audiomentations import Gain
 

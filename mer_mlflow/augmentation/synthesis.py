@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ from mer_mlflow.representations import (
     Input,
     Mel,
     Store,
-    StoredArray,
     Waveform,
 )
 from mer_mlflow.representations.audio import Audio
 from mer_mlflow.representations.examples import ClipArray
 
+SYNTHESIS = 2
+"""Version, raised whenever the same clip, transform and seed give another result."""
 SPARE = 2.0
 """Excerpts of audio that are changed for one: a stretch reads more than it leaves."""
 
@@ -38,7 +39,8 @@ class Synthesised:
     ----------
     of : what is computed of the changed audio
     by : the change
-    seed : int >= 0; the change of each clip is drawn from it and the clip's samples
+    seed : int >= 0; the change of each clip is drawn from it, the transform and the samples as they
+        were decoded
     """
 
     of: Mel | Waveform | Chunks
@@ -47,8 +49,8 @@ class Synthesised:
 
     @property
     def key(self) -> str:
-        """Keys of representation and transform, and the seed."""
-        return f"{self.of.key}-{self.by.key}-{self.seed}"
+        """Keys of representation and transform, version and seed."""
+        return f"{self.of.key}-{self.by.key}-{SYNTHESIS}-{self.seed}"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,12 +71,36 @@ class Synthesised:
         """Represent one changed clip [shape=self.shape]."""
         enough = round(SPARE * self.of.duration * audio.sr)
         excerpt = replace(audio, samples=audio.samples[:enough])
-        rng = np.random.default_rng((self.seed, zlib.crc32(audio.samples.tobytes())))
-        return self.of.compute(self.by.apply(excerpt, rng))
+        own = (zlib.crc32(content) for content in (self.by.key.encode(), audio.samples.tobytes()))
+        rng = np.random.default_rng((self.seed, *own))
+        return self.of.compute(self.by.apply(excerpt, duration=self.duration, rng=rng))
 
     def with_duration(self, duration: float) -> Self:
         """Return the same representation of another excerpt length [s]."""
         return replace(self, of=self.of.with_duration(duration))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """The rows of an array again and again, without copies of them.
+
+    Attributes
+    ----------
+    of : one array a clip [shape=(n_clips, ...)]
+    n_times : int > 0
+    """
+
+    of: ClipArray
+    n_times: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_clips * n_times, ...)."""
+        n_clips, *item = self.of.shape
+        return (n_clips * self.n_times, *item)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self.of[rows % self.of.shape[0]]
 
 
 def with_synthesised(
@@ -113,30 +139,20 @@ def with_synthesised(
     if not transforms:
         return examples
 
-    def copies(item: Input, own: ClipArray) -> list[ClipArray]:
+    def extended(item: Input, own: ClipArray) -> ClipArray:
         if isinstance(item, Features | Handcrafted):
-            return [own] * len(transforms)
-        return [
-            store.fill(clips, Synthesised(of=item, by=by, seed=seed), on_progress=on_progress)
-            for by in transforms
-        ]
+            return Repeated(of=own, n_times=1 + len(transforms))
+        kinds = (item, *(Synthesised(of=item, by=by, seed=seed) for by in transforms))
+        arrays = [store.fill(clips, kind, on_progress=on_progress) for kind in kinds]
+        return replace(arrays[0], paths=tuple(path for array in arrays for path in array.paths))
 
     n_rows = len(clips) * (1 + len(transforms))
     sources = np.arange(n_rows) % len(clips)
     return Examples(
         inputs=tuple(
-            _joined([own, *copies(item, own)])
-            for item, own in zip(inputs, examples.inputs, strict=True)
+            extended(item, own) for item, own in zip(inputs, examples.inputs, strict=True)
         ),
         positions=np.arange(n_rows),
         quadrants=examples.labels[sources],
         sources=sources,
     )
-
-
-def _joined(arrays: Sequence[ClipArray]) -> ClipArray:
-    stored = [array for array in arrays if isinstance(array, StoredArray)]
-    if len(stored) < len(arrays):
-        return np.concatenate([np.asarray(array) for array in arrays])
-    paths = tuple(path for array in stored for path in array.paths)
-    return replace(stored[0], paths=paths)

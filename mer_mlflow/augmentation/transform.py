@@ -16,5 +16,12 @@ class Transform(Protocol):
     def key(self) -> str:
         """Name, version and parameters in one word: equal keys and draws mean equal results."""
 
-    def apply(self, audio: Audio, rng: np.random.Generator) -> Audio:
-        """Change one clip by a drawn factor."""
+    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
+        """Change one clip by a drawn factor.
+
+        Parameters
+        ----------
+        audio : decoded file, or what is needed of its beginning
+        duration : float > 0 [s], how much of the result is read at most
+        rng : that the factor is drawn from
+        """

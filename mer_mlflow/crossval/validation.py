@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from mer_mlflow.augmentation import with_synthesised
+from mer_mlflow.augmentation import SYNTHESIS, with_synthesised
 from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
@@ -75,7 +75,7 @@ class Setting:
             "method": [self.method.name, self.method.version],
             "hyperparameters": asdict(self.hyperparameters),
             "inputs": [item.key for item in self.inputs],
-            "augmentations": [item.key for item in self.method.augmentations],
+            "augmentations": [SYNTHESIS, *(item.key for item in self.method.augmentations)],
             "dataset": [self.clips.name, self.clips.digest],
             "splits": [self.plan.protocol, self.plan.n_splits, self.plan.digest],
             "seed": self.plan.seed,

@@ -126,7 +126,7 @@ class Clips:
         if missing:
             raise DatasetError(
                 f"dataset {self.name}: {len(missing)} of {len(self)} clips have no audio file "
-                f"({listing(missing)}); add the files, or use a method that reads features"
+                f"({listing(missing)}); add the files, or use a method that reads a feature table"
             )
         return tuple(path for path in self.audio if path is not None)
 
@@ -149,6 +149,7 @@ class Clips:
         if missing:
             raise DatasetError(
                 f"dataset {self.name}: feature table '{table}' has no complete row for "
-                f"{len(missing)} clips ({listing(missing)}); complete the CSV or remove the clips"
+                f"{len(missing)} clips ({listing(missing)}); complete the CSV, remove the clips, "
+                "or give features=extracted"
             )
         return values

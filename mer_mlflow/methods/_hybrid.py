@@ -95,10 +95,13 @@ def train_hybrid(
         "features", train.recordings().only(1), build_features, by_feature=True, of=_second
     )
 
-    def joined(examples: Examples) -> Examples:
-        return joined_front_ends(audio, features, examples)
-
-    fusion = stage("fusion", joined(train), build_fusion, by_feature=True, of=joined)
+    fusion = stage(
+        "fusion",
+        joined_front_ends(audio, features, train),
+        build_fusion,
+        by_feature=True,
+        of=_remembered(partial(joined_front_ends, audio, features)),
+    )
     return FittedHybrid(audio=audio, features=features, fusion=fusion)
 
 
@@ -144,3 +147,15 @@ def _first(examples: Examples) -> Examples:
 
 def _second(examples: Examples) -> Examples:
     return examples.only(1)
+
+
+def _remembered(of: Callable[[Examples], Examples]) -> Callable[[Examples], Examples]:
+    """Keep the last result: the same clips are predicted after every epoch."""
+    last: list[Examples] = []
+
+    def remembered(examples: Examples) -> Examples:
+        if not last or last[0] is not examples:
+            last[:] = [examples, of(examples)]
+        return last[1]
+
+    return remembered

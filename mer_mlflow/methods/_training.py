@@ -20,6 +20,8 @@ from mer_mlflow.representations import Examples
 NETWORK_FILE = "network.keras"
 NORMALISATION_FILE = "normalisation.npz"
 PREDICT_BATCH = 16
+NEGLIGIBLE = 1e-6
+"""Deviation, relative to the mean, under which a feature counts as constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,16 +173,20 @@ def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]
 def _statistics(
     train: Examples, columns: NDArray[np.int64], *, by_feature: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    total, squared = np.float64(0), np.float64(0)
+    """Mean and deviation, batch by batch after Chan et al., 1983: sums of squares would cancel."""
+    n_read, mean, squares = 0, np.float64(0), np.float64(0)
     for batch in _batches(np.arange(len(train)), PREDICT_BATCH):
         values = _selected(train.read(0, batch), columns).astype(np.float64)
-        total = total + values.sum(axis=0)
-        squared = squared + np.square(values).sum(axis=0)
-    mean, mean_square = total / len(train), squared / len(train)
-    if not by_feature:
-        mean, mean_square = mean.mean(), mean_square.mean()
-    scale = np.sqrt(np.maximum(mean_square - np.square(mean), 0.0))
-    safe = np.where(scale > 0, scale, 1.0)
+        if not by_feature:
+            values = values.ravel()
+        n_batch, batch_mean = len(values), values.mean(axis=0)
+        apart = batch_mean - mean
+        mean = mean + apart * n_batch / (n_read + n_batch)
+        squares = squares + np.square(values - batch_mean).sum(axis=0)
+        squares = squares + np.square(apart) * n_read * n_batch / (n_read + n_batch)
+        n_read += n_batch
+    scale = np.sqrt(squares / n_read)
+    safe = np.where(scale > NEGLIGIBLE * np.abs(mean), scale, 1.0)
     return np.asarray(mean, dtype=np.float32), np.asarray(safe, dtype=np.float32)
 
 

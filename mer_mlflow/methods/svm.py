@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mer_mlflow.errors import DatasetError
 from mer_mlflow.methods._method import Method, OnEpoch, Scores, searchable
 from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
 from mer_mlflow.representations import Examples, Features
@@ -28,7 +29,10 @@ CALIBRATION_FOLDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SVMHyperparameters:
-    """C : penalty of an error; gamma : inverse width of the RBF kernel; n_features : kept ones."""
+    """C : penalty of an error; gamma : inverse width of the RBF kernel.
+
+    n_features : how many of the most relevant features are kept, all where there are no more.
+    """
 
     C: float = searchable(8.0, low=0.0, exclusive_low=True, grid=(0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
     gamma: float = searchable(
@@ -37,7 +41,7 @@ class SVMHyperparameters:
         exclusive_low=True,
         grid=(2.0**-11, 2.0**-10, 2.0**-9, 2.0**-8, 2.0**-7, 2.0**-6),
     )
-    n_features: int = searchable(100, low=1, grid=(50, 100, 200))
+    n_features: int = searchable(100, low=1, grid=(25, 50, 100))
 
 
 def fit(
@@ -65,6 +69,8 @@ def fit(
         SVC(C=hyperparameters.C, gamma=hyperparameters.gamma, break_ties=True),
     )
     smallest = int(np.unique(train.labels, return_counts=True)[1].min())
+    if smallest < 2:
+        raise DatasetError("svm needs two training clips of each quadrant")
     calibrated = CalibratedClassifierCV(
         machine,
         method="temperature",

@@ -156,7 +156,7 @@ def with_features(
     inputs : what a method reads
     clips : the dataset
     source : one of ``FEATURE_SOURCES``, by default published where the dataset has the table and
-        else extracted where it has audio
+        else extracted where every clip has audio
 
     Returns
     -------
@@ -165,16 +165,19 @@ def with_features(
     Raises
     ------
     ParameterError
-        If the source is unknown.
+        If the source is unknown, or given though no features are read.
     """
     if source not in (None, *FEATURE_SOURCES):
         known = ", ".join(FEATURE_SOURCES)
         raise ParameterError(f"features={source}: unknown; features are {known}")
 
+    if source is not None and not any(isinstance(item, Features) for item in inputs):
+        raise ParameterError(f"features={source}: the method reads no handcrafted features")
+
     def is_extracted(item: Input) -> bool:
         if not isinstance(item, Features):
             return False
-        has_audio = any(path is not None for path in clips.audio)
+        has_audio = None not in clips.audio
         default = "extracted" if item.table not in clips.features and has_audio else "published"
         return (source or default) == "extracted"
 
@@ -208,6 +211,8 @@ def assemble(
 ) -> Examples:
     """Gather a method's inputs for clips, computing what the store lacks.
 
+    Tables of features are read first, so that a missing one is known before anything is computed.
+
     Parameters
     ----------
     clips : the clips
@@ -222,12 +227,21 @@ def assemble(
     DatasetError
         If clips lack audio or features that an input needs.
     """
-    arrays: list[ClipArray] = []
-    for item in inputs:
+    everything = np.arange(len(clips))
+    tables: dict[int, ClipArray] = {
+        which: clips.feature_values(item.table)
+        for which, item in enumerate(inputs)
+        if isinstance(item, Features)
+    }
+
+    def array(which: int, item: Input) -> ClipArray:
         if isinstance(item, Features):
-            arrays.append(clips.feature_values(item.table))
-        else:
-            arrays.append(store.fill(clips, item, on_progress=on_progress))
+            return tables[which]
+        stored = store.fill(clips, item, on_progress=on_progress)
+        return stored[everything] if isinstance(item, Handcrafted) else stored
+
     return Examples(
-        inputs=tuple(arrays), positions=np.arange(len(clips)), quadrants=clips.quadrants
+        inputs=tuple(array(which, item) for which, item in enumerate(inputs)),
+        positions=everything,
+        quadrants=clips.quadrants,
     )

@@ -176,9 +176,12 @@ def _is_intact(path: Path) -> bool:
 
 def _compute_entry(file: Path, path: Path, representation: Representation) -> AudioError | None:
     try:
-        write_entry(path, representation.compute(decode(file)))
+        array = representation.compute(decode(file))
     except AudioError as error:
         return error
+    if not np.isfinite(array).all():
+        return AudioError(f"{file}: gives numbers that are not finite; its samples are too large")
+    write_entry(path, array)
     return None
 
 

@@ -169,6 +169,8 @@ def read_fold(
     started : Unix time [s]
     """
     table = list(csv.DictReader(io.StringIO(predictions)))
+    if not table or any(None in row.values() for row in table):
+        raise ValueError(f"{PREDICTIONS} of fold {split_id} is cut off")
     positions = {clip: i for i, clip in enumerate(clips.ids)}
     labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
     history = csv.DictReader(io.StringIO(epochs or ""))

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Self
 
 import mlflow.artifacts
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
@@ -276,7 +277,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
                 return Path(path).read_text()
 
-            return read_fold(
+            result = read_fold(
                 split_id=split.id,
                 clips=self._setting.clips,
                 predictions=content(PREDICTIONS),
@@ -284,6 +285,9 @@ class RunTree(AbstractContextManager["RunTree"]):
                 metrics=metrics,
                 started=child.info.start_time / 1000,
             )
+        if not np.array_equal(result.test, split.test):
+            raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")
+        return result
 
     def _supersede(self, run_id: str) -> None:
         tags = {"mer.status": Status.SUPERSEDED, "mer.superseded_by": self.run_id}

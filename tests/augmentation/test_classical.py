@@ -35,7 +35,11 @@ def click(*, at: float, seconds: float = 12.0) -> Audio:
 
 
 def drawn(transform: Transform, audio: Audio) -> list[Audio]:
-    return [transform.apply(audio, np.random.default_rng(seed)) for seed in DRAWS]
+    return [changed(transform, audio, seed) for seed in DRAWS]
+
+
+def changed(transform: Transform, audio: Audio, seed: int) -> Audio:
+    return transform.apply(audio, duration=30.0, rng=np.random.default_rng(seed))
 
 
 def hertz(audio: Audio) -> float:
@@ -62,6 +66,13 @@ def test_time_shift_leaves_half_of_a_short_clip() -> None:
         assert np.mean(np.abs(audio.samples) > 0.01) > 0.4
 
 
+def test_time_shift_leaves_half_of_a_short_excerpt_of_a_long_clip() -> None:
+    for seed in DRAWS:
+        rng = np.random.default_rng(seed)
+        audio = TimeShift().apply(tone(seconds=20.0), duration=2.0, rng=rng)
+        assert np.mean(np.abs(audio.samples[: 2 * SR]) > 0.01) > 0.4
+
+
 def test_pitch_shift_is_at_most_two_semitones() -> None:
     shifted = drawn(PitchShift(), tone())
     assert_spread([12 * np.log2(hertz(audio) / 440.0) for audio in shifted], 2.0)
@@ -86,10 +97,10 @@ def test_power_shift_is_at_most_ten_decibels() -> None:
 def test_very_short_and_silent_clips_stay_audio(transform: Any, seconds: float) -> None:
     silence = Audio(samples=np.zeros(round(seconds * SR), np.float32), sr=SR, n_channels=1)
     for audio in (silence, tone(seconds=seconds)):
-        changed = transform.apply(audio, np.random.default_rng(1))
-        assert np.isfinite(changed.samples).all()
-        assert changed.samples.dtype == np.float32
-        assert changed.samples.size > 0
+        result = changed(transform, audio, 1)
+        assert np.isfinite(result.samples).all()
+        assert result.samples.dtype == np.float32
+        assert result.samples.size > 0
 
 
 @pytest.mark.parametrize("transform", CLASSICAL, ids=lambda item: type(item).__name__)
@@ -97,7 +108,7 @@ def test_clips_changed_side_by_side_are_as_changed_alone(transform: Any) -> None
     audio = tone(seconds=1.0)
     alone = drawn(transform, audio)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda s: transform.apply(audio, np.random.default_rng(s)), DRAWS))
+        together = list(pool.map(lambda seed: changed(transform, audio, seed), DRAWS))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one.samples, other.samples)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,13 @@ class Counting:
     """A power shift that counts its calls."""
 
     calls: list[int]
+    draws: list[float] = field(default_factory=list)
     key: str = "counting"
 
-    def apply(self, audio: Audio, rng: np.random.Generator) -> Audio:
+    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
         self.calls.append(len(audio.samples))
-        return PowerShift().apply(audio, rng)
+        self.draws.append(rng.uniform())
+        return PowerShift().apply(audio, duration=duration, rng=rng)
 
 
 @pytest.fixture
@@ -122,6 +124,15 @@ def test_each_copy_is_computed_once_for_a_seed(clips: Clips, store: Store) -> No
     other = augmented(clips, store, transforms=transforms, seed=1)
     assert len(calls) == 2 * N_CLIPS
     assert not np.array_equal(first.read(0)[N_CLIPS:], other.read(0)[N_CLIPS:])
+
+
+def test_every_clip_and_every_transform_has_a_draw_of_its_own(clips: Clips, store: Store) -> None:
+    draws: list[float] = []
+    transforms = tuple(Counting(calls=[], draws=draws, key=f"counting-{i}") for i in range(3))
+    augmented(clips, store, transforms=transforms)
+    assert len(draws) == 3 * N_CLIPS
+    assert len(set(draws)) == 3 * N_CLIPS
+    assert abs(np.corrcoef(np.sort(draws), np.linspace(0, 1, len(draws)))[0, 1]) > 0.9
 
 
 def test_long_recordings_are_changed_no_further_than_needed(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_features_are_extracted_where_there_is_no_table_and_the_run_says_so(
     data = ["--dataset=folder", f"--data_root={store / 'songs'}", "--folds=2", "--repeats=1"]
     assert main([*data, "--duration=0.7", "--workers=0"]) == 0
     said = capsys.readouterr().out
-    assert "handcrafted features: extracted (dataset folder has no table of them" in said
+    assert "handcrafted features: extracted (dataset folder has no table 'top100'" in said
     (run,) = parents("complete")
     assert run.data.params["data.features"] == "extracted"
     assert run.data.metrics["f1_macro_mean"] > 0.4

@@ -115,8 +115,22 @@ def test_features_are_published_where_the_dataset_has_them_and_else_extracted(cl
     assert with_features((everything,), clips, source="published") == (everything,)
     silent = replace(clips, audio=(None,) * 5, audio_hashes=(None,) * 5)
     assert with_features((everything,), silent) == (everything,)
+    partly = replace(clips, audio=(None, *clips.audio[1:]))
+    assert with_features((everything,), partly) == (everything,)
 
 
 def test_unknown_source_of_features_is_named(clips):
     with pytest.raises(ParameterError, match="features=essentia: unknown; features are published"):
         with_features((TABLE,), clips, source="essentia")
+
+
+def test_source_of_features_is_refused_where_none_are_read(clips):
+    with pytest.raises(ParameterError, match="reads no handcrafted features"):
+        with_features((WAVEFORM,), clips, source="published")
+
+
+def test_missing_table_is_named_before_anything_is_computed(clips, tmp_path):
+    store = open_store(tmp_path / "store")
+    with pytest.raises(DatasetError, match="no feature table 'all'"):
+        assemble(clips, (WAVEFORM, Features(table="all")), store=store)
+    assert not (tmp_path / "store").exists()

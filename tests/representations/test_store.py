@@ -275,3 +275,15 @@ def test_pickled_array_is_read_in_another_process(store, clips, tmp_path):
     assert len(pickled) < 2000, "the arrays travel by path, not by value"
     (tmp_path / "array.pickle").write_bytes(pickled)
     assert output(python(READ_PICKLE, tmp_path / "array.pickle")) == f"(6, 2) {expected}"
+
+
+def test_numbers_that_are_not_finite_are_not_kept(store, clips):
+    class Loud(Peak):
+        key = "loud"
+
+        def compute(self, audio):
+            return np.array([np.inf, 0.0])
+
+    with pytest.raises(AudioError, match="numbers that are not finite"):
+        store.fill(clips, Loud())
+    assert not list(store.root.glob("loud/*/*.npy"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -107,3 +108,18 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
         result.peak_memory,
         result.n_parameters,
     )
+
+
+def test_predictions_that_are_cut_off_are_not_read() -> None:
+    header = "split,clip,quadrant,predicted,p_Q1,p_Q2,p_Q3,p_Q4\n"
+    metrics = {"fit_seconds": 1.0, "predict_seconds": 1.0, "peak_memory_mib": 1.0}
+    for predictions in ("", header, f"{header}r01-f01,007,Q1,Q1,0.5,0.5\n"):
+        with pytest.raises(ValueError, match="cut off"):
+            read_fold(
+                split_id="r01-f01",
+                clips=SETTING.clips,
+                predictions=predictions,
+                epochs=None,
+                metrics=metrics,
+                started=0.0,
+            )
