@@ -216,6 +216,7 @@ EAGER = {
         "stop_accuracy": 1.0,
         "epochs": 60,
         "first_units": 64,
+        "n_layers": 2,
         "dropout": 0.0,
     },
 }
