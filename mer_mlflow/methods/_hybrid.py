@@ -67,7 +67,7 @@ def train_hybrid(
     *,
     build_audio: Build,
     build_features: Build,
-    build_fusion: Build,
+    build_fusion: Callable[[tuple[int, ...]], keras.Model],
     training: dict[str, Any],
     seed: int,
     on_epoch: OnEpoch,
@@ -79,7 +79,8 @@ def train_hybrid(
     train : training examples with two inputs: a representation of audio, handcrafted features.
         Synthesised ones train the first and the third network; the second has nothing to learn
         from them, because they have their source's features
-    build_audio, build_features, build_fusion : make the networks for an input shape
+    build_audio, build_features : make the networks for an input shape
+    build_fusion : makes the network that joins them, for the sizes of both front ends
     training : arguments that the three trainings share
     seed : of weights, dropout and order
     on_epoch : called after every epoch of each network
@@ -95,10 +96,11 @@ def train_hybrid(
         "features", train.recordings().only(1), build_features, by_feature=True, of=_second
     )
 
+    sizes = tuple(part.front_end_size for part in (audio, features))
     fusion = stage(
         "fusion",
         joined_front_ends(audio, features, train),
-        build_fusion,
+        lambda shape: build_fusion(sizes),
         by_feature=True,
         of=_remembered(partial(joined_front_ends, audio, features)),
     )

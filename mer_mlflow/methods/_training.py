@@ -51,6 +51,11 @@ class FittedNetwork:
         raw = _outputs(self.network, self, examples).astype(np.float64)
         return most_probable(raw / raw.sum(axis=1, keepdims=True))
 
+    @property
+    def front_end_size(self) -> int:
+        """Number of values where the network's front end ends."""
+        return int(self.network.get_layer(FRONT_END).output.shape[1])
+
     def front_end(self, examples: Examples) -> NDArray[np.float32]:
         """Values of each clip where the network's front end ends [shape=(n_clips, n_values)]."""
         end = self.network.get_layer(FRONT_END).output

@@ -36,7 +36,7 @@ class DNN100Hyperparameters:
     epochs: int = searchable(200, low=1, grid=(100, 200, 300))
     stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
     first_units: int = searchable(80, low=1, grid=(40, 80, 160))
-    n_features: int = searchable(100, low=1, grid=(25, 50, 100))
+    n_features: int = searchable(100, low=1)
     n_layers: int = searchable(3, low=1, high=20, grid=(2, 3, 4))
     dropout: float = searchable(0.0, low=0.0, high=0.9, grid=(0.0, 0.2, 0.4))
 

@@ -3,7 +3,8 @@
 The baseline's convolutional front end and a dense network that narrows are trained, each by itself,
 on the training clips, and frozen; a small dense network classifies what their front ends see, side
 by side. The paper names it without a row of its own; its augmented form is ``hybrid_augmented``.
-Sizes are those of ``cnn`` and ``dnn_1714``; the fusion, which the study leaves open, is one layer.
+Sizes are those of ``cnn`` and ``dnn_1714``. The study leaves the fusion open: here it is one hidden
+layer on front ends that weigh the same whatever the number of their values.
 
 References
 ----------
@@ -41,7 +42,7 @@ class HybridHyperparameters:
     first_units: int = searchable(800, low=1, grid=(400, 800, 1600))
     n_layers: int = searchable(4, low=1, high=20, grid=(3, 4, 5))
     features_dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.5))
-    fusion_units: int = searchable(100, low=1, grid=(50, 100, 200))
+    fusion_units: int = searchable(30, low=1, grid=(15, 30, 60))
     fusion_dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.6))
 
 
@@ -60,6 +61,7 @@ def fit(
     from mer_mlflow.methods._hybrid import train_hybrid
     from mer_mlflow.networks.cnn import cnn
     from mer_mlflow.networks.dnn import narrowing_dnn
+    from mer_mlflow.networks.fusion import fusion
 
     chosen, n_classes = hyperparameters, len(QUADRANTS)
     return train_hybrid(
@@ -80,11 +82,10 @@ def fit(
             n_layers=chosen.n_layers,
             dropout=chosen.features_dropout,
         ),
-        build_fusion=lambda shape: narrowing_dnn(
-            input_shape=shape,
+        build_fusion=lambda sizes: fusion(
+            block_sizes=sizes,
             n_classes=n_classes,
-            first_units=chosen.fusion_units,
-            n_layers=1,
+            units=chosen.fusion_units,
             dropout=chosen.fusion_dropout,
         ),
         training={name: getattr(chosen, name) for name in TRAINING},

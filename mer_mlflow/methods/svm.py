@@ -41,7 +41,7 @@ class SVMHyperparameters:
         exclusive_low=True,
         grid=(2.0**-11, 2.0**-10, 2.0**-9, 2.0**-8, 2.0**-7, 2.0**-6),
     )
-    n_features: int = searchable(100, low=1, grid=(25, 50, 100))
+    n_features: int = searchable(100, low=1)
 
 
 def fit(

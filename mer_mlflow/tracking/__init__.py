@@ -6,21 +6,26 @@ from mer_mlflow.tracking.run_tree import RunTree
 from mer_mlflow.tracking.runs import (
     Kind,
     Status,
+    adopt_trial,
     check_store,
+    current_experiment,
     experiment_id,
     open_run,
     search,
 )
 from mer_mlflow.tracking.writer import write
 
-# Printing a run's address costs a request a fold and tears the progress bar apart.
+# A run's address costs a request a fold, and MLflow's words and bars tear our progress bar apart.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 __all__ = [
     "Kind",
     "RunTree",
     "Status",
+    "adopt_trial",
     "check_store",
+    "current_experiment",
     "experiment_id",
     "open_run",
     "search",

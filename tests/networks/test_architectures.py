@@ -8,6 +8,7 @@ import numpy as np
 from mer_mlflow.networks.cnn import cnn, cnn_gru
 from mer_mlflow.networks.crnn import crnn
 from mer_mlflow.networks.dnn import narrowing_dnn
+from mer_mlflow.networks.fusion import fusion
 from mer_mlflow.networks.sample_cnn import sample_cnn
 from mer_mlflow.networks.short_chunk_cnn import short_chunk_cnn
 
@@ -119,3 +120,13 @@ def test_dnn_narrows_layer_by_layer() -> None:
     )
     assert shapes(network, keras.layers.Dense) == [(80,), (40,), (20,), (4,)]
     assert network.count_params() == 80 * 101 + 40 * 81 + 20 * 41 + 4 * 21
+
+
+def test_blocks_of_a_fusion_weigh_the_same() -> None:
+    network = fusion(block_sizes=(400, 4), n_classes=4, units=8, dropout=0.4)
+    joined = next(layer for layer in network.layers if isinstance(layer, keras.layers.Concatenate))
+    values = np.random.default_rng(0).normal(size=(50, 404)).astype(np.float32)
+    scaled = keras.ops.convert_to_numpy(keras.Model(network.input, joined.output)(values))
+    assert np.allclose(scaled[:, :400], values[:, :400] / 10)
+    assert np.array_equal(scaled[:, 400:], values[:, 400:])
+    assert network.count_params() == 8 * 405 + 4 * 9
