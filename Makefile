@@ -3,8 +3,9 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run .
 HOST ?= 127.0.0.1
 PORT ?= 5000
+DASHBOARD_PORT ?= 8080
 
-.PHONY: setup demo test lint ui mlproject
+.PHONY: setup demo test lint ui dashboard mlproject
 
 setup: .venv/installed
 	@$(BIN)/python -m entrypoints.environment
@@ -37,6 +38,9 @@ lint: setup
 ui: setup
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \
 		--backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
+
+dashboard: setup
+	$(BIN)/optuna-dashboard --host $(HOST) --port $(DASHBOARD_PORT) $${MER_OPTUNA_STORAGE:-sqlite:///optuna.db}
 
 mlproject:
 	$(BIN)/python -m entrypoints.mlproject MLproject

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrypoints.parameters import METHOD, PREPARE, REPORT, TRAIN, Parameter
+from entrypoints.parameters import METHOD, PREPARE, REPORT, SEARCH, TRAIN, TUNED, Parameter
 from entrypoints.train import hyperparameter_options
 from mer_mlflow.methods import get_method, method_names
 
@@ -27,6 +27,7 @@ def mlproject() -> str:
     """Text of the MLproject file."""
     entries = [
         _entry("train", "train", (*METHOD, *TRAIN), "Cross-validate one methodology."),
+        _entry("search", "search", (*METHOD, *SEARCH, *TUNED), "Tune one methodology."),
         _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
         _entry("report", "report", REPORT, "Build the comparison table."),
     ]

@@ -55,6 +55,19 @@ TRAIN = (
     Parameter(name="test_curve", default=0, kind=int, help="1 to test after every epoch"),
 )
 
+SEARCH = (
+    Parameter(name="strategy", default="neighbour", kind=str, help="grid, neighbour or tpe"),
+    Parameter(
+        name="space", default=None, kind=str, help='"learning_rate=0.001,0.01;batch_size=100,150"'
+    ),
+    Parameter(name="prune", default=None, kind=str, help="wilcoxon to stop settings that lose"),
+    Parameter(name="trials", default=20, kind=int, help="trials of strategy tpe"),
+    Parameter(name="storage", default=None, kind=str, help="database URL, or MER_OPTUNA_STORAGE"),
+)
+
+TUNED = tuple(parameter for parameter in TRAIN if parameter.name != "test_curve")
+"""Parameters of the cross-validation that a search repeats."""
+
 PREPARE = (
     *DATASET,
     Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Literal
 
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
 from entrypoints.datasets import WITHOUT_FILES, announce_dataset
@@ -21,16 +22,18 @@ from mer_mlflow.crossval.validation import (
 )
 from mer_mlflow.datasets import data_root_or_default, load_dataset
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Value, get_method
+from mer_mlflow.methods import Method, Value, get_method
 from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import Features, open_store
+
+BEST: Literal["best"] = "best"
 
 
 def train(
     *,
     method: str = "svm",
-    hyperparameters: Mapping[str, Value] | None = None,
+    hyperparameters: Mapping[str, Value] | Literal["best"] | None = None,
     dataset: str | None = None,
     data_root: str | None = None,
     profile: str | None = None,
@@ -50,7 +53,8 @@ def train(
     Parameters
     ----------
     method : name of the methodology
-    hyperparameters : values that differ from its defaults
+    hyperparameters : values that differ from its defaults, or ``best`` for the winner of its search
+        on Original-4QAED
     dataset : name; by default original-4qaed where a data root is known, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
     profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
@@ -75,7 +79,8 @@ def train(
     declared = get_method(method)
     profile_name = profile or ("quick" if name == WITHOUT_FILES else "paper")
     size = get_profile(profile_name)
-    values = capped(declared, hyperparameters or {}, profile=size, max_epochs=max_epochs)
+    chosen, tuned_by = _chosen(declared, hyperparameters, dataset=name)
+    values = capped(declared, chosen, profile=size, max_epochs=max_epochs)
     clips = load_dataset(name, data_root, on_warning=lambda words: print(f"warning: {words}"))
     fixed = protocol.startswith("fixed")
     plan = split_plan(
@@ -107,16 +112,15 @@ def train(
         flush=True,
     )
     _announce_inputs(setting, chosen=features)
-    from mer_mlflow.tracking import RunTree, check_store
+    from mer_mlflow.tracking import RunTree, adopt_trial
 
-    check_store()
     with progress("representations") as clip_progress:
         examples = gather(setting, store=open_store(), on_progress=clip_progress)
     with (
         progress(f"{method} folds") as fold_progress,
         RunTree(
             setting,
-            tags={"mer.profile": profile_name},
+            tags={"mer.profile": profile_name, **tuned_by},
             source=str(data_root_or_default(data_root) or name),
             on_fold=lambda done, total, event: fold_progress(done, total),
         ) as runs,
@@ -142,9 +146,33 @@ def train(
             runs.conclude(validation)
     _print_outcome(validation)
     if runs.duplicate_of is not None:
+        adopt_trial(runs.duplicate_of, tuned_by)
         print(f"nothing was run again: run {runs.duplicate_of} is this cross-validation, complete")
     print_where(runs.duplicate_of or runs.run_id, runs.experiment_id)
     return OK if validation.is_complete else INCOMPLETE
+
+
+def _chosen(
+    declared: Method, hyperparameters: Mapping[str, Value] | str | None, *, dataset: str
+) -> tuple[Mapping[str, Value], dict[str, str]]:
+    """Hyperparameters, and the tag of the search that they come from."""
+    from mer_mlflow.tracking import check_store
+
+    check_store()
+    if hyperparameters != BEST:
+        assert not isinstance(hyperparameters, str)
+        return hyperparameters or {}, {}
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking import current_experiment
+    from mer_mlflow.tuning.record import find_best
+
+    client = MlflowClient()
+    values, study = find_best(
+        client, current_experiment(client), method=declared.name, dataset=dataset
+    )
+    print(f"hyperparameters: the best of study {study}")
+    return values, {"mer.tuned_by": study}
 
 
 def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
@@ -194,7 +222,10 @@ def main(arguments: Sequence[str]) -> int:
         values = {parameter.name: given.pop(parameter.name) for parameter in own}
         return train(method=method, hyperparameters=values, **given)
     given = parse((*METHOD, *TRAIN), arguments)
-    return train(**given | {"hyperparameters": parse_hyperparameters(given["hyperparameters"])})
+    text = given["hyperparameters"]
+    return train(
+        **given | {"hyperparameters": BEST if text == BEST else parse_hyperparameters(text)}
+    )
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def comparison_rows(client: MlflowClient, experiment: str) -> tuple[Row, ...]:
     latest = {
         (run.data.tags["mer.identity"], run.data.tags["mer.folds_expected"]): run
         for run in runs
-        if run.data.tags.get("mer.status") in REPORTED
+        if run.data.tags.get("mer.status") in REPORTED and _is_reported(run)
     }
     rows = [_row(client, experiment, run) for run in latest.values()]
     return tuple(sorted(rows, key=lambda row: (row.dataset, _order(row.method), row.run_id)))
@@ -79,6 +79,11 @@ def to_markdown(rows: Iterable[Row]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def _is_reported(run: Run) -> bool:
+    """Trials of a search are not, unless their setting was also trained by itself."""
+    return "mer.trial" not in run.data.tags or "mer.trained" in run.data.tags
+
+
 def _row(client: MlflowClient, experiment: str, run: Run) -> Row:
     tags, metrics = run.data.tags, run.data.metrics
     method, dataset = tags["mer.method"], tags["mer.dataset"]
@@ -89,7 +94,7 @@ def _row(client: MlflowClient, experiment: str, run: Run) -> Row:
         method=method,
         dataset=dataset,
         protocol=f"{tags['mer.protocol']} {params['cv.n_repeats']} x {params['cv.n_splits']}",
-        setting=_setting(method, params),
+        setting=_setting(method, params) + ", tuned" * ("mer.tuned_by" in tags),
         scores={
             measure: (
                 100 * metrics[f"{measure}_macro_mean"],

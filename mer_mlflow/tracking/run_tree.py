@@ -77,6 +77,7 @@ class RunTree(AbstractContextManager["RunTree"]):
     setting : what is cross-validated
     tags : further tags of the parent run
     source : where the dataset was read from
+    is_main : whether the parent is the run that ``mlflow run`` made, or a new one beside it
     on_fold : called after each fold with (finished, expected, result or failure)
     """
 
@@ -86,6 +87,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         *,
         tags: dict[str, str],
         source: str,
+        is_main: bool = True,
         on_fold: Callable[[int, int, FoldFinished | FoldFailed], None] = lambda *_: None,
     ) -> None:
         self.known: dict[str, FoldResult] = {}
@@ -95,6 +97,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._setting = setting
         self._tags = tags
         self._source = source
+        self._is_main = is_main
         self._on_fold = on_fold
         self._client = MlflowClient()
         self._user = getpass.getuser()
@@ -116,8 +119,13 @@ class RunTree(AbstractContextManager["RunTree"]):
         """Id of its experiment."""
         return str(self._run.info.experiment_id)
 
+    @property
+    def n_run(self) -> int:
+        """Folds that were run here, not read from earlier runs."""
+        return self._n_finished - len(self.known)
+
     def __enter__(self) -> Self:
-        self._run = open_run(self._client, name=_run_name(self._setting))
+        self._run = open_run(self._client, name=_run_name(self._setting), is_main=self._is_main)
         try:
             self._announce()
             self._continue_earlier_runs()
@@ -137,7 +145,7 @@ class RunTree(AbstractContextManager["RunTree"]):
     ) -> None:
         self._stop.set()
         self._pulse.join()
-        if error is None:
+        if error is None or self._status == Status.PRUNED:
             self._kill_children()
             self._close(None)
         else:
@@ -168,6 +176,11 @@ class RunTree(AbstractContextManager["RunTree"]):
             items += figure_files(validation)
         write(self._client, self.run_id, items)
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
+
+    def give_up(self) -> None:
+        """Close the parent without a result when the ``with`` ends, whatever ends it."""
+        self._status = Status.PRUNED
+        write(self._client, self.run_id, [Metric(key="folds_done", value=float(self._n_finished))])
 
     def _announce(self) -> None:
         setting = self._setting

@@ -6,7 +6,7 @@ import contextlib
 import getpass
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -29,13 +29,14 @@ class Kind(StrEnum):
     FOLD = "fold"
     PREPARE = "prepare"
     REPORT = "report"
+    SEARCH = "search"
 
 
 class Status(StrEnum):
     """Value of the tag ``mer.status`` of a parent run.
 
     ``complete`` alone is ever reported as a result; ``superseded`` gave its folds to a later run,
-    ``duplicate`` found everything done by an earlier one.
+    ``duplicate`` found everything done by an earlier one, ``pruned`` was given up by a search.
     """
 
     RUNNING = "running"
@@ -44,6 +45,7 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
     SUPERSEDED = "superseded"
     DUPLICATE = "duplicate"
+    PRUNED = "pruned"
     FAILED = "failed"
 
 
@@ -65,27 +67,50 @@ def check_store() -> None:
         ) from error
 
 
-def open_run(client: MlflowClient, *, name: str) -> Run:
+def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:
     """Open the run that ``mlflow run`` made, or make one.
 
     Parameters
     ----------
     client : of the tracking server
     name : of the run
+    is_main : whether the run is the command's own; else it is a new one in the same experiment
 
     Returns
     -------
     the run of ``MLFLOW_RUN_ID``, else a new one in ``MLFLOW_EXPERIMENT_NAME`` or ``Default``
     """
     run_id = os.environ.get("MLFLOW_RUN_ID")
-    if run_id:
+    if run_id and is_main:
         run = client.get_run(run_id)
         client.update_run(run_id, name=name)
     else:
-        experiment = experiment_id(client, os.environ.get("MLFLOW_EXPERIMENT_NAME"))
+        experiment = current_experiment(client)
         run = client.create_run(experiment, run_name=name, tags={MLFLOW_USER: getpass.getuser()})
     _log_ahead(client.tracking_uri)
     return run
+
+
+def current_experiment(client: MlflowClient) -> str:
+    """Id of the experiment that this command's run belongs to."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id:
+        return str(client.get_run(run_id).info.experiment_id)
+    return experiment_id(client, os.environ.get("MLFLOW_EXPERIMENT_NAME"))
+
+
+def adopt_trial(run_id: str, tags: Mapping[str, str]) -> None:
+    """Let a search's trial count as trained, because a training found it complete.
+
+    Parameters
+    ----------
+    run_id : parent run that a training turned out to be
+    tags : further tags of that training
+    """
+    client = MlflowClient()
+    if "mer.trial" in client.get_run(run_id).data.tags:
+        for key, value in {"mer.trained": "true", **tags}.items():
+            client.set_tag(run_id, key, value)
 
 
 def _log_ahead(uri: str) -> None:

@@ -1,0 +1,1 @@
+"""Tuning: searches for hyperparameters as Optuna studies whose trials are tracked runs."""

@@ -1,0 +1,159 @@
+"""What a search leaves in MLflow: a run with trials, figures and winner; how it is found again."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import mlflow.artifacts
+import optuna
+import pandas as pd
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Value
+from mer_mlflow.tracking import Kind, Status, search
+from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
+from mer_mlflow.tuning.study import CALLED_OFF, INCOMPLETE, Search, best_trial
+from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT, Protocol
+
+BEST = "best.json"
+HOME = "original-4qaed"
+"""The dataset that the study tunes on, whatever a method is then trained on."""
+FIGURES = ("optimization_history", "slice", "param_importances", "parallel_coordinate")
+
+
+def search_items(study: optuna.Study, plan: Search, protocol: Protocol) -> Iterator[Item]:
+    """All that the run of a finished search carries."""
+    yield Tag(key="mer.kind", value=Kind.SEARCH)
+    yield Tag(key="mer.study", value=plan.name)
+    yield Tag(key="mer.method", value=protocol.method.name)
+    yield Tag(key="mer.dataset", value=protocol.clips.name)
+    yield Param(key="search.strategy", value=plan.strategy)
+    for name, values in plan.space.items():
+        yield Param(key=f"space.{name}", value=", ".join(map(str, values)))
+    table = trials_table(study)
+    yield Metric(key="n_trials", value=float(len(table)))
+    for state in ("INCOMPLETE", "PRUNED"):
+        yield Metric(key=f"n_{state.lower()}", value=float((table["state"] == state).sum()))
+    for key, n_folds in folds_by_use(study, protocol).items():
+        yield Metric(key=key, value=float(n_folds))
+    yield File(name="trials.csv", content=table.to_csv(index=False).encode())
+    best = best_trial(study)
+    if best is not None and best.value is not None:
+        yield Metric(key=f"best_{OBJECTIVE}", value=best.value)
+        winner = json.dumps(_winner(best, plan, protocol), indent=2)
+        yield File(name=BEST, content=winner.encode())
+        yield from _figures(study)
+    yield Tag(key="mer.status", value=Status.COMPLETE)
+
+
+def folds_by_use(study: optuna.Study, protocol: Protocol) -> dict[str, int]:
+    """Folds that were run, those read from earlier runs, and those that pruning saved."""
+    table = trials_table(study)
+    table = table[table["state"].isin(["COMPLETE", "PRUNED"])]
+    spent, reused = (int(table[key].fillna(0).sum()) for key in (SPENT, REUSED))
+    n_folds = len(protocol.plan.splits) * len(table)
+    return {SPENT: spent, REUSED: reused, "folds_saved": n_folds - spent - reused}
+
+
+def trials_table(study: optuna.Study) -> pd.DataFrame:
+    """Table with a row a trial: number, state, score, hyperparameters, run, seconds."""
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        if trial.user_attrs.get(CALLED_OFF):
+            continue
+        seconds = trial.duration.total_seconds() if trial.duration is not None else None
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": "INCOMPLETE" if INCOMPLETE in trial.user_attrs else trial.state.name,
+                OBJECTIVE: trial.value if trial.state == TrialState.COMPLETE else None,
+                **trial.params,
+                REUSED: trial.user_attrs.get(REUSED),
+                SPENT: trial.user_attrs.get(SPENT),
+                "seconds": seconds,
+                "run": trial.user_attrs.get(RUN_ID),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def find_best(
+    client: MlflowClient, experiment: str, *, method: str, dataset: str
+) -> tuple[dict[str, Value], str]:
+    """Find the winner of the latest finished search of a method.
+
+    Parameters
+    ----------
+    client : of the tracking server
+    experiment : id of the experiment
+    method : name of the methodology
+    dataset : whose search counts where there is none on Original-4QAED
+
+    Returns
+    -------
+    hyperparameters, and the name of the search's study
+
+    Raises
+    ------
+    ParameterError
+        If there is no such search.
+    """
+    for tuned_on in dict.fromkeys((HOME, dataset)):
+        runs = search(
+            client,
+            experiment,
+            kind=Kind.SEARCH,
+            method=method,
+            dataset=tuned_on,
+            status=Status.COMPLETE,
+        )
+        for run in sorted(runs, key=lambda run: -int(run.info.start_time)):
+            if f"best_{OBJECTIVE}" in run.data.metrics:
+                uri = f"{run.info.artifact_uri}/{BEST}"
+                winner: dict[str, Any] = json.loads(mlflow.artifacts.load_text(uri))
+                return winner["hyperparameters"], winner["study"]
+    raise ParameterError(
+        f"hyperparameters=best: no finished search of {method} on {HOME} in this experiment; "
+        f"run the entry point search with method={method} first"
+    )
+
+
+def _winner(best: FrozenTrial, plan: Search, protocol: Protocol) -> Mapping[str, Any]:
+    return {
+        "method": protocol.method.name,
+        "dataset": protocol.clips.name,
+        "study": plan.name,
+        "strategy": plan.strategy,
+        "hyperparameters": {**protocol.hyperparameters, **best.params},
+        OBJECTIVE: best.value,
+        "trial": best.number,
+        "run": best.user_attrs.get(RUN_ID),
+        "folds": f"{protocol.plan.n_repeats} x {protocol.plan.n_splits} {protocol.plan.protocol}",
+        "note": "chosen by the folds that it is scored on: the score is optimistic",
+    }
+
+
+def _figures(study: optuna.Study) -> Iterator[File]:
+    with warnings.catch_warnings():  # the plots are as experimental as matplotlib's own defaults
+        warnings.simplefilter("ignore")
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        from optuna.visualization import matplotlib as plots
+
+        for name in FIGURES:
+            try:
+                drawn = getattr(plots, f"plot_{name}")(study)
+            except (RuntimeError, ValueError):  # too few trials, or one value of everything
+                continue
+            axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
+            buffer = io.BytesIO()
+            axes.figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+            mpl.pyplot.close(axes.figure)
+            yield File(name=f"figures/{name}.png", content=buffer.getvalue())

@@ -1,0 +1,78 @@
+"""The space that a search looks in: a tuple of values for each hyperparameter."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Method, Value
+
+Point = dict[str, Value]
+"""Hyperparameters by name."""
+SearchSpace = Mapping[str, tuple[Value, ...]]
+
+
+def declared_space(method: Method) -> SearchSpace:
+    """Values that a method declares for its hyperparameters' search, in ascending order.
+
+    Raises
+    ------
+    ParameterError
+        If it declares none.
+    """
+    found = {name: _ordered(space.grid) for name, space in method.spaces.items() if space.grid}
+    if not found:
+        raise ParameterError(f"method={method.name}: declares no values to search; give space=")
+    return found
+
+
+def parse_space(text: str, method: Method) -> SearchSpace:
+    """Read a space from text.
+
+    Parameters
+    ----------
+    text : ``"learning_rate=0.001,0.01;batch_size=100,150"``; hyperparameters that it does not name
+        are not searched
+    method : whose hyperparameters they are
+
+    Returns
+    -------
+    values by hyperparameter, in ascending order
+
+    Raises
+    ------
+    ParameterError
+        If the text is malformed, or a name or value is not allowed.
+    """
+    found: dict[str, tuple[Value, ...]] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        name, separator, values = (piece.strip() for piece in part.partition("="))
+        listed = [value.strip() for value in values.split(",")]
+        if not separator or not name or not all(listed):
+            raise ParameterError(f'space={part}: write "name=value,value;name=value"')
+        if name in found:
+            raise ParameterError(f"space: {name} is given twice")
+        found[name] = _ordered(getattr(method.resolve({name: value}), name) for value in listed)
+    if not found:
+        raise ParameterError('space: names no hyperparameter; write "name=value,value;name=value"')
+    return found
+
+
+def grid(space: SearchSpace) -> Iterator[Point]:
+    """All combinations of values, the last hyperparameter changing fastest."""
+    for values in itertools.product(*space.values()):
+        yield dict(zip(space, values, strict=True))
+
+
+def point_key(point: Mapping[str, Value]) -> str:
+    """Text that is equal for equal points."""
+    return json.dumps(dict(point), sort_keys=True)
+
+
+def _ordered(values: Iterator[Value] | tuple[Value, ...]) -> tuple[Value, ...]:
+    distinct = list(dict.fromkeys(values))
+    if any(isinstance(value, str) for value in distinct):
+        return tuple(distinct)
+    return tuple(sorted(distinct, key=float))

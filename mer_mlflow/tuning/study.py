@@ -1,0 +1,243 @@
+"""A search as an Optuna study that any number of processes may work on.
+
+Strategies say which points are needed; they are queued as trials, and whoever is free takes one.
+Storage gives trials their numbers one by one, so where two processes queue the same point, both see
+which trial came first, and the other is called off before it runs.
+
+References
+----------
+T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framework", KDD 2019.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from mer_mlflow.errors import IncompleteError, TrackingError
+from mer_mlflow.methods import Value
+from mer_mlflow.tuning.space import Point, SearchSpace, point_key
+from mer_mlflow.tuning.strategies import STRATEGIES
+
+HEARTBEAT_SECONDS = 10
+GRACE_SECONDS = 60
+"""Silence after which a trial's process counts as dead, and the trial is queued again."""
+MOST_RETRIES = 3
+P_THRESHOLD = 0.1
+"""Probability, by Wilcoxon's signed-rank test over folds, under which a point counts as worse."""
+STARTUP_FOLDS = 4
+"""Folds that every point runs: fewer can hardly differ significantly."""
+WAIT_SECONDS = 2.0
+"""Time between looks at a study whose remaining trials others are running."""
+INCOMPLETE = "incomplete"
+CALLED_OFF = "called_off"
+FIXED = "fixed_params"
+"""Where Optuna keeps the parameters of a queued trial."""
+LOG_FROM = 10.0
+"""Ratio of the largest to the smallest value from which a number is searched logarithmically."""
+
+Evaluate = Callable[[optuna.Trial, Point], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is searched, and how.
+
+    Attributes
+    ----------
+    name : of the study: searches of the same name are one
+    strategy : ``"grid"``, ``"neighbour"`` or ``"tpe"``
+    space : values by hyperparameter
+    start : point that a neighbour search begins at
+    n_trials : trials after which ``"tpe"`` ends
+    prune : ``"wilcoxon"`` to give a point up when its folds are worse than the best point's, ``""``
+        to run all folds of all points
+    seed : of what is random
+    """
+
+    name: str
+    strategy: str
+    space: SearchSpace
+    start: Point
+    n_trials: int
+    seed: int
+    prune: str = ""
+
+
+def open_study(search: Search, storage: str) -> optuna.Study:
+    """Open a study, making it where there is none.
+
+    Parameters
+    ----------
+    search : what is searched
+    storage : URL of a relational database
+
+    Raises
+    ------
+    TrackingError
+        If the storage cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    try:
+        return optuna.create_study(
+            study_name=search.name,
+            storage=_open_storage(storage),
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise TrackingError(
+            f"storage={storage}: cannot be used ({reason}); give the URL of a database"
+        ) from error
+
+
+def _open_storage(url: str) -> RDBStorage:
+    with warnings.catch_warnings():  # heartbeats and retries have been experimental since 2021
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RDBStorage(
+            url,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES),
+        )
+
+
+def run_study(
+    study: optuna.Study,
+    search: Search,
+    evaluate: Evaluate,
+    *,
+    on_trial: Callable[[int, int], None] = lambda done, expected: None,
+) -> None:
+    """Run trials until the search needs no more, beside other processes that do the same.
+
+    Parameters
+    ----------
+    study : from :func:`open_study`
+    search : what is searched
+    evaluate : score of a point; raises ``IncompleteError`` where folds fail, ``TrialPruned`` where
+        the study's pruner gave it up
+    on_trial : called after each trial with (finished, known to be needed)
+    """
+    study.pruner = _pruner(search.prune)
+    while wanted := wanted_points(study, search):
+        finished = len(scores(study))
+        on_trial(finished, finished + len(wanted))
+        _queue(study, wanted)
+        if search.strategy != "tpe" and not study.get_trials(False, (TrialState.WAITING,)):
+            time.sleep(WAIT_SECONDS)
+            _requeue_the_dead(study)
+            continue
+        seed = search.seed + len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(seed=seed)
+        study.optimize(
+            lambda trial: _objective(study, search, trial, evaluate),
+            n_trials=1,
+            catch=(IncompleteError,),
+        )
+    on_trial(len(scores(study)), len(scores(study)))
+
+
+def _pruner(name: str) -> optuna.pruners.BasePruner:
+    if not name:
+        return optuna.pruners.NopPruner()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.pruners.WilcoxonPruner(p_threshold=P_THRESHOLD, n_startup_steps=STARTUP_FOLDS)
+
+
+def wanted_points(study: optuna.Study, search: Search) -> list[Point]:
+    """Points that the search needs and does not have; ``tpe`` chooses its own as it goes."""
+    done = scores(study)
+    if search.strategy == "tpe":
+        missing = search.n_trials - len(_finished(study))
+        return [{}] * max(0, missing)
+    return STRATEGIES[search.strategy](search.space, search.start, done)
+
+
+def scores(study: optuna.Study) -> dict[str, float]:
+    """Score of each finished point by its key; minus infinity where it failed or was given up."""
+    found: dict[str, float] = {}
+    for trial in _finished(study):
+        is_scored = trial.state == TrialState.COMPLETE
+        score = float(trial.value) if is_scored and trial.value is not None else -math.inf
+        key = point_key(trial.params)
+        found[key] = max(score, found.get(key, -math.inf))
+    return found
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The trial with the largest score, the earlier of equals; None where none has a score."""
+    scored = [trial for trial in _finished(study) if trial.state == TrialState.COMPLETE]
+    return max(scored, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def _finished(study: optuna.Study) -> list[FrozenTrial]:
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        or trial.user_attrs.get(INCOMPLETE)
+    ]
+
+
+def _requeue_the_dead(study: optuna.Study) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+
+
+def _queue(study: optuna.Study, wanted: list[Point]) -> None:
+    alive = study.get_trials(False, (TrialState.WAITING, TrialState.RUNNING))
+    queued = {point_key(_point(trial)) for trial in alive}
+    for point in wanted:
+        if point and point_key(point) not in queued:
+            study.enqueue_trial(point)
+
+
+def _objective(
+    study: optuna.Study, search: Search, trial: optuna.Trial, evaluate: Evaluate
+) -> float:
+    if not _may_run(study, search, trial):
+        trial.set_user_attr(CALLED_OFF, True)
+        return math.nan
+    point = {name: _suggest(trial, name, values) for name, values in search.space.items()}
+    try:
+        return evaluate(trial, point)
+    except IncompleteError as error:
+        trial.set_user_attr(INCOMPLETE, str(error))
+        raise
+
+
+def _may_run(study: optuna.Study, search: Search, trial: optuna.Trial) -> bool:
+    if search.strategy == "tpe":
+        return True
+    *elders, mine = study.get_trials(deepcopy=False)[: trial.number + 1]
+    alive = [elder for elder in elders if elder.state != TrialState.FAIL]
+    was_queued = FIXED in mine.system_attrs
+    return was_queued and point_key(_point(mine)) not in {point_key(_point(t)) for t in alive}
+
+
+def _point(trial: FrozenTrial) -> Point:
+    point: Point = trial.system_attrs.get(FIXED, trial.params)
+    return point
+
+
+def _suggest(trial: optuna.Trial, name: str, values: tuple[Value, ...]) -> Any:
+    lowest, highest = values[0], values[-1]
+    if isinstance(lowest, str) or isinstance(highest, str):
+        return trial.suggest_categorical(name, values)
+    log = lowest > 0 and highest / lowest >= LOG_FROM
+    if isinstance(lowest, int):
+        return trial.suggest_int(name, lowest, int(highest), log=log)
+    return trial.suggest_float(name, lowest, highest, log=log)

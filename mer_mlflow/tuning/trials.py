@@ -1,0 +1,157 @@
+"""Trials: each point of a search is a cross-validation with a run tree of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import optuna
+
+from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
+from mer_mlflow.crossval.fold import FoldResult
+from mer_mlflow.crossval.splits import SplitPlan
+from mer_mlflow.crossval.validation import Setting, fold_row, resolve_setting, validate
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import IncompleteError
+from mer_mlflow.methods import Method, Value
+from mer_mlflow.representations import Examples
+from mer_mlflow.tracking import RunTree
+from mer_mlflow.tuning.space import Point
+
+OBJECTIVE = "f1_macro"
+RUN_ID = "mlflow_run_id"
+REUSED, SPENT = "folds_reused", "folds_run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What all trials of a search share.
+
+    Attributes
+    ----------
+    method, clips, plan : what is cross-validated
+    hyperparameters : values that are not searched and differ from the method's defaults
+    features : source of handcrafted features, None for the dataset's choice
+    duration : excerpt of each clip [s]
+    threads : arithmetic threads of a fold
+    """
+
+    method: Method
+    clips: Clips
+    plan: SplitPlan
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+    features: str | None = None
+    duration: float = 30.0
+    threads: int = 1
+
+    def setting(self, point: Point) -> Setting:
+        """The cross-validation of a point.
+
+        Raises
+        ------
+        ParameterError
+            If a value is not allowed.
+        """
+        return resolve_setting(
+            self.method,
+            self.clips,
+            self.plan,
+            hyperparameters={**self.hyperparameters, **point},
+            features=self.features,
+            duration=self.duration,
+            threads=self.threads,
+        )
+
+
+class PruningListener:
+    """Follows a trial's folds, and gives the trial up as soon as its pruner says so.
+
+    Folds are reported in the plan's order, whatever order they finish in: the decision does not
+    depend on the number of workers.
+
+    Parameters
+    ----------
+    runs : the trial's run tree
+    trial : Optuna's trial
+    split_ids : ids of the folds, in the plan's order
+    """
+
+    def __init__(self, runs: RunTree, trial: optuna.Trial, split_ids: Sequence[str]) -> None:
+        self._runs = runs
+        self._trial = trial
+        self._waiting = deque(enumerate(split_ids))
+        self._results = dict(runs.known)
+
+    @property
+    def known(self) -> Mapping[str, FoldResult]:
+        """Results by split id of folds that need not run."""
+        return self._runs.known
+
+    def on_event(self, event: FoldEvent) -> None:
+        """Track what happened, and raise ``TrialPruned`` where the trial is to be given up."""
+        self._runs.on_event(event)
+        if isinstance(event, FoldFinished):
+            self._results[event.split.id] = event.result
+            self.report()
+
+    def report(self) -> None:
+        """Report the folds whose elders are all done."""
+        while self._waiting and self._waiting[0][1] in self._results:
+            step, split_id = self._waiting.popleft()
+            self._trial.report(float(fold_row(self._results[split_id])[OBJECTIVE]), step)
+            if self._waiting and self._trial.should_prune():
+                self._runs.give_up()
+                raise optuna.TrialPruned(f"given up after {step + 1} folds")
+
+
+def evaluate_point(
+    trial: optuna.Trial,
+    point: Point,
+    *,
+    protocol: Protocol,
+    examples: Examples,
+    workers: int,
+    tags: Mapping[str, str],
+    source: str,
+) -> float:
+    """Cross-validate a point and track it; folds that any earlier run has done are not run again.
+
+    Parameters
+    ----------
+    trial : Optuna's trial, which learns the run's id
+    point : hyperparameters that are searched
+    protocol : what all trials share
+    examples : the protocol's inputs of all clips
+    workers : int >= 0, worker processes
+    tags : further tags of the run
+    source : where the dataset was read from
+
+    Returns
+    -------
+    mean macro F1 over the folds
+
+    Raises
+    ------
+    IncompleteError
+        If a fold failed.
+    TrialPruned
+        If the study's pruner gave the point up.
+    """
+    setting = protocol.setting(point)
+    with RunTree(
+        setting, tags={**tags, "mer.trial": str(trial.number)}, source=source, is_main=False
+    ) as runs:
+        trial.set_user_attr(RUN_ID, runs.duplicate_of or runs.run_id)
+        trial.set_user_attr(REUSED, len(runs.known))
+        listener = PruningListener(runs, trial, [split.id for split in setting.plan.splits])
+        try:
+            listener.report()
+            validation = validate(setting, examples, workers=workers, listener=listener)
+        finally:
+            trial.set_user_attr(SPENT, runs.n_run)
+        if runs.duplicate_of is None:
+            runs.conclude(validation)
+    if not validation.is_complete:
+        raise IncompleteError(validation.shortage)
+    return validation.summary[OBJECTIVE].mean

@@ -1,0 +1,79 @@
+"""search as users type it: the winner is where train finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from entrypoints.command import run_command
+from entrypoints.report import report
+from entrypoints.search import main
+from entrypoints.train import main as train
+from mer_mlflow.datasets import Clips
+
+COMMON = ["--dataset=demo", "--duration=2", "--workers=0"]
+SEARCH = [*COMMON, "--space=C=1,8;gamma=0.002,0.008", "--strategy=grid"]
+
+
+def test_search_then_train_with_the_best_then_report(
+    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(SEARCH) == 0
+    said = capsys.readouterr().out
+    assert "folds run: 20" in said
+    assert "the score is optimistic" in said
+    assert (store / "optuna.db").exists()
+    assert main(SEARCH) == 0
+    assert "nothing was run: this search was finished before" in capsys.readouterr().out
+    assert report() == 0
+    assert "svm" not in capsys.readouterr().out
+    assert train([*COMMON, "--hyperparameters=best"]) == 0
+    said = capsys.readouterr().out
+    assert "hyperparameters: the best of study svm demo grid" in said
+    assert "nothing was run again" in said
+    assert report() == 0
+    assert "tuned" in capsys.readouterr().out
+    trials = MlflowClient().search_runs(["0"], "tags.`mer.trial` != '' and tags.`mer.study` != ''")
+    assert len(trials) == 4
+    assert all(run.data.tags["mer.study"].startswith("svm demo grid") for run in trials)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--strategy=random"], "strategy=random: unknown; strategies are grid, neighbour, tpe"),
+        (["--prune=median"], "prune=median: unknown"),
+        (["--trials=0"], "trials=0: must be >= 1"),
+        (["--space=C=-1,2"], "C=-1: must be > 0 for svm"),
+        (["--space=C"], 'write "name=value,value'),
+        (["--space=C=1,2", "--hyperparameters=C=4"], "C is both fixed by hyperparameters"),
+        (["--storage=nonsense"], "storage=nonsense: cannot be used"),
+        (["--method=cnn"], "workers=0: cnn needs a worker"),
+        (["--method=svn"], "method=svn: unknown"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_run(
+    arguments: list[str],
+    words: str,
+    store: Path,
+    demo: Clips,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main([*COMMON, *arguments]))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert words in said
+    assert said.count("\n") == 1
+    assert not list(MlflowClient().search_runs(["0"]))
+
+
+def test_best_without_a_search_is_named(
+    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: train([*COMMON, "--hyperparameters=best"]))
+    assert stop.value.code == 2
+    assert "no finished search of svm" in capsys.readouterr().err

@@ -1,0 +1,168 @@
+"""Studies: shared by processes, continued after anything, every point once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from mer_mlflow.errors import IncompleteError, TrackingError
+from mer_mlflow.tuning import study as module
+from mer_mlflow.tuning.space import Point, grid, point_key
+from mer_mlflow.tuning.study import Search, best_trial, open_study, run_study, scores
+
+SPACE = {"C": (1.0, 2.0, 4.0, 8.0), "units": (10, 20, 30)}
+
+
+def make_search(strategy: str = "grid", *, n_trials: int = 8) -> Search:
+    return Search(
+        name=f"made {strategy}",
+        strategy=strategy,
+        space=SPACE,
+        start={"C": 1.0, "units": 10},
+        n_trials=n_trials,
+        seed=0,
+    )
+
+
+def score(point: Point) -> float:
+    return 1.0 - abs(float(point["C"]) - 4.0) / 10 - abs(float(point["units"]) - 20) / 100
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+def run(search: Search, storage: str) -> tuple[optuna.Study, list[Point]]:
+    study, seen = open_study(search, storage), []
+
+    def evaluate(trial: optuna.Trial, point: Point) -> float:
+        seen.append(dict(point))
+        return score(point)
+
+    run_study(study, search, evaluate)
+    return study, seen
+
+
+@pytest.mark.parametrize("strategy", ["grid", "neighbour"])
+def test_points_are_evaluated_once_and_the_best_is_found(strategy: str, storage: str) -> None:
+    study, seen = run(make_search(strategy), storage)
+    assert len({point_key(point) for point in seen}) == len(seen)
+    assert len(seen) == 12 if strategy == "grid" else len(seen) < 12
+    best = best_trial(study)
+    assert best is not None
+    assert best.params == {"C": 4.0, "units": 20}
+    assert run(make_search(strategy), storage)[1] == []
+
+
+def test_tpe_runs_as_many_trials_as_asked_and_repeats_itself(tmp_path: Path) -> None:
+    runs = [run(make_search("tpe"), f"sqlite:///{tmp_path / name}")[1] for name in ("a.db", "b.db")]
+    assert len(runs[0]) == 8
+    assert runs[0] == runs[1]
+    assert all(1.0 <= float(point["C"]) <= 8.0 for point in runs[0])
+
+
+def test_failed_points_lose_and_are_not_tried_again(storage: str) -> None:
+    search = make_search()
+    study = open_study(search, storage)
+    calls: Counter[str] = Counter()
+
+    def evaluate(trial: optuna.Trial, point: Point) -> float:
+        calls[point_key(point)] += 1
+        if point == {"C": 4.0, "units": 20}:
+            raise IncompleteError("3 of 4 folds have a result")
+        return score(point)
+
+    run_study(study, search, evaluate)
+    assert set(calls.values()) == {1}
+    best = best_trial(study)
+    assert best is not None
+    assert best.params == {"C": 4.0, "units": 10}
+    assert min(scores(study).values()) == -float("inf")
+
+
+def test_interrupted_search_goes_on_where_it_was(storage: str) -> None:
+    search = make_search()
+    seen: list[str] = []
+
+    def evaluate(trial: optuna.Trial, point: Point) -> float:
+        if len(seen) == 5:
+            seen.append("interrupted")
+            raise KeyboardInterrupt
+        seen.append(point_key(point))
+        return score(point)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(open_study(search, storage), search, evaluate)
+    run_study(open_study(search, storage), search, evaluate)
+    assert sorted(seen) == sorted(["interrupted", *map(point_key, grid(SPACE))])
+
+
+def test_same_point_queued_twice_is_evaluated_once(storage: str) -> None:
+    search = make_search()
+    study = open_study(search, storage)
+    for _ in range(2):
+        for point in grid(SPACE):
+            study.enqueue_trial(point)
+    _, seen = run(search, storage)
+    assert len(seen) == 12
+    states = Counter(trial.state for trial in study.get_trials())
+    assert states[TrialState.COMPLETE] == 12
+
+
+def test_two_processes_share_a_study(tmp_path: Path, storage: str) -> None:
+    code = (
+        "import sys, time\n"
+        "from mer_mlflow.tuning.study import Search, open_study, run_study\n"
+        "search = Search(name='shared', strategy='grid', space={'C': tuple(range(1, 21))},\n"
+        "                start={'C': 1}, n_trials=1, seed=0)\n"
+        "def evaluate(trial, point):\n"
+        "    time.sleep(0.05)\n"
+        "    print(point['C'], flush=True)\n"
+        "    return 1.0 / point['C']\n"
+        "run_study(open_study(search, sys.argv[1]), search, evaluate)\n"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, storage], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    printed = [worker.communicate(timeout=120)[0].split() for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert sorted(int(word) for words in printed for word in words) == list(range(1, 21))
+
+
+def test_trial_of_a_dead_process_is_run_again(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(module, "GRACE_SECONDS", 2)
+    code = (
+        "import os, sys\n"
+        "from mer_mlflow.tuning import study\n"
+        "study.HEARTBEAT_SECONDS, study.GRACE_SECONDS = 1, 2\n"
+        "search = study.Search(name='made grid', strategy='grid', n_trials=1, seed=0,\n"
+        "    space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={})\n"
+        "def evaluate(trial, point):\n"
+        "    if trial.number == 3:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    return 0.5\n"
+        "study.run_study(study.open_study(search, sys.argv[1]), search, evaluate)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, storage], check=False)
+    assert killed.returncode == -9
+    study, seen = run(make_search(), storage)
+    assert len(seen) == 9
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    assert len({point_key(trial.params) for trial in complete}) == len(complete) == 12
+    assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+
+
+def test_storage_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(TrackingError, match="storage=nonsense: cannot be used"):
+        open_study(make_search(), "nonsense")
