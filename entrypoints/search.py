@@ -7,20 +7,25 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from entrypoints.command import OK, print_where, run_command
-from entrypoints.datasets import WITHOUT_FILES, announce_dataset
 from entrypoints.parameters import METHOD, SEARCH, TUNED, parse, parse_hyperparameters
-from mer_mlflow.crossval.executors import resolve_workers
-from mer_mlflow.crossval.splits import split_plan
+from entrypoints.protocol import Resolved, resolve_protocol
 from mer_mlflow.crossval.validation import gather
-from mer_mlflow.datasets import data_root_or_default, load_dataset
 from mer_mlflow.errors import IncompleteError, ParameterError
 from mer_mlflow.methods import Value, get_method
-from mer_mlflow.profiles import capped, get_profile
+from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
-from mer_mlflow.tuning.space import Point, declared_space, grid, parse_space
+from mer_mlflow.tuning.space import declared_space, grid, parse_space
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+    from mer_mlflow.tuning.study import Search
+    from mer_mlflow.tuning.trials import Protocol
 
 STORAGE = "sqlite:///optuna.db"
 PRUNER = "wilcoxon"
@@ -60,8 +65,8 @@ def search(
     prune : ``wilcoxon`` to stop settings whose folds are worse than the best setting's
     trials : number of trials after which ``tpe`` ends
     storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
-    dataset, data_root, profile, protocol, folds, repeats, seed, max_epochs, features, duration,
-    workers, threads : as for ``train``
+    dataset, data_root, profile, protocol, folds, repeats, seed, max_epochs, features, duration, \
+        workers, threads : as for ``train``
 
     Returns
     -------
@@ -82,71 +87,89 @@ def search(
         raise ParameterError(f"trials={trials}: must be >= 1")
     declared = get_method(method)
     values = declared_space(declared) if space is None else parse_space(space, declared)
-    name = announce_dataset(dataset, data_root)
-    profile_name = profile or ("quick" if name == WITHOUT_FILES else "paper")
-    size = get_profile(profile_name)
-    fixed = capped(declared, hyperparameters or {}, profile=size, max_epochs=max_epochs)
     both = sorted(set(hyperparameters or {}) & set(values))
     if both:
         raise ParameterError(f"{both[0]} is both fixed by hyperparameters and searched")
-    clips = load_dataset(name, data_root, on_warning=lambda words: print(f"warning: {words}"))
-    plan = split_plan(
-        clips,
+    frame = resolve_protocol(
+        declared,
+        dataset=dataset,
+        data_root=data_root,
+        profile=profile,
         protocol=protocol,
-        n_splits=size.n_splits if folds is None else folds,
-        n_repeats=(1 if protocol.startswith("fixed") else size.n_repeats)
-        if repeats is None
-        else repeats,
+        folds=folds,
+        repeats=repeats,
         seed=seed,
+        duration=duration,
+        workers=workers,
     )
-    from mer_mlflow.tuning.study import Search, best_trial, open_study, run_study
-    from mer_mlflow.tuning.trials import Protocol, evaluate_point
+    fixed = capped(declared, hyperparameters or {}, profile=frame.size, max_epochs=max_epochs)
+    from mer_mlflow.tuning.study import Search
+    from mer_mlflow.tuning.trials import Protocol
 
     shared = Protocol(
         method=declared,
-        clips=clips,
-        plan=plan,
+        clips=frame.clips,
+        plan=frame.plan,
         hyperparameters={key: value for key, value in fixed.items() if key not in values},
         features=features,
-        duration=size.duration if duration is None else duration,
+        duration=frame.duration,
         threads=threads,
     )
-    start: Point = {key: declared.defaults[key] for key in values}
-    setting = shared.setting(start)
-    facts = [setting.identity, plan.n_repeats, strategy, prune, dict(values)]
-    facts.append(trials * (strategy == "tpe"))
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
     wanted = Search(
-        name=f"{method} {name} {strategy} {digest}",
+        name=f"{method} {frame.dataset} {strategy}",
         strategy=strategy,
         space=values,
-        start=start,
+        start={key: declared.defaults[key] for key in values},
         n_trials=trials,
         seed=seed,
         prune=prune or "",
     )
-    n_workers = resolve_workers(workers)
-    if n_workers == 0 and declared.framework == "keras":
-        raise ParameterError(f"workers=0: {method} needs a worker; use workers=1")
     url = storage or os.environ.get("MER_OPTUNA_STORAGE") or STORAGE
-    print(f"study: {wanted.name} (storage {url})")
-    n_points = sum(1 for _ in grid(values))
-    print(f"space: {_shown(values)} ({n_points} combinations)")
-    print(f"protocol: {protocol}, {plan.n_repeats} x {plan.n_splits} folds", flush=True)
+    return _run(_named(wanted, shared), shared, frame, url)
+
+
+def _named(wanted: Search, shared: Protocol) -> Search:
+    """Give a search a name that says what it depends on: the same command means the same study."""
+    setting = shared.setting(wanted.start)
+    n_trials = wanted.n_trials if wanted.strategy == "tpe" else 0
+    facts = [setting.identity, shared.plan.n_repeats, wanted.prune, dict(wanted.space), n_trials]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
+    plan = shared.plan
+    return replace(
+        wanted,
+        name=f"{wanted.name} {digest}",
+        facts={
+            "objective": "mean macro F1 over folds",
+            "method": shared.method.title,
+            "dataset": f"{shared.clips.name}, {len(shared.clips)} clips",
+            "protocol": f"{plan.protocol}, {plan.n_repeats} x {plan.n_splits}, seed {plan.seed}",
+        },
+    )
+
+
+def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import check_store, open_run, write
-    from mer_mlflow.tuning.record import folds_by_use, search_items
+    from mer_mlflow.tuning.record import search_items
+    from mer_mlflow.tuning.study import open_study, run_study
+    from mer_mlflow.tuning.trials import evaluate_point
 
+    n_points = sum(1 for _ in grid(wanted.space))
+    print(f"study: {wanted.name} (storage {url})")
+    print(f"space: {_shown(wanted.space)} ({n_points} combinations)", flush=True)
     check_store()
     study = open_study(wanted, url)
     client = MlflowClient()
     run = open_run(client, name=f"search {wanted.name}")
     run_id = str(run.info.run_id)
     n_before = len(study.get_trials(deepcopy=False))
+    tags = {"mer.profile": frame.profile, "mer.study": wanted.name}
     try:
         with progress("representations") as clip_progress:
-            examples = gather(setting, store=open_store(), on_progress=clip_progress)
+            examples = gather(
+                shared.setting(wanted.start), store=open_store(), on_progress=clip_progress
+            )
         with progress("trials") as trial_progress:
             run_study(
                 study,
@@ -156,9 +179,9 @@ def search(
                     point,
                     protocol=shared,
                     examples=examples,
-                    workers=n_workers,
-                    tags={"mer.profile": profile_name, "mer.study": wanted.name},
-                    source=str(data_root_or_default(data_root) or name),
+                    workers=frame.n_workers,
+                    tags=tags,
+                    source=frame.source,
                 ),
                 on_trial=trial_progress,
             )
@@ -167,18 +190,25 @@ def search(
         raise
     write(client, run_id, list(search_items(study, wanted, shared)))
     client.set_terminated(run_id, "FINISHED")
-    best = best_trial(study)
-    used = folds_by_use(study, shared)
-    print(", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in used.items()))
     if len(study.get_trials(deepcopy=False)) == n_before:
         print("nothing was run: this search was finished before")
-    if best is None or best.value is None:
-        raise IncompleteError(f"study {wanted.name}: no setting has a score; see its trials' runs")
-    print(f"best: {_assigned(best.params)} with macro F1 {best.value:.2%} (trial {best.number})")
-    print("  chosen by the folds that it is scored on: the score is optimistic")
-    print(f"train with it: -P method={method} -P hyperparameters=best")
+    _print_outcome(study, shared)
     print_where(run_id, str(run.info.experiment_id))
     return OK
+
+
+def _print_outcome(study: Study, shared: Protocol) -> None:
+    from mer_mlflow.tuning.record import folds_by_use
+    from mer_mlflow.tuning.study import best_trial
+
+    used = folds_by_use(study, shared)
+    print(", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in used.items()))
+    best = best_trial(study)
+    if best is None or best.value is None:
+        raise IncompleteError(f"study {study.study_name}: no setting has a score; see their runs")
+    print(f"best: {_assigned(best.params)} with macro F1 {best.value:.2%} (trial {best.number})")
+    print("  chosen by the folds that it is scored on: the score is optimistic")
+    print(f"train with it: -P method={shared.method.name} -P hyperparameters=best")
 
 
 def _shown(values: Mapping[str, Sequence[Value]]) -> str:

@@ -8,11 +8,9 @@ from dataclasses import asdict
 from typing import Literal
 
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
-from entrypoints.datasets import WITHOUT_FILES, announce_dataset
 from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperparameters
-from mer_mlflow.crossval.executors import resolve_workers
+from entrypoints.protocol import resolve_protocol
 from mer_mlflow.crossval.metrics import SCORES
-from mer_mlflow.crossval.splits import split_plan
 from mer_mlflow.crossval.validation import (
     CrossValidation,
     Setting,
@@ -20,10 +18,8 @@ from mer_mlflow.crossval.validation import (
     resolve_setting,
     validate,
 )
-from mer_mlflow.datasets import data_root_or_default, load_dataset
-from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method, Value, get_method
-from mer_mlflow.profiles import capped, get_profile
+from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import Features, open_store
 
@@ -75,42 +71,32 @@ def train(
     MerError
         If a parameter or the data cannot be used.
     """
-    name = announce_dataset(dataset, data_root)
     declared = get_method(method)
-    profile_name = profile or ("quick" if name == WITHOUT_FILES else "paper")
-    size = get_profile(profile_name)
-    chosen, tuned_by = _chosen(declared, hyperparameters, dataset=name)
-    values = capped(declared, chosen, profile=size, max_epochs=max_epochs)
-    clips = load_dataset(name, data_root, on_warning=lambda words: print(f"warning: {words}"))
-    fixed = protocol.startswith("fixed")
-    plan = split_plan(
-        clips,
+    frame = resolve_protocol(
+        declared,
+        dataset=dataset,
+        data_root=data_root,
+        profile=profile,
         protocol=protocol,
-        n_splits=size.n_splits if folds is None else folds,
-        n_repeats=(1 if fixed else size.n_repeats) if repeats is None else repeats,
+        folds=folds,
+        repeats=repeats,
         seed=seed,
+        duration=duration,
+        workers=workers,
     )
+    plan = frame.plan
+    chosen, tuned_by = _chosen(declared, hyperparameters, dataset=frame.dataset)
     setting = resolve_setting(
         declared,
-        clips,
+        frame.clips,
         plan,
-        hyperparameters=values,
+        hyperparameters=capped(declared, chosen, profile=frame.size, max_epochs=max_epochs),
         features=features,
-        duration=size.duration if duration is None else duration,
+        duration=frame.duration,
         threads=threads,
     )
-    n_workers = resolve_workers(workers)
-    if n_workers == 0 and declared.framework == "keras":
-        raise ParameterError(
-            f"workers=0: {method} needs a worker, whose arithmetic threads are fixed; use workers=1"
-        )
     shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
-    print(f"method: {declared.title} ({shown})")
-    print(
-        f"protocol: {protocol}, {plan.n_repeats} x {plan.n_splits} folds of {len(clips)} clips "
-        f"(profile {profile_name})",
-        flush=True,
-    )
+    print(f"method: {declared.title} ({shown})", flush=True)
     _announce_inputs(setting, chosen=features)
     from mer_mlflow.tracking import RunTree, adopt_trial
 
@@ -120,8 +106,8 @@ def train(
         progress(f"{method} folds") as fold_progress,
         RunTree(
             setting,
-            tags={"mer.profile": profile_name, **tuned_by},
-            source=str(data_root_or_default(data_root) or name),
+            tags={"mer.profile": frame.profile, **tuned_by},
+            source=frame.source,
             on_fold=lambda done, total, event: fold_progress(done, total),
         ) as runs,
     ):
@@ -138,7 +124,7 @@ def train(
         validation = validate(
             setting,
             examples,
-            workers=n_workers,
+            workers=frame.n_workers,
             test_curve=bool(test_curve),
             listener=runs,
         )

@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -62,6 +62,7 @@ class Search:
     prune : ``"wilcoxon"`` to give a point up when its folds are worse than the best point's, ``""``
         to run all folds of all points
     seed : of what is random
+    facts : what the dashboard shows of the search
     """
 
     name: str
@@ -71,6 +72,7 @@ class Search:
     n_trials: int
     seed: int
     prune: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_study(search: Search, storage: str) -> optuna.Study:
@@ -88,17 +90,20 @@ def open_study(search: Search, storage: str) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     try:
-        return optuna.create_study(
+        study = optuna.create_study(
             study_name=search.name,
             storage=_open_storage(storage),
             direction="maximize",
             load_if_exists=True,
         )
+        for key, value in search.facts.items():
+            study.set_user_attr(key, value)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise TrackingError(
             f"storage={storage}: cannot be used ({reason}); give the URL of a database"
         ) from error
+    return study
 
 
 def _open_storage(url: str) -> RDBStorage:

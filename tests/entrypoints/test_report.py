@@ -29,8 +29,8 @@ def test_trained_methods_are_compared(
     said = capsys.readouterr().out
     table = logged_table()
     assert table.count("| svm | demo | paper 1 x 3 |") == 2
-    assert "| C=1.0 |" in table
-    assert "| defaults |" in table
+    assert "| 10 s, extracted features, C=1.0 |" in table
+    assert "| 10 s, extracted features |" in table
     assert "C=1.0" in said
 
 
