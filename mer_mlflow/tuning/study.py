@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 from mer_mlflow.errors import IncompleteError, TrackingError
 from mer_mlflow.methods import Value
@@ -36,6 +38,8 @@ P_THRESHOLD = 0.1
 """Probability, by Wilcoxon's signed-rank test over folds, under which a point counts as worse."""
 STARTUP_FOLDS = 4
 """Folds that every point runs: fewer can hardly differ significantly."""
+OPEN_ATTEMPTS, OPEN_PAUSE_SECONDS = 5, 0.5
+"""Tries to open a storage: two processes that make its tables at once are in each other's way."""
 WAIT_SECONDS = 2.0
 """Time between looks at a study whose remaining trials others are running."""
 INCOMPLETE = "incomplete"
@@ -89,32 +93,54 @@ def open_study(search: Search, storage: str) -> optuna.Study:
         If the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    try:
-        study = optuna.create_study(
-            study_name=search.name,
-            storage=_open_storage(storage),
-            direction="maximize",
-            load_if_exists=True,
-        )
-        for key, value in search.facts.items():
-            study.set_user_attr(key, value)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise TrackingError(
-            f"storage={storage}: cannot be used ({reason}); give the URL of a database"
-        ) from error
+    for attempt in range(1, OPEN_ATTEMPTS + 1):
+        try:
+            return _create_or_load(search, storage)
+        except (DBAPIError, StorageInternalError) as error:
+            if attempt == OPEN_ATTEMPTS:
+                raise _unusable(storage, error) from error
+            time.sleep(OPEN_PAUSE_SECONDS)
+        except Exception as error:
+            raise _unusable(storage, error) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _create_or_load(search: Search, storage: str) -> optuna.Study:
+    study = optuna.create_study(
+        study_name=search.name,
+        storage=_open_storage(storage),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    for key, value in search.facts.items():
+        study.set_user_attr(key, value)
     return study
+
+
+def _unusable(storage: str, error: Exception) -> TrackingError:
+    reason = str(error).splitlines()[0]
+    return TrackingError(
+        f"storage={storage}: cannot be used ({reason}); give the URL of a database"
+    )
 
 
 def _open_storage(url: str) -> RDBStorage:
     with warnings.catch_warnings():  # heartbeats and retries have been experimental since 2021
         warnings.simplefilter("ignore", ExperimentalWarning)
         return RDBStorage(
-            url,
+            _with_driver(url),
+            engine_kwargs={"poolclass": NullPool},  # trials outlast idle connections
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES),
         )
+
+
+def _with_driver(url: str) -> str:
+    """Name the PostgreSQL driver that is installed, where the URL leaves it open."""
+    scheme, separator, rest = url.partition("://")
+    is_open = scheme in ("postgresql", "postgres")
+    return f"postgresql+psycopg{separator}{rest}" if is_open else url
 
 
 def run_study(

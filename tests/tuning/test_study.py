@@ -34,11 +34,6 @@ def score(point: Point) -> float:
     return 1.0 - abs(float(point["C"]) - 4.0) / 10 - abs(float(point["units"]) - 20) / 100
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'optuna.db'}"
-
-
 def run(search: Search, storage: str) -> tuple[optuna.Study, list[Point]]:
     study, seen = open_study(search, storage), []
 
@@ -116,7 +111,7 @@ def test_same_point_queued_twice_is_evaluated_once(storage: str) -> None:
     assert states[TrialState.COMPLETE] == 12
 
 
-def test_two_processes_share_a_study(tmp_path: Path, storage: str) -> None:
+def test_two_processes_share_a_study(storage: str) -> None:
     code = (
         "import sys, time\n"
         "from mer_mlflow.tuning.study import Search, open_study, run_study\n"
@@ -137,30 +132,35 @@ def test_two_processes_share_a_study(tmp_path: Path, storage: str) -> None:
     assert sorted(int(word) for words in printed for word in words) == list(range(1, 21))
 
 
-def test_trial_of_a_dead_process_is_run_again(
+def test_one_of_two_processes_is_killed_and_every_point_ends_once(
     storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 1)
     monkeypatch.setattr(module, "GRACE_SECONDS", 2)
     code = (
-        "import os, sys\n"
+        "import os, sys, time\n"
         "from mer_mlflow.tuning import study\n"
         "study.HEARTBEAT_SECONDS, study.GRACE_SECONDS = 1, 2\n"
         "search = study.Search(name='made grid', strategy='grid', n_trials=1, seed=0,\n"
         "    space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={})\n"
         "def evaluate(trial, point):\n"
-        "    if trial.number == 3:\n"
+        "    if sys.argv[2] == 'doomed' and trial.number >= 3:\n"
         "        os.kill(os.getpid(), 9)\n"
+        "    time.sleep(0.2)\n"
         "    return 0.5\n"
         "study.run_study(study.open_study(search, sys.argv[1]), search, evaluate)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", code, storage], check=False)
-    assert killed.returncode == -9
-    study, seen = run(make_search(), storage)
-    assert len(seen) == 9
+    open_study(make_search(), storage)
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, storage, fate])
+        for fate in ("doomed", "lucky")
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [-9, 0]
+    study = open_study(make_search(), storage)
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert len({point_key(trial.params) for trial in complete}) == len(complete) == 12
     assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    assert len(study.get_trials(states=(TrialState.FAIL,))) >= 1
 
 
 def test_storage_that_cannot_be_used_is_named() -> None:
