@@ -24,6 +24,8 @@ from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT, Protocol
 BEST = "best.json"
 HOME = "original-4qaed"
 """The dataset that the study tunes on, whatever a method is then trained on."""
+FIGURE_SIZE = (10.0, 5.0)
+"""Inches: axes and the bar of colours must not lie upon each other."""
 FIGURES = ("optimization_history", "slice", "param_importances", "parallel_coordinate")
 
 
@@ -140,7 +142,7 @@ def _winner(best: FrozenTrial, plan: Search, protocol: Protocol) -> Mapping[str,
 
 
 def _figures(study: optuna.Study) -> Iterator[File]:
-    with warnings.catch_warnings():  # the plots are as experimental as matplotlib's own defaults
+    with warnings.catch_warnings():  # these plots have been experimental since 2020
         warnings.simplefilter("ignore")
         import matplotlib as mpl
 
@@ -149,10 +151,11 @@ def _figures(study: optuna.Study) -> Iterator[File]:
 
         for name in FIGURES:
             try:
-                drawn = getattr(plots, f"plot_{name}")(study)
+                drawn = getattr(plots, f"plot_{name}")(study, target_name="macro F1")
             except (RuntimeError, ValueError):  # too few trials, or one value of everything
                 continue
             axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
+            axes.figure.set_size_inches(*FIGURE_SIZE)
             buffer = io.BytesIO()
             axes.figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
             mpl.pyplot.close(axes.figure)
