@@ -158,7 +158,7 @@ def _chosen(
         client, current_experiment(client), method=declared.name, dataset=dataset
     )
     print(f"hyperparameters: the best of study {study}")
-    return values, {"mer.tuned_by": study}
+    return values, {"mer.tuned_by": study, "mer.selection": "not nested"}
 
 
 def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:

@@ -38,6 +38,8 @@ def test_search_then_train_with_the_best_then_report(
     trials = MlflowClient().search_runs(["0"], "tags.`mer.trial` != '' and tags.`mer.study` != ''")
     assert len(trials) == 4
     assert all(run.data.tags["mer.study"].startswith("svm demo grid") for run in trials)
+    (trained,) = (run for run in trials if "mer.trained" in run.data.tags)
+    assert trained.data.tags["mer.selection"] == "not nested"
 
 
 @pytest.mark.parametrize(
