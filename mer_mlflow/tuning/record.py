@@ -18,7 +18,7 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Value
 from mer_mlflow.tracking import Kind, Status, search
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
-from mer_mlflow.tuning.study import CALLED_OFF, INCOMPLETE, Search, best_trial
+from mer_mlflow.tuning.study import CALLED_OFF, INCOMPLETE, OBJECTIVE_NAME, Search, best_trial
 from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT, Protocol
 
 BEST = "best.json"
@@ -151,7 +151,7 @@ def _figures(study: optuna.Study) -> Iterator[File]:
 
         for name in FIGURES:
             try:
-                drawn = getattr(plots, f"plot_{name}")(study, target_name="macro F1")
+                drawn = getattr(plots, f"plot_{name}")(study, target_name=OBJECTIVE_NAME)
             except (RuntimeError, ValueError):  # too few trials, or one value of everything
                 continue
             axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn

@@ -22,6 +22,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -42,6 +43,7 @@ OPEN_ATTEMPTS, OPEN_PAUSE_SECONDS = 5, 0.5
 """Tries to open a storage: two processes that make its tables at once are in each other's way."""
 WAIT_SECONDS = 2.0
 """Time between looks at a study whose remaining trials others are running."""
+OBJECTIVE_NAME = "macro F1"
 INCOMPLETE = "incomplete"
 CALLED_OFF = "called_off"
 FIXED = "fixed_params"
@@ -114,6 +116,9 @@ def _create_or_load(search: Search, storage: str) -> optuna.Study:
     )
     for key, value in search.facts.items():
         study.set_user_attr(key, value)
+    with warnings.catch_warnings():  # names of objectives have been experimental since 2023
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names([OBJECTIVE_NAME])
     return study
 
 
@@ -127,13 +132,31 @@ def _unusable(storage: str, error: Exception) -> TrackingError:
 def _open_storage(url: str) -> RDBStorage:
     with warnings.catch_warnings():  # heartbeats and retries have been experimental since 2021
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return RDBStorage(
+        kept = RDBStorage(
             _with_driver(url),
             engine_kwargs={"poolclass": NullPool},  # trials outlast idle connections
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST_RETRIES),
         )
+    if kept.engine.dialect.name == "sqlite":
+        _one_at_a_time(kept.engine)
+    return kept
+
+
+def _one_at_a_time(engine: Engine) -> None:
+    """Lock sqlite when a transaction begins: it has no lock of rows, so that two processes could
+    both find a trial waiting and both take it.
+    """
+
+    def leave_transactions_to_us(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", leave_transactions_to_us)
+    event.listen(engine, "begin", begin)
 
 
 def _with_driver(url: str) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import mlflow
 import optuna
 
 from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
@@ -20,7 +21,7 @@ from mer_mlflow.tracking import RunTree
 from mer_mlflow.tuning.space import Point
 
 OBJECTIVE = "f1_macro"
-RUN_ID = "mlflow_run_id"
+RUN_ID, RUN_ADDRESS = "mlflow_run_id", "mlflow_run"
 REUSED, SPENT = "folds_reused", "folds_run"
 
 
@@ -142,7 +143,11 @@ def evaluate_point(
     with RunTree(
         setting, tags={**tags, "mer.trial": str(trial.number)}, source=source, is_main=False
     ) as runs:
-        trial.set_user_attr(RUN_ID, runs.duplicate_of or runs.run_id)
+        run_id = runs.duplicate_of or runs.run_id
+        trial.set_user_attr(RUN_ID, run_id)
+        if (server := mlflow.get_tracking_uri()).startswith("http"):
+            address = f"{server}/#/experiments/{runs.experiment_id}/runs/{run_id}"
+            trial.set_user_attr(RUN_ADDRESS, address)
         trial.set_user_attr(REUSED, len(runs.known))
         listener = PruningListener(runs, trial, [split.id for split in setting.plan.splits])
         try:

@@ -139,14 +139,18 @@ def test_one_of_two_processes_is_killed_and_every_point_ends_once(
     monkeypatch.setattr(module, "GRACE_SECONDS", 2)
     code = (
         "import os, sys, time\n"
+        "from optuna.trial import TrialState\n"
         "from mer_mlflow.tuning import study\n"
         "study.HEARTBEAT_SECONDS, study.GRACE_SECONDS = 1, 2\n"
         "search = study.Search(name='made grid', strategy='grid', n_trials=1, seed=0,\n"
         "    space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={})\n"
         "def evaluate(trial, point):\n"
-        "    if sys.argv[2] == 'doomed' and trial.number >= 3:\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "    time.sleep(0.2)\n"
+        "    while sys.argv[2] == 'doomed':\n"
+        "        running = trial.study.get_trials(False, (TrialState.RUNNING,))\n"
+        "        if any(other.number != trial.number for other in running):\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "        time.sleep(0.05)\n"
+        "    time.sleep(0.3)\n"
         "    return 0.5\n"
         "study.run_study(study.open_study(search, sys.argv[1]), search, evaluate)\n"
     )
