@@ -20,6 +20,7 @@ from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
 from mer_mlflow.tuning.space import declared_space, grid, parse_space
+from mer_mlflow.tuning.strategies import STRATEGIES as POINT_STRATEGIES
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 STORAGE = "sqlite:///optuna.db"
 PRUNER = "wilcoxon"
-STRATEGIES = ("grid", "neighbour", "tpe")
+STRATEGIES = (*POINT_STRATEGIES, "tpe")
 
 
 def search(
