@@ -6,7 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrypoints.parameters import METHOD, PREPARE, REPORT, SEARCH, TRAIN, TUNED, Parameter
+from entrypoints.parameters import (
+    CROSS_VALIDATION,
+    METHOD,
+    PREPARE,
+    REPORT,
+    SEARCH,
+    TRAIN,
+    Parameter,
+)
 from entrypoints.train import hyperparameter_options
 from mer_mlflow.methods import get_method, method_names
 
@@ -19,15 +27,15 @@ python_env: python_env.yaml
 
 entry_points:
 """
-TYPES = {str: "string", int: "float", float: "float"}
-"""MLproject knows no integers; an empty default makes a number a string."""
+TYPES = {str: "string", bool: "string", int: "float", float: "float"}
+"""MLproject knows no integers and no truth values; an empty default makes a number a string."""
 
 
 def mlproject() -> str:
     """Text of the MLproject file."""
     entries = [
         _entry("train", "train", (*METHOD, *TRAIN), "Cross-validate one methodology."),
-        _entry("search", "search", (*METHOD, *SEARCH, *TUNED), "Tune one methodology."),
+        _entry("search", "search", (*METHOD, *SEARCH, *CROSS_VALIDATION), "Tune one methodology."),
         _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
         _entry("report", "report", REPORT, "Build the comparison table."),
     ]
@@ -40,7 +48,7 @@ def mlproject() -> str:
 def _entry(name: str, command: str, parameters: Sequence[Parameter], summary: str) -> str:
     lines = [f"  {name}:  # {summary}", "    parameters:"]
     for parameter in parameters:
-        default = '""' if parameter.default is None else str(parameter.default)
+        default = _shown(parameter.default)
         kind = "string" if parameter.default is None else TYPES[parameter.kind]
         lines.append(
             f"      {parameter.name}: {{type: {kind}, default: {default}}}  # {parameter.help}"
@@ -48,6 +56,13 @@ def _entry(name: str, command: str, parameters: Sequence[Parameter], summary: st
     arguments = " ".join(f"--{item.name}={{{item.name}}}" for item in parameters)
     lines.append(f"    command: python -m entrypoints.{command} {arguments}")
     return "\n".join(lines) + "\n"
+
+
+def _shown(default: str | int | float | bool | None) -> str:
+    """Empty text for no default; truth values as text, which YAML would otherwise change."""
+    if default is None:
+        return '""'
+    return f'"{str(default).lower()}"' if isinstance(default, bool) else str(default)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ class Parameter:
     ----------
     name : as users type it after ``-P``
     default : its default; None leaves the choice to the command
-    kind : ``str``, ``int`` or ``float``
+    kind : ``str``, ``int``, ``float`` or ``bool``
     help : one line
     """
 
@@ -38,7 +38,7 @@ DATASET = (
     ),
 )
 
-TRAIN = (
+CROSS_VALIDATION = (
     *DATASET,
     Parameter(name="profile", default=None, kind=str, help="paper, or quick (default for demo)"),
     Parameter(name="protocol", default="paper", kind=str, help="paper, grouped or fixed"),
@@ -52,21 +52,30 @@ TRAIN = (
     Parameter(name="duration", default=None, kind=float, help="excerpt of each clip, in seconds"),
     Parameter(name="workers", default=None, kind=int, help="processes, by default one a core"),
     Parameter(name="threads", default=1, kind=int, help="arithmetic threads of a process"),
+)
+"""What train and search share."""
+
+SPACE = Parameter(
+    name="space", default=None, kind=str, help='"learning_rate=0.001,0.01;batch_size=100,150"'
+)
+
+TRAIN = (
+    *CROSS_VALIDATION,
     Parameter(name="test_curve", default=0, kind=int, help="1 to test after every epoch"),
+    Parameter(
+        name="nested", default=False, kind=bool, help="true to tune inside each training set"
+    ),
+    Parameter(name="strategy", default=None, kind=str, help="of nested: grid or neighbour"),
+    SPACE,
 )
 
 SEARCH = (
     Parameter(name="strategy", default="neighbour", kind=str, help="grid, neighbour or tpe"),
-    Parameter(
-        name="space", default=None, kind=str, help='"learning_rate=0.001,0.01;batch_size=100,150"'
-    ),
+    SPACE,
     Parameter(name="prune", default=None, kind=str, help="wilcoxon to stop settings that lose"),
     Parameter(name="trials", default=20, kind=int, help="trials of strategy tpe"),
     Parameter(name="storage", default=None, kind=str, help="database URL, or MER_OPTUNA_STORAGE"),
 )
-
-TUNED = tuple(parameter for parameter in TRAIN if parameter.name != "test_curve")
-"""Parameters of the cross-validation that a search repeats."""
 
 PREPARE = (
     *DATASET,
@@ -139,4 +148,13 @@ def _value(parameter: Parameter, given: str) -> str | int | float | None:
     text = given.strip()
     if not text:
         return parameter.default
+    if parameter.kind is bool:
+        return _truth(parameter.name, text)
     return converted(parameter.name, text, parameter.kind)  # type: ignore[no-any-return]
+
+
+def _truth(name: str, text: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise ParameterError(f"{name}={text}: must be true or false")
+    return known[text.lower()]

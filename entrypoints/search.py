@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import METHOD, SEARCH, TUNED, parse, parse_hyperparameters
+from entrypoints.parameters import CROSS_VALIDATION, METHOD, SEARCH, parse, parse_hyperparameters
 from entrypoints.protocol import Resolved, resolve_protocol
 from mer_mlflow.crossval.validation import gather
 from mer_mlflow.errors import IncompleteError, ParameterError
@@ -19,12 +19,13 @@ from mer_mlflow.methods import Value, get_method
 from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
-from mer_mlflow.tuning.space import declared_space, grid, parse_space
+from mer_mlflow.tuning.space import grid, resolve_space, space_text
 from mer_mlflow.tuning.strategies import STRATEGIES as POINT_STRATEGIES
 
 if TYPE_CHECKING:
-    from optuna import Study
+    from optuna import Study, Trial
 
+    from mer_mlflow.tuning.space import Point
     from mer_mlflow.tuning.study import Search
     from mer_mlflow.tuning.trials import Protocol
 
@@ -87,7 +88,7 @@ def search(
     if trials < 1:
         raise ParameterError(f"trials={trials}: must be >= 1")
     declared = get_method(method)
-    values = declared_space(declared) if space is None else parse_space(space, declared)
+    values = resolve_space(space, declared)
     both = sorted(set(hyperparameters or {}) & set(values))
     if both:
         raise ParameterError(f"{both[0]} is both fixed by hyperparameters and searched")
@@ -153,12 +154,13 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
 
     from mer_mlflow.tracking import check_store, open_run, write
     from mer_mlflow.tuning.record import search_items
-    from mer_mlflow.tuning.study import open_study, run_study
+    from mer_mlflow.tuning.sharing import FoldsAhead
+    from mer_mlflow.tuning.study import open_study, run_study, unclaimed_points
     from mer_mlflow.tuning.trials import evaluate_point
 
     n_points = sum(1 for _ in grid(wanted.space))
     print(f"study: {wanted.name} (storage {url})")
-    print(f"space: {_shown(wanted.space)} ({n_points} combinations)", flush=True)
+    print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)
     check_store()
     study = open_study(wanted, url)
     client = MlflowClient()
@@ -171,21 +173,26 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
             examples = gather(
                 shared.setting(wanted.start), store=open_store(), on_progress=clip_progress
             )
-        with progress("trials") as trial_progress:
-            run_study(
-                study,
-                wanted,
-                lambda trial, point: evaluate_point(
-                    trial,
-                    point,
-                    protocol=shared,
-                    examples=examples,
-                    workers=frame.n_workers,
-                    tags=tags,
-                    source=frame.source,
-                ),
-                on_trial=trial_progress,
+        ahead = FoldsAhead(shared, examples, workers=frame.n_workers)
+        runs_ahead = shared.method.fit_settings is not None and not wanted.prune
+
+        def evaluate(trial: Trial, point: Point) -> float:
+            def upcoming() -> list[Point]:
+                return unclaimed_points(study, wanted)
+
+            return evaluate_point(
+                trial,
+                point,
+                protocol=shared,
+                examples=examples,
+                workers=frame.n_workers,
+                tags=tags,
+                source=frame.source,
+                ready=ahead.take(point, upcoming) if runs_ahead else {},
             )
+
+        with progress("trials") as trial_progress:
+            run_study(study, wanted, evaluate, on_trial=trial_progress)
     except BaseException:
         client.set_terminated(run_id, "FAILED")
         raise
@@ -212,10 +219,6 @@ def _print_outcome(study: Study, shared: Protocol) -> None:
     print(f"train with it: -P method={shared.method.name} -P hyperparameters=best")
 
 
-def _shown(values: Mapping[str, Sequence[Value]]) -> str:
-    return "; ".join(f"{name}={','.join(map(str, listed))}" for name, listed in values.items())
-
-
 def _assigned(values: Mapping[str, Value]) -> str:
     return ", ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
@@ -225,7 +228,7 @@ def _assigned(values: Mapping[str, Value]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run ``search``."""
-    given = parse((*METHOD, *SEARCH, *TUNED), arguments)
+    given = parse((*METHOD, *SEARCH, *CROSS_VALIDATION), arguments)
     return search(**given | {"hyperparameters": parse_hyperparameters(given["hyperparameters"])})
 
 

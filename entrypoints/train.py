@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
 from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperparameters
@@ -18,10 +18,16 @@ from mer_mlflow.crossval.validation import (
     resolve_setting,
     validate,
 )
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method, Value, get_method
 from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import Features, open_store
+from mer_mlflow.tuning.space import resolve_space
+from mer_mlflow.tuning.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from mer_mlflow.tuning.nested import InnerSearch
 
 BEST: Literal["best"] = "best"
 
@@ -43,6 +49,9 @@ def train(
     workers: int | None = None,
     threads: int = 1,
     test_curve: int = 0,
+    nested: bool = False,
+    strategy: str | None = None,
+    space: str | None = None,
 ) -> int:
     """Cross-validate a methodology and track it.
 
@@ -61,6 +70,10 @@ def train(
     workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
     test_curve : 1 to predict the test clips after every epoch
+    nested : whether each training set chooses its own hyperparameters by folds inside it, as a
+        search would; what ``hyperparameters`` gives is where a neighbour search begins
+    strategy, space : of that choice, by default those of the search that ``best`` names, else
+        ``neighbour`` and the values that the methodology declares
 
     Returns
     -------
@@ -85,18 +98,35 @@ def train(
         workers=workers,
     )
     plan = frame.plan
-    chosen, tuned_by = _chosen(declared, hyperparameters, dataset=frame.dataset)
+    chosen, tuned_by, searched = _chosen(declared, hyperparameters, dataset=frame.dataset)
+    if not nested and (strategy or space):
+        raise ParameterError(
+            "strategy and space belong to nested=true, or to the entry point search"
+        )
+    given = capped(declared, chosen, profile=frame.size, max_epochs=max_epochs)
+    choice = None
+    if nested:
+        choice = _inner_search(
+            declared,
+            given,
+            strategy=strategy or searched.get("strategy", "neighbour"),
+            space=space or searched.get("space"),
+        )
+        tuned_by |= {"mer.selection": "nested"}
     setting = resolve_setting(
         declared,
         frame.clips,
         plan,
-        hyperparameters=capped(declared, chosen, profile=frame.size, max_epochs=max_epochs),
+        hyperparameters=given,
+        choice=choice,
         features=features,
         duration=frame.duration,
         threads=threads,
     )
     shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
     print(f"method: {declared.title} ({shown})", flush=True)
+    if choice is not None:
+        print(f"nested: each training set chooses {', '.join(choice.names)} by a search of its own")
     _announce_inputs(setting, chosen=features)
     from mer_mlflow.tracking import RunTree, adopt_trial
 
@@ -140,25 +170,40 @@ def train(
 
 def _chosen(
     declared: Method, hyperparameters: Mapping[str, Value] | str | None, *, dataset: str
-) -> tuple[Mapping[str, Value], dict[str, str]]:
-    """Hyperparameters, and the tag of the search that they come from."""
+) -> tuple[Mapping[str, Value], dict[str, str], dict[str, str]]:
+    """Hyperparameters, tags of the search that they come from, and its strategy and space."""
     from mer_mlflow.tracking import check_store
 
     check_store()
     if hyperparameters != BEST:
         assert not isinstance(hyperparameters, str)
-        return hyperparameters or {}, {}
+        return hyperparameters or {}, {}, {}
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import current_experiment
     from mer_mlflow.tuning.record import find_best
 
     client = MlflowClient()
-    values, study = find_best(
-        client, current_experiment(client), method=declared.name, dataset=dataset
+    best = find_best(client, current_experiment(client), method=declared.name, dataset=dataset)
+    print(f"hyperparameters: the best of study {best['study']}")
+    tags = {"mer.tuned_by": best["study"], "mer.selection": "not nested"}
+    return best["hyperparameters"], tags, {key: best[key] for key in ("strategy", "space")}
+
+
+def _inner_search(
+    declared: Method, given: Mapping[str, Value], *, strategy: str, space: str | None
+) -> InnerSearch:
+    from mer_mlflow.tuning.nested import InnerSearch
+
+    if strategy not in STRATEGIES:
+        raise ParameterError(
+            f"strategy={strategy}: nested=true works with {' and '.join(STRATEGIES)}"
+        )
+    values = resolve_space(space, declared)
+    start = asdict(declared.resolve(given))
+    return InnerSearch(
+        strategy=strategy, space=values, start={name: start[name] for name in values}
     )
-    print(f"hyperparameters: the best of study {study}")
-    return values, {"mer.tuned_by": study, "mer.selection": "not nested"}
 
 
 def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:

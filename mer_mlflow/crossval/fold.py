@@ -6,17 +6,17 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods import EpochRecord, Method, Predict, Prediction
+from mer_mlflow.methods import EpochRecord, FittedModel, Method, Predict, Prediction, Value
 from mer_mlflow.representations import Examples
 
 PEAK_RESET = Path("/proc/self/clear_refs")
@@ -43,6 +43,23 @@ class Epoch:
     stage: str = ""
 
 
+class Choice(Protocol):
+    """A way to choose hyperparameters inside each training set."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Hyperparameters that are chosen."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """How they are, as text: all that the choice depends on beside the training examples."""
+
+    def choose(
+        self, method: Method, hyperparameters: Any, train: Examples, seed: int
+    ) -> Mapping[str, Value]:
+        """Choose hyperparameters for training examples."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FoldResult:
     """What a fold gives.
@@ -58,6 +75,7 @@ class FoldResult:
     fit_seconds, predict_seconds : wall-clock time [s]
     peak_memory : largest resident size of the process [MiB]
     n_parameters : trained weights, None where that says nothing
+    chosen : hyperparameters that were chosen inside the training set
     """
 
     split_id: str
@@ -70,6 +88,7 @@ class FoldResult:
     predict_seconds: float
     peak_memory: float
     n_parameters: int | None
+    chosen: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +101,14 @@ class Task:
     hyperparameters : resolved, an instance of the method's dataclass
     examples : of all clips, and of those synthesised from them
     test_curve : whether test clips are predicted after every epoch
+    choice : how each training set chooses hyperparameters, None where it does not
     """
 
     method: Method
     hyperparameters: Any
     examples: Examples
     test_curve: bool
+    choice: Choice | None = None
 
 
 def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> FoldResult:
@@ -109,11 +130,7 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
         If the training diverged.
     """
     _reset_peak_memory()
-    sources = task.examples.sources
-    rows = split.rows(np.arange(len(task.examples)) if sources is None else sources)
-    train = task.examples.take(rows[0])
-    test = task.examples.take(rows[1]).without_labels()
-    true = task.examples.labels[rows[1]]
+    train, test, true = _divide(task, split)
     epochs: list[Epoch] = []
 
     def record(trained: EpochRecord, predict: Predict) -> None:
@@ -131,8 +148,67 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
 
     started = time.time()
     clock = time.perf_counter()
-    fitted = task.method.fit(train, task.hyperparameters, split.seed, record)
+    hyperparameters, chosen = task.hyperparameters, {}
+    if task.choice is not None:
+        chosen = dict(task.choice.choose(task.method, hyperparameters, train, split.seed))
+        hyperparameters = replace(hyperparameters, **chosen)
+    fitted = task.method.fit(train, hyperparameters, split.seed, record)
     fit_seconds = time.perf_counter() - clock
+    result = _result(
+        fitted, split, test, true, epochs=epochs, started=started, fit_seconds=fit_seconds
+    )
+    return replace(result, chosen=chosen)
+
+
+def run_fold_of_settings(task: Task, split: Split, settings: Sequence[Any]) -> list[FoldResult]:
+    """Run a fold of several settings whose method lets them share work.
+
+    Parameters
+    ----------
+    task : method and examples; its hyperparameters are not used
+    split : which clips train and which are tested
+    settings : hyperparameters
+
+    Returns
+    -------
+    what :func:`run_fold` gives for each setting; each took an equal share of the fit's seconds
+
+    Raises
+    ------
+    ValueError
+        If the method has no way to share work.
+    """
+    if task.method.fit_settings is None:
+        raise ValueError(f"{task.method.name} cannot share work between settings")
+    _reset_peak_memory()
+    train, test, true = _divide(task, split)
+    started = time.time()
+    clock = time.perf_counter()
+    fitted = task.method.fit_settings(train, settings, split.seed)
+    seconds = (time.perf_counter() - clock) / len(settings)
+    return [
+        _result(model, split, test, true, epochs=(), started=started, fit_seconds=seconds)
+        for model in fitted
+    ]
+
+
+def _divide(task: Task, split: Split) -> tuple[Examples, Examples, NDArray[np.int64]]:
+    sources = task.examples.sources
+    rows = split.rows(np.arange(len(task.examples)) if sources is None else sources)
+    test = task.examples.take(rows[1])
+    return task.examples.take(rows[0]), test.without_labels(), test.labels
+
+
+def _result(
+    fitted: FittedModel,
+    split: Split,
+    test: Examples,
+    true: NDArray[np.int64],
+    *,
+    epochs: Sequence[Epoch],
+    started: float,
+    fit_seconds: float,
+) -> FoldResult:
     clock = time.perf_counter()
     prediction = fitted.predict(test)
     if not np.isfinite(prediction.probabilities).all():

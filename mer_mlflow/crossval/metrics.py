@@ -80,17 +80,21 @@ def score(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, fl
     return {name: float(values[name]) for name in SCORES}
 
 
-def summarise(values: NDArray[np.float64], *, test_share: float | None) -> Summary:
-    """Summarise a score over the folds of a repeated cross-validation.
+def corrected_standard_error(values: NDArray[np.float64], *, test_share: float | None) -> float:
+    """Standard error of the mean over the folds of a repeated cross-validation.
 
-    Folds overlap, so the variance of their mean is larger than for independent samples: the
-    interval is Student's with the variance multiplied by 1 / n + n_test / n_train.
+    Folds overlap, so the variance of their mean is larger than for independent samples: it is the
+    variance of a fold times 1 / n + n_test / n_train.
 
     Parameters
     ----------
-    values : score of each fold [shape=(n_folds,)]
+    values : score of each fold, or difference of two scores [shape=(n_folds,)]
     test_share : clips tested per clip trained on, 1 / 9 for ten folds; None where all splits test
-        the same clips, which gives no interval
+        the same clips
+
+    Returns
+    -------
+    in the unit of ``values``; 0 where all folds are equal, NaN for one fold or without a share
 
     References
     ----------
@@ -98,15 +102,29 @@ def summarise(values: NDArray[np.float64], *, test_share: float | None) -> Summa
     R. R. Bouckaert, E. Frank, "Evaluating the replicability of significance tests for comparing
     learning algorithms", PAKDD 2004.
     """
+    if len(values) < 2 or test_share is None:
+        return math.nan
+    if np.ptp(values) == 0:  # the rounded mean of equal values can miss them by a little
+        return 0.0
+    return float(np.std(values, ddof=1)) * math.sqrt(1 / len(values) + test_share)
+
+
+def summarise(values: NDArray[np.float64], *, test_share: float | None) -> Summary:
+    """Summarise a score over the folds of a repeated cross-validation.
+
+    The interval is Student's, with the corrected standard error.
+
+    Parameters
+    ----------
+    values : score of each fold [shape=(n_folds,)]
+    test_share : clips tested per clip trained on, 1 / 9 for ten folds; None where all splits test
+        the same clips, which gives no interval
+    """
     import scipy.stats
 
     n_folds = len(values)
     mean = float(np.mean(values))
-    if n_folds < 2:
-        return Summary(mean=mean, std=math.nan, low=math.nan, high=math.nan, n_folds=n_folds)
-    std = float(np.std(values, ddof=1))
-    if test_share is None:
-        return Summary(mean=mean, std=std, low=math.nan, high=math.nan, n_folds=n_folds)
+    std = float(np.std(values, ddof=1)) if n_folds > 1 else math.nan
     quantile = float(scipy.stats.t.ppf((1 + LEVEL) / 2, n_folds - 1))
-    half = quantile * std * math.sqrt(1 / n_folds + test_share)
+    half = quantile * corrected_standard_error(values, test_share=test_share)
     return Summary(mean=mean, std=std, low=mean - half, high=mean + half, n_folds=n_folds)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +19,11 @@ from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
     FoldFinished,
+    FoldStarted,
     resolve_workers,
     run_folds,
 )
-from mer_mlflow.crossval.fold import FoldResult, Task
+from mer_mlflow.crossval.fold import Choice, FoldResult, Task
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
@@ -53,6 +55,7 @@ class Setting:
     plan : its splits
     duration : excerpt of each clip [s], None where only feature tables are read
     threads : arithmetic threads of a fold
+    choice : how each training set chooses hyperparameters, None where it does not
     """
 
     method: Method
@@ -62,6 +65,7 @@ class Setting:
     plan: SplitPlan
     duration: float | None
     threads: int
+    choice: Choice | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -71,7 +75,7 @@ class Setting:
         packages; runs carry them as tags.
         """
         keras = self.method.framework == "keras"
-        facts = {
+        facts: dict[str, Any] = {
             "method": [self.method.name, self.method.version],
             "hyperparameters": asdict(self.hyperparameters),
             "inputs": [item.key for item in self.inputs],
@@ -81,6 +85,8 @@ class Setting:
             "seed": self.plan.seed,
             "arithmetic": [os.environ.get("KERAS_BACKEND", "tensorflow"), self.threads] * keras,
         }
+        if self.choice is not None:
+            facts["choice"] = dict(self.choice.facts)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -99,6 +105,7 @@ def resolve_setting(
     features: str | None = None,
     duration: float = 30.0,
     threads: int = 1,
+    choice: Choice | None = None,
 ) -> Setting:
     """Complete and check what is to be cross-validated.
 
@@ -112,6 +119,7 @@ def resolve_setting(
         those computed from audio; by default published where the dataset has them
     duration : float > 0 [s], excerpt of each clip that representations see
     threads : int >= 1, arithmetic threads of a fold
+    choice : how each training set chooses hyperparameters, by default not at all
 
     Raises
     ------
@@ -134,6 +142,7 @@ def resolve_setting(
         clips=clips,
         plan=plan,
         threads=threads,
+        choice=choice,
     )
 
 
@@ -253,6 +262,7 @@ def fold_row(result: FoldResult) -> dict[str, float | str]:
         "peak_memory_mib": result.peak_memory,
         "n_epochs": len(result.epochs),
     }
+    row |= {f"hp.{name}": value for name, value in result.chosen.items()}
     return row
 
 
@@ -351,6 +361,7 @@ def validate(
     workers: int,
     test_curve: bool = False,
     listener: Listener | None = None,
+    ready: Mapping[str, FoldResult] = MappingProxyType({}),
 ) -> CrossValidation:
     """Cross-validate a setting, telling a listener what happens.
 
@@ -361,6 +372,7 @@ def validate(
     workers : int >= 0, worker processes; 0 runs everything in this process
     test_curve : whether test clips are predicted after every epoch
     listener : follows the folds and knows those that are done
+    ready : results by split id that were just computed, told to the listener like all others
 
     Raises
     ------
@@ -384,6 +396,10 @@ def validate(
         if listener is not None:
             listener.on_event(event)
 
+    for split in splits:
+        if split.id not in known and split.id in ready:
+            on_event(FoldStarted(split=split))
+            on_event(FoldFinished(split=split, result=ready[split.id]))
     todo = [split for split in splits if split.id not in known]
     if todo:
         task = Task(
@@ -391,6 +407,7 @@ def validate(
             hyperparameters=setting.hyperparameters,
             examples=examples,
             test_curve=test_curve,
+            choice=setting.choice,
         )
         run_folds(task, todo, workers=workers, threads=setting.threads, on_event=on_event)
     return CrossValidation(

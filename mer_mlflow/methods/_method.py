@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -155,6 +155,8 @@ class Method:
     version : raised whenever the same hyperparameters give other scores
     inputs : what ``fit`` reads of each clip, in order
     augmentations : each gives every training clip a synthesised copy to train on
+    fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
+        the same as ``fit`` gives; where settings can share work
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
     load : reads what a fitted model saved
@@ -181,6 +183,7 @@ class Method:
     table: int | None
     published: Mapping[str, Scores]
     augmentations: tuple[Transform, ...] = ()
+    fit_settings: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
 
     @property
     def spaces(self) -> dict[str, Space]:

@@ -15,7 +15,8 @@ IEEE Transactions on Affective Computing 11(4), 2020: RBF kernel, C = 8, gamma =
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -44,50 +45,52 @@ class SVMHyperparameters:
     n_features: int = searchable(100, low=1)
 
 
-def fit(
-    train: Examples, hyperparameters: SVMHyperparameters, seed: int, on_epoch: OnEpoch
-) -> FittedEstimator:
-    """Fit selection, scaler, SVM and temperature on the training examples.
+def fit_settings(
+    train: Examples, settings: Sequence[SVMHyperparameters], seed: int
+) -> list[FittedEstimator]:
+    """Fit selection, scaler, SVM and temperature of several settings on the training examples.
 
     Parameters
     ----------
     train : examples whose input is a feature table
-    hyperparameters : C, gamma and the number of features
+    settings : C, gamma and the number of features of each
     seed : unused, the fit has no randomness
-    on_epoch : unused, there are no epochs
+
+    Raises
+    ------
+    DatasetError
+        If a quadrant has fewer than two training clips.
     """
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
+    from mer_mlflow.methods._kernel_machine import Machine, fit_machines
 
-    from mer_mlflow.methods._selection import MostRelevant
-
-    machine = make_pipeline(
-        MostRelevant(n_features=hyperparameters.n_features),
-        StandardScaler(),
-        SVC(C=hyperparameters.C, gamma=hyperparameters.gamma, break_ties=True),
-    )
     smallest = int(np.unique(train.labels, return_counts=True)[1].min())
     if smallest < 2:
         raise DatasetError("svm needs two training clips of each quadrant")
-    calibrated = CalibratedClassifierCV(
-        machine,
-        method="temperature",
-        ensemble=False,
-        cv=min(CALIBRATION_FOLDS, smallest),
+    classifiers = fit_machines(
+        train.read(0).reshape(len(train), -1).astype(np.float64),
+        train.labels,
+        [Machine(**asdict(setting)) for setting in settings],
+        n_splits=min(CALIBRATION_FOLDS, smallest),
     )
-    return FittedEstimator(estimator=calibrated.fit(train.read(0), train.labels))
+    return [FittedEstimator(estimator=classifier) for classifier in classifiers]
+
+
+def fit(
+    train: Examples, hyperparameters: SVMHyperparameters, seed: int, on_epoch: OnEpoch
+) -> FittedEstimator:
+    """Fit one setting; there are no epochs to tell of."""
+    return fit_settings(train, [hyperparameters], seed)[0]
 
 
 METHOD = Method(
     name="svm",
     title="SVM",
     summary="RBF support vector machine on the 100 most relevant handcrafted features.",
-    version=2,
+    version=3,
     inputs=(Features(table="top100"),),
     hyperparameters=SVMHyperparameters,
     fit=fit,
+    fit_settings=fit_settings,
     load=load_estimator,
     shortest=0.0,
     framework="scikit-learn",

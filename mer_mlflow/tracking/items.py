@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -20,12 +20,15 @@ from mer_mlflow.crossval.validation import (
     prediction_table,
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
-from mer_mlflow.methods import Prediction
+from mer_mlflow.methods import Prediction, Value
 
 PREDICTIONS = "predictions.csv"
 EPOCHS = "epochs.csv"
 CONFUSION = "confusion_matrix.csv"
 TRACEBACK = "traceback.txt"
+CHOSEN = "chosen in each fold"
+HP = "hp."
+NO_METRICS = ("repeat", "fold")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +69,12 @@ Item = Param | Metric | Tag | File
 
 def setting_params(setting: Setting) -> Iterator[Param]:
     """Hyperparameters and protocol, under names that no MLproject parameter has."""
-    for name, value in asdict(setting.hyperparameters).items():
-        yield Param(key=f"hp.{name}", value=str(value))
+    choice = setting.choice
+    chosen = dict.fromkeys(choice.names, CHOSEN) if choice else {}
+    for name, value in {**asdict(setting.hyperparameters), **chosen}.items():
+        yield Param(key=HP + name, value=str(value))
+    for name, value in choice.facts.items() if choice else ():
+        yield Param(key=f"nested.{name}", value=value)
     plan = setting.plan
     facts = {
         "cv.protocol": plan.protocol,
@@ -95,13 +102,13 @@ def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
 
 def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[Item]:
     """All that a finished fold's run carries but its curves."""
-    for name, value in asdict(setting.hyperparameters).items():
-        yield Param(key=f"hp.{name}", value=str(value))
+    for name, value in {**asdict(setting.hyperparameters), **result.chosen}.items():
+        yield Param(key=HP + name, value=str(value))
     yield Param(key="cv.repeat", value=str(split.repeat))
     yield Param(key="cv.fold", value=str(split.fold))
     yield Param(key="cv.fold_seed", value=str(split.seed))
     for key, value in fold_row(result).items():
-        if isinstance(value, int | float) and key not in ("repeat", "fold"):
+        if isinstance(value, int | float) and key not in NO_METRICS and not key.startswith(HP):
             yield Metric(key=key, value=float(value))
     if result.n_parameters is not None:
         yield Metric(key="n_parameters", value=float(result.n_parameters))
@@ -157,6 +164,7 @@ def read_fold(
     epochs: str | None,
     metrics: dict[str, float],
     started: float,
+    chosen: Mapping[str, Value],
 ) -> FoldResult:
     """Rebuild a fold's result from what its run carries, exact to the last digit.
 
@@ -167,6 +175,7 @@ def read_fold(
     predictions, epochs : contents of the CSV artifacts
     metrics : latest metrics of the run
     started : Unix time [s]
+    chosen : hyperparameters that were chosen inside the training set
     """
     table = list(csv.DictReader(io.StringIO(predictions)))
     if not table or any(None in row.values() for row in table):
@@ -193,7 +202,15 @@ def read_fold(
         predict_seconds=metrics["predict_seconds"],
         peak_memory=metrics["peak_memory_mib"],
         n_parameters=None if n_parameters is None else int(n_parameters),
+        chosen=chosen,
     )
+
+
+def read_chosen(setting: Setting, params: Mapping[str, str]) -> dict[str, Value]:
+    """Rebuild the hyperparameters that a fold chose from its run's parameters."""
+    names = setting.choice.names if setting.choice else ()
+    resolved = setting.method.resolve({name: params[HP + name] for name in names})
+    return {name: getattr(resolved, name) for name in names}
 
 
 def _read_probabilities(table: Sequence[dict[str, str]], prefix: str) -> NDArray[np.float64]:

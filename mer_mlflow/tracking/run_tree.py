@@ -56,6 +56,7 @@ from mer_mlflow.tracking.items import (
     epoch_metrics,
     fold_items,
     plan_file,
+    read_chosen,
     read_fold,
     setting_params,
     validation_items,
@@ -297,6 +298,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 epochs=content(EPOCHS) if metrics["n_epochs"] else None,
                 metrics=metrics,
                 started=child.info.start_time / 1000,
+                chosen=read_chosen(self._setting, child.data.params),
             )
         if not np.array_equal(result.test, split.test):
             raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")

@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Value
 from mer_mlflow.tracking import Kind, Status, search
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
+from mer_mlflow.tuning.space import space_text
 from mer_mlflow.tuning.study import CALLED_OFF, INCOMPLETE, OBJECTIVE_NAME, Search, best_trial
 from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT, Protocol
 
@@ -87,7 +87,7 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
 
 def find_best(
     client: MlflowClient, experiment: str, *, method: str, dataset: str
-) -> tuple[dict[str, Value], str]:
+) -> dict[str, Any]:
     """Find the winner of the latest finished search of a method.
 
     Parameters
@@ -99,7 +99,7 @@ def find_best(
 
     Returns
     -------
-    hyperparameters, and the name of the search's study
+    what ``best.json`` says: ``hyperparameters``, the ``study`` and its ``strategy`` and ``space``
 
     Raises
     ------
@@ -119,7 +119,7 @@ def find_best(
             if f"best_{OBJECTIVE}" in run.data.metrics:
                 uri = f"{run.info.artifact_uri}/{BEST}"
                 winner: dict[str, Any] = json.loads(mlflow.artifacts.load_text(uri))
-                return winner["hyperparameters"], winner["study"]
+                return winner
     raise ParameterError(
         f"hyperparameters=best: no finished search of {method} on {HOME} in this experiment; "
         f"run the entry point search with method={method} first"
@@ -132,6 +132,7 @@ def _winner(best: FrozenTrial, plan: Search, protocol: Protocol) -> Mapping[str,
         "dataset": protocol.clips.name,
         "study": plan.name,
         "strategy": plan.strategy,
+        "space": space_text(plan.space),
         "hyperparameters": {**protocol.hyperparameters, **best.params},
         OBJECTIVE: best.value,
         "trial": best.number,

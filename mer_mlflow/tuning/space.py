@@ -60,6 +60,22 @@ def parse_space(text: str, method: Method) -> SearchSpace:
     return found
 
 
+def resolve_space(text: str | None, method: Method) -> SearchSpace:
+    """Read a space from text, or take the one that the method declares where there is none.
+
+    Raises
+    ------
+    ParameterError
+        If the text is malformed, a value is not allowed, or nothing is declared.
+    """
+    return declared_space(method) if text is None else parse_space(text, method)
+
+
+def space_text(space: SearchSpace) -> str:
+    """Write a space so that :func:`parse_space` reads it."""
+    return ";".join(f"{name}={','.join(map(str, values))}" for name, values in space.items())
+
+
 def grid(space: SearchSpace) -> Iterator[Point]:
     """All combinations of values, the last hyperparameter changing fastest."""
     for values in itertools.product(*space.values()):

@@ -219,6 +219,14 @@ def wanted_points(study: optuna.Study, search: Search) -> list[Point]:
     return STRATEGIES[search.strategy](search.space, search.start, done)
 
 
+def unclaimed_points(study: optuna.Study, search: Search) -> list[Point]:
+    """Points that the search needs and that no process is at work on."""
+    running = study.get_trials(False, (TrialState.RUNNING,))
+    claimed = {point_key(_point(trial)) for trial in running}
+    wanted = [point for point in wanted_points(study, search) if point]
+    return [point for point in wanted if point_key(point) not in claimed]
+
+
 def scores(study: optuna.Study) -> dict[str, float]:
     """Score of each finished point by its key; minus infinity where it failed or was given up."""
     found: dict[str, float] = {}

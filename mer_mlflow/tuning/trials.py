@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import mlflow
 import optuna
@@ -115,6 +116,7 @@ def evaluate_point(
     workers: int,
     tags: Mapping[str, str],
     source: str,
+    ready: Mapping[str, FoldResult] = MappingProxyType({}),
 ) -> float:
     """Cross-validate a point and track it; folds that any earlier run has done are not run again.
 
@@ -127,6 +129,7 @@ def evaluate_point(
     workers : int >= 0, worker processes
     tags : further tags of the run
     source : where the dataset was read from
+    ready : results of folds that were run ahead, by split id
 
     Returns
     -------
@@ -152,7 +155,9 @@ def evaluate_point(
         listener = PruningListener(runs, trial, [split.id for split in setting.plan.splits])
         try:
             listener.report()
-            validation = validate(setting, examples, workers=workers, listener=listener)
+            validation = validate(
+                setting, examples, workers=workers, listener=listener, ready=ready
+            )
         finally:
             trial.set_user_attr(SPENT, runs.n_run)
         if runs.duplicate_of is None:

@@ -79,3 +79,45 @@ def test_best_without_a_search_is_named(
         run_command(lambda: train([*COMMON, "--hyperparameters=best"]))
     assert stop.value.code == 2
     assert "no finished search of svm" in capsys.readouterr().err
+
+
+def test_nested_training_chooses_in_each_fold_and_says_so(
+    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(SEARCH) == 0
+    nested = [*COMMON, "--hyperparameters=best", "--nested=true"]
+    assert train(nested) == 0
+    said = capsys.readouterr().out
+    assert "each training set chooses C, gamma" in said
+    (run,) = MlflowClient().search_runs(["0"], "tags.`mer.selection` = 'nested'")
+    assert run.data.params["hp.C"] == "chosen in each fold"
+    assert run.data.params["nested.strategy"] == "grid"
+    assert run.data.params["nested.space.gamma"] == "0.002, 0.008"
+    children = MlflowClient().search_runs(["0"], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+    assert {float(child.data.params["hp.C"]) for child in children} <= {1.0, 8.0}
+    MlflowClient().set_tag(run.info.run_id, "mer.status", "interrupted")
+    assert train(nested) == 0
+    assert "5 folds were already done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nested=maybe"], "nested=maybe: must be true or false"),
+        (["--nested=true", "--strategy=tpe"], "nested=true works with grid and neighbour"),
+        (["--strategy=grid"], "belong to nested=true"),
+        (["--nested=true", "--space=D=1"], "svm has no hyperparameter 'D'"),
+    ],
+)
+def test_bad_nested_input_is_one_line(
+    arguments: list[str],
+    words: str,
+    store: Path,
+    demo: Clips,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: train([*COMMON, *arguments]))
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not list(MlflowClient().search_runs(["0"]))

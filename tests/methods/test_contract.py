@@ -110,6 +110,21 @@ def test_same_seed_gives_the_same_model_and_another_seed_another(
         assert not np.array_equal(other, expected)
 
 
+def test_settings_that_share_work_give_what_each_gives_alone(
+    method: Method, fitted: FittedModel
+) -> None:
+    if method.fit_settings is None:
+        return
+    examples = make_examples(method)
+    name, space = next((name, space) for name, space in method.spaces.items() if space.grid)
+    other = replace(hyperparameters(method), **{name: space.grid[0]})
+    both = method.fit_settings(examples, [other, hyperparameters(method)], 0)
+    alone = method.fit(examples, other, 0, lambda record, predict: None)
+    for shared, single in zip(both, (alone, fitted), strict=True):
+        expected = single.predict(examples).probabilities
+        assert np.array_equal(shared.predict(examples).probabilities, expected)
+
+
 def test_saved_model_predicts_the_same_in_a_new_process(
     method: Method, fitted: FittedModel, tmp_path: Path
 ) -> None:

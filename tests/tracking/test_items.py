@@ -93,6 +93,7 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
         epochs=files.get(EPOCHS),
         metrics=metrics,
         started=result.started,
+        chosen={},
     )
     assert np.array_equal(again.prediction.probabilities, result.prediction.probabilities)
     assert np.array_equal(again.prediction.quadrants, result.prediction.quadrants)
@@ -122,4 +123,5 @@ def test_predictions_that_are_cut_off_are_not_read() -> None:
                 epochs=None,
                 metrics=metrics,
                 started=0.0,
+                chosen={},
             )

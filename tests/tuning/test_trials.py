@@ -15,6 +15,7 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations import assemble, open_store
 from mer_mlflow.tracking import open_run, write
 from mer_mlflow.tuning.record import find_best, folds_by_use, search_items, trials_table
+from mer_mlflow.tuning.space import parse_space
 from mer_mlflow.tuning.study import Search, best_trial, open_study, run_study
 from mer_mlflow.tuning.trials import RUN_ID, Protocol, evaluate_point
 
@@ -120,9 +121,10 @@ def test_winner_is_found_again(store: Path) -> None:
     study = run(search, store)
     found = open_run(client, name="search")
     write(client, found.info.run_id, list(search_items(study, search, protocol)))
-    values, name = find_best(client, "0", method="svm", dataset="new-4qaed-c")
-    assert values == {"C": 2.0, "gamma": GOOD}
-    assert name == search.name
+    best = find_best(client, "0", method="svm", dataset="new-4qaed-c")
+    assert best["hyperparameters"] == {"C": 2.0, "gamma": GOOD}
+    assert best["study"] == search.name
+    assert parse_space(best["space"], protocol.method) == search.space
     figures = {item.path for item in client.list_artifacts(found.info.run_id, "figures")}
     assert "figures/optimization_history.png" in figures
 

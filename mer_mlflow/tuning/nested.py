@@ -1,0 +1,138 @@
+"""Nested selection: each training set chooses its own hyperparameters, by folds of its own.
+
+The clips that a fold tests take no part in the choice, so the scores are those of the whole
+procedure, search included, and not optimistic.
+
+References
+----------
+S. Varma, R. Simon, "Bias in error estimation when using cross-validation for model selection",
+BMC Bioinformatics 7, 2006.
+G. C. Cawley, N. L. C. Talbot, "On over-fitting in model selection and subsequent selection bias in
+performance evaluation", Journal of Machine Learning Research 11, 2010.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.crossval.metrics import score
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Method
+from mer_mlflow.representations import Examples
+from mer_mlflow.tuning.space import Point, SearchSpace, point_key
+from mer_mlflow.tuning.strategies import STRATEGIES
+
+N_SPLITS = 5
+"""Folds inside a training set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerSearch:
+    """A search inside each training set.
+
+    Attributes
+    ----------
+    strategy : one of ``STRATEGIES``
+    space : values by hyperparameter
+    start : point that a neighbour search begins at
+    n_splits : folds inside a training set
+    """
+
+    strategy: str
+    space: SearchSpace
+    start: Point
+    n_splits: int = N_SPLITS
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is searched, as text."""
+        found = {name: ", ".join(map(str, values)) for name, values in self.space.items()}
+        return {
+            "strategy": self.strategy,
+            "inner_folds": str(self.n_splits),
+            "start": point_key(self.start),
+            **{f"space.{name}": values for name, values in found.items()},
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Hyperparameters that are searched."""
+        return tuple(self.space)
+
+    def choose(self, method: Method, hyperparameters: Any, train: Examples, seed: int) -> Point:
+        """Choose hyperparameters by the mean macro F1 over folds of the training examples.
+
+        Parameters
+        ----------
+        method : the methodology
+        hyperparameters : resolved; those that are searched are replaced
+        train : training examples
+        seed : of the inner folds and trainings
+
+        Raises
+        ------
+        ParameterError
+            If a quadrant has fewer training clips than there are inner folds.
+        """
+        from sklearn.model_selection import StratifiedKFold
+
+        recordings = train.recordings()
+        fewest = int(np.unique(recordings.labels, return_counts=True)[1].min())
+        if fewest < self.n_splits:
+            raise ParameterError(
+                f"nested: a quadrant has {fewest} training clips, fewer than the "
+                f"{self.n_splits} inner folds"
+            )
+        folds = StratifiedKFold(self.n_splits, shuffle=True, random_state=seed)
+        sides = [
+            _sides(train, recordings, held_out)
+            for _, held_out in folds.split(recordings.positions, recordings.labels)
+        ]
+        done: dict[str, float] = {}
+        points: dict[str, Point] = {}
+        while wanted := STRATEGIES[self.strategy](self.space, self.start, done):
+            means = np.mean(
+                [
+                    list(_inner_scores(method, hyperparameters, wanted, *side, seed))
+                    for side in sides
+                ],
+                axis=0,
+            )
+            for point, mean in zip(wanted, means, strict=True):
+                done[point_key(point)], points[point_key(point)] = float(mean), point
+        return points[max(done, key=lambda key: done[key])]
+
+
+def _sides(
+    train: Examples, recordings: Examples, held_out: NDArray[np.int64]
+) -> tuple[Examples, Examples]:
+    test = recordings.take(held_out)
+    sources = train.positions if train.sources is None else train.sources
+    return train.take(np.flatnonzero(~np.isin(sources, test.positions))), test
+
+
+def _inner_scores(
+    method: Method,
+    hyperparameters: Any,
+    points: list[Point],
+    train: Examples,
+    test: Examples,
+    seed: int,
+) -> Iterator[float]:
+    settings = [replace(hyperparameters, **point) for point in points]
+    for fitted in _fit_each(method, settings, train, seed):
+        quadrants = fitted.predict(test.without_labels()).quadrants
+        yield score(test.labels, quadrants)["f1_macro"]
+
+
+def _fit_each(method: Method, settings: list[Any], train: Examples, seed: int) -> Iterator[Any]:
+    if method.fit_settings is not None:
+        yield from method.fit_settings(train, settings, seed)
+        return
+    for setting in settings:
+        yield method.fit(train, setting, seed, lambda record, predict: None)
