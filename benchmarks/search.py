@@ -3,7 +3,8 @@
 Both score the method's 36 declared settings on the same folds, with as many jobs, and both
 calibrate probabilities inside the training clips, as the method does. ``GridSearchCV`` fits a
 pipeline with scikit-learn's own calibration; the search measures distances once per fold and makes
-one kernel matrix per width. The tracking of the search's trials is left out: ``GridSearchCV`` tracks nothing.
+one kernel matrix per width. The tracking of the search's trials is left out: ``GridSearchCV``
+tracks nothing.
 
     python benchmarks/search.py DATA_ROOT [--folds 10] [--jobs 2]
 

@@ -155,6 +155,7 @@ class Method:
     version : raised whenever the same hyperparameters give other scores
     inputs : what ``fit`` reads of each clip, in order
     augmentations : each gives every training clip a synthesised copy to train on
+    baseline : name of the methodology that this one changes in one respect, empty where there is none
     fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
         the same as ``fit`` gives; where settings can share work
     hyperparameters : frozen dataclass of :func:`searchable` fields
@@ -183,6 +184,7 @@ class Method:
     table: int | None
     published: Mapping[str, Scores]
     augmentations: tuple[Transform, ...] = ()
+    baseline: str = ""
     fit_settings: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
 
     @property

@@ -61,6 +61,7 @@ METHOD = Method(
     quick_epochs=6,
     citation="Choi et al., ICASSP 2017; Louro et al., Sensors 2024",
     table=3,
+    baseline="cnn",
     published={
         "original-4qaed": Scores(precision=61.58, recall=61.01, f1=60.07),
         "new-4qaed-c": Scores(precision=62.29, recall=62.46, f1=61.99),

@@ -1,0 +1,63 @@
+"""A table as CSV, for spreadsheets and data frames."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+
+from mer_mlflow.reporting.document import Cell, Column, Table
+
+EMPTY = ("", "-", "–", "—")
+
+
+def to_csv(table: Table) -> str:
+    """Write a table as CSV: texts quoted, numbers bare and in full precision.
+
+    Two kinds of further columns keep what a bare number or text would lose. ``<title> as shown``
+    follows numbers whose text says more, such as a deviation; ``<title> address`` follows cells
+    that lead somewhere.
+
+    Parameters
+    ----------
+    table : to write
+
+    Returns
+    -------
+    lines that end in a line feed, the first with the titles
+    """
+    columns = [
+        written
+        for column, *cells in zip(table.columns, *table.rows, strict=True)
+        for written in _columns(column, tuple(cells))
+    ]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerows(zip(*columns, strict=True))
+    return buffer.getvalue()
+
+
+def _columns(column: Column, cells: tuple[Cell, ...]) -> Iterator[list[str | float]]:
+    if column.is_number:
+        yield [column.title, *map(_number, cells)]
+    if not column.is_number or any(_says_more(cell) for cell in cells):
+        title = f"{column.title} as shown" if column.is_number else column.title
+        yield [title, *(cell.text for cell in cells)]
+    if any(cell.address for cell in cells):
+        yield [f"{column.title} address", *(cell.address for cell in cells)]
+
+
+def _number(cell: Cell) -> str | float:
+    if cell.value is None or math.isnan(cell.value):
+        return ""
+    value = float(cell.value)
+    return int(value) if value.is_integer() else value
+
+
+def _says_more(cell: Cell) -> bool:
+    try:
+        float(cell.text.replace("−", "-"))
+    except ValueError:
+        return cell.text.strip() not in EMPTY
+    return False

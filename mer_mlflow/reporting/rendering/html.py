@@ -1,0 +1,62 @@
+"""A report as one page that needs nothing else: neither network nor files beside it."""
+
+from __future__ import annotations
+
+import base64
+import math
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mer_mlflow.reporting.document import Document, Picture, Table
+from mer_mlflow.reporting.rendering._blocks import link, numbered
+from mer_mlflow.reporting.rendering.pictures import to_svg
+
+LONGEST_ON_ONE_LINE = 30
+"""Characters of a cell; longer ones break into lines."""
+
+CSS_PIXELS_PER_INCH = 96
+
+
+def to_html(document: Document) -> str:
+    """Write a report as a page.
+
+    Sorting and the choice of colours need the page's own script; all else works without. Nothing
+    is loaded: figures lie inside as pictures, each apart, so that their ids cannot meet.
+    """
+    template = _environment().get_template("report.html.jinja")
+    return template.render(document=document, sections=tuple(numbered(document)))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests |= {
+        "table": lambda block: isinstance(block, Table),
+        "picture": lambda block: isinstance(block, Picture),
+        "long": lambda text: len(text) > LONGEST_ON_ONE_LINE,
+    }
+    environment.filters |= {
+        "link": link,
+        "sort_key": _sort_key,
+        "svg_address": _svg_address,
+        "pixels": lambda inches: round(inches * CSS_PIXELS_PER_INCH),
+    }
+    return environment
+
+
+def _sort_key(value: float | None) -> str | None:
+    """Write a number as scripts read it."""
+    if value is None or math.isnan(value):
+        return None
+    return repr(float(value)) if math.isfinite(value) else f"{math.copysign(1, value):.0f}e999"
+
+
+def _svg_address(picture: Picture) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(to_svg(picture)).decode()}"

@@ -1,0 +1,87 @@
+"""A report as Markdown, in GitHub's dialect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from mer_mlflow.reporting.document import Block, Cell, Document, Picture, Table, Text
+from mer_mlflow.reporting.rendering._blocks import link, numbered
+
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+SPECIAL = re.compile(r"[\\`*{}\[\]<>|~$]|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#")
+"""Has a meaning in the middle of a line; an underscore inside a word has none."""
+
+
+def to_markdown(document: Document, *, picture_folder: str) -> str:
+    """Write a report as Markdown.
+
+    Parameters
+    ----------
+    document : to write
+    picture_folder : folder of its SVG files, as seen from the Markdown file
+    """
+    parts = [f"# {escape(document.title)}"]
+    parts += ["\n".join(f"- {escape(name)}: {escape(value)}" for name, value in document.facts)]
+    for section, blocks in numbered(document):
+        parts += [f"## {escape(section.title)}"]
+        parts += [_block(block, number, picture_folder) for number, block in blocks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    """Make a text show as it is, on one line."""
+    flat = re.sub(r"\s+", " ", text.strip(), flags=re.ASCII)
+    return SPECIAL.sub(r"\\\g<0>", flat).replace("&", "&amp;")
+
+
+def _block(block: Block, number: int, picture_folder: str) -> str:
+    match block:
+        case Text():
+            return _paragraph(block)
+        case Table():
+            return "\n\n".join(_table(block, number))
+        case Picture():
+            return _picture(block, number, picture_folder)
+
+
+def _paragraph(text: Text) -> str:
+    """Escape also what would start a list."""
+    return re.sub(r"^([-+]|\d+(?=[.)]))", _behind_a_backslash, escape(text.words))
+
+
+def _behind_a_backslash(start: re.Match[str]) -> str:
+    return start[0] + "\\" if start[0].isdigit() else "\\" + start[0]
+
+
+def _table(table: Table, number: int) -> Iterator[str]:
+    yield f"**Table {number}.** {escape(table.title)}"
+    rules = ("---:" if column.is_number else ":---" for column in table.columns)
+    lines = [_line(escape(column.title) for column in table.columns), _line(rules)]
+    lines += [_line(map(_cell, row)) for row in table.rows]
+    yield "\n".join(lines)
+    if table.notes:
+        notes = enumerate(table.notes, start=1)
+        yield "\n".join(f"- {_superscript(mark)} {escape(note)}" for mark, note in notes)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(cell: Cell) -> str:
+    shown = escape(cell.text)
+    if shown and link(cell.address):
+        shown = f"[{shown}]({link(cell.address)})"
+    shown += ",".join(map(_superscript, cell.marks))
+    # marks belong inside: asterisks between ")" and a digit would not end the bold text
+    return f"**{shown}**" if shown and cell.is_best else shown
+
+
+def _superscript(mark: int) -> str:
+    return str(mark).translate(SUPERSCRIPTS)
+
+
+def _picture(picture: Picture, number: int, folder: str) -> str:
+    image = f"![{escape(picture.description)}]({folder}/{picture.name}.svg)"
+    return f"{image}\n\n**Figure {number}.** {escape(picture.title)}"
