@@ -83,7 +83,12 @@ PREPARE = (
 )
 
 REPORT = (
-    Parameter(name="experiment", default=None, kind=str, help="experiment, by default this run's"),
+    Parameter(name="experiment", default=None, kind=str, help="names, or all; default this run's"),
+    Parameter(name="methods", default=None, kind=str, help='"svm,cnn"; by default all'),
+    Parameter(name="datasets", default=None, kind=str, help='"original-4qaed"; by default all'),
+    Parameter(name="protocol", default=None, kind=str, help="by default all"),
+    Parameter(name="output", default="reports", kind=str, help="folder for the files"),
+    Parameter(name="pages", default=None, kind=str, help="address of MLflow's pages, for links"),
 )
 
 METHOD = (

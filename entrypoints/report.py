@@ -1,26 +1,53 @@
-"""report: build the comparison table from the runs of an experiment."""
+"""report: the comparison of all cross-validations, as a page, tables and figures."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
 
+import mlflow
 from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import REPORT, parse
-from mer_mlflow.reporting.comparison import COLUMNS, comparison_rows, to_frame, to_markdown
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.reporting.rendering import report_files
+from mer_mlflow.reporting.report import build_report, read_reasons
+from mer_mlflow.reporting.validations import Selection, read_validations
 from mer_mlflow.tracking import Kind, check_store, experiment_id, open_run, write
 from mer_mlflow.tracking.items import File, Metric, Tag
 
+LOCAL_PAGES = "http://127.0.0.1:5000"
+"""Where ``make ui`` shows a store that has no server."""
+ALL = "all"
+COLUMNS = ("methodology", "dataset", "setting", "tuning", "macro F1", "95 % interval", "published")
 
-def report(*, experiment: str | None = None) -> int:
-    """Print and log the comparison table.
+
+def report(
+    *,
+    experiment: str | None = None,
+    methods: str | None = None,
+    datasets: str | None = None,
+    protocol: str | None = None,
+    output: str = "reports",
+    pages: str | None = None,
+) -> int:
+    """Build the report, log it to a run and write it to a folder.
 
     Parameters
     ----------
-    experiment : name of the experiment to read, by default the one this run belongs to
+    experiment : names of the experiments to read, with commas between them, or ``all``; by default
+        the one that this run belongs to
+    methods, datasets : names of those to report, with commas between them; by default all
+    protocol : the one to report, by default all
+    output : folder that the files are written to
+    pages : address of MLflow's pages that links lead to; by default the tracking server's, else
+        that of ``make ui``
 
     Returns
     -------
@@ -28,37 +55,112 @@ def report(*, experiment: str | None = None) -> int:
 
     Raises
     ------
-    ParameterError
-        If there is no such experiment.
+    MerError
+        If there is no such experiment, the store does not answer or the folder cannot be written.
     """
     check_store()
     client = MlflowClient()
-    asked = None if experiment is None else experiment_id(client, experiment, create=False)
+    asked = _experiments(client, experiment)
+    folder = _writable(Path(output))
     run = open_run(client, name="report")
-    run_id, source = run.info.run_id, asked or run.info.experiment_id
-    rows = comparison_rows(client, source)
-    frame = to_frame(rows)
-    table = Table(title="Comparison: macro scores in per cent, mean ± sd over folds")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in COLUMNS[:4] else "right")
-    for cells in frame.itertuples(index=False):
-        table.add_row(*cells)
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
-    if not rows:
-        print("no cross-validations in this experiment yet: run `mlflow run . -e train` first")
+    run_id, home = str(run.info.run_id), str(run.info.experiment_id)
+    sources = asked or [home]
+    selection = read_validations(
+        client,
+        sources,
+        methods=_listed(methods),
+        datasets=_listed(datasets),
+        protocol=protocol,
+    )
+    server = mlflow.get_tracking_uri()
+    document = build_report(
+        selection,
+        address=pages or (server if server.startswith("http") else LOCAL_PAGES),
+        facts=(
+            ("made", datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")),
+            ("experiments", ", ".join(client.get_experiment(each).name for each in sources)),
+        ),
+        reasons=read_reasons(client, sources),
+    )
+    files = [File(name=name, content=content) for name, content in report_files(document)]
+    _replace(folder, files)
+    _print_ranking(selection)
     write(
         client,
         run_id,
         [
             Tag(key="mer.kind", value=Kind.REPORT),
-            Metric(key="n_rows", value=float(len(rows))),
-            File(name="comparison.md", content=to_markdown(rows).encode()),
-            File(name="comparison.csv", content=frame.to_csv(index=False).encode()),
+            Metric(key="n_rows", value=float(len(selection.validations))),
+            *files,
         ],
     )
     client.set_terminated(run_id, "FINISHED")
-    print_where(run_id, run.info.experiment_id)
+    print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
+    print_where(run_id, home)
     return OK
+
+
+def _experiments(client: MlflowClient, names: str | None) -> list[str]:
+    if names is None:
+        return []
+    if names == ALL:
+        return [str(item.experiment_id) for item in client.search_experiments()]
+    return [experiment_id(client, name, create=False) for name in _listed(names)]
+
+
+def _listed(names: str | None) -> list[str]:
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise ParameterError(f"output={folder}: cannot be written ({error.strerror})") from error
+
+
+def _replace(folder: Path, files: list[File]) -> None:
+    """Write all files beside the old ones first: a report is never half old and half new."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
+        for file in files:
+            path = Path(temporary) / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+        for name in dict.fromkeys(file.name.split("/")[0] for file in files):
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+            (Path(temporary) / name).replace(folder / name)
+
+
+def _print_ranking(selection: Selection) -> None:
+    table = Table(title="Macro F1 in per cent, mean ± sd over folds")
+    for column in (*COLUMNS, "folds", "run"):
+        table.add_column(column, justify="left" if column in COLUMNS[:4] else "right")
+    frames = selection.frame_titles()
+    for item in selection.validations:
+        score, interval = f"partial {item.n_done}/{item.n_expected}", "–"
+        if item.is_complete:
+            f1 = item.summary()
+            deviation = "" if f1.std != f1.std else f" ± {100 * f1.std:.2f}"
+            score = f"{100 * f1.mean:.2f}{deviation}"
+            interval = "–" if f1.low != f1.low else f"{100 * f1.low:.1f} to {100 * f1.high:.1f}"
+        published = item.published_f1
+        table.add_row(
+            item.title,
+            frames[item.frame],
+            item.setting or "–",
+            item.selection,
+            score,
+            interval,
+            "–" if published is None else f"{published:.2f}",
+            f"{item.n_done}/{item.n_expected}",
+            item.run_id[:8],
+        )
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    if not selection.validations:
+        print("no cross-validations in this experiment yet: run `mlflow run . -e train` first")
 
 
 if __name__ == "__main__":

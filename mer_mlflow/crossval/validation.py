@@ -262,6 +262,8 @@ def fold_row(result: FoldResult) -> dict[str, float | str]:
         "peak_memory_mib": result.peak_memory,
         "n_epochs": len(result.epochs),
     }
+    if result.n_parameters is not None:
+        row["n_parameters"] = result.n_parameters
     row |= {f"hp.{name}": value for name, value in result.chosen.items()}
     return row
 

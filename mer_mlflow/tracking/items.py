@@ -81,6 +81,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         "cv.n_splits": plan.n_splits,
         "cv.n_repeats": plan.n_repeats,
         "cv.seed": plan.seed,
+        "cv.test_share": plan.test_share,
         "cv.threads": setting.threads,
         "data.seconds": "" if setting.duration is None else f"{setting.duration:g}",
         "data.n_clips": len(setting.clips),
@@ -110,8 +111,6 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
     for key, value in fold_row(result).items():
         if isinstance(value, int | float) and key not in NO_METRICS and not key.startswith(HP):
             yield Metric(key=key, value=float(value))
-    if result.n_parameters is not None:
-        yield Metric(key="n_parameters", value=float(result.n_parameters))
     table = prediction_table(result, setting.clips)
     yield File(name=PREDICTIONS, content=_csv(table))
     yield File(name=CONFUSION, content=_csv(confusion_matrix(table).reset_index()))

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     PREPARE = "prepare"
     REPORT = "report"
     SEARCH = "search"
+    STUDY = "study"
 
 
 class Status(StrEnum):

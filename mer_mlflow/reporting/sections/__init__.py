@@ -1,0 +1,1 @@
+"""Sections of the report: each module makes one from the cross-validations."""

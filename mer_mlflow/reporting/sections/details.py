@@ -1,0 +1,141 @@
+"""A closer look: confusions, learning curves, and the clips that are hardest to place."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.reporting.document import Block, Cell, Picture, Section, Text
+from mer_mlflow.reporting.figures import confusions, hardest_clips, learning_curves
+from mer_mlflow.reporting.sections._context import Context, columns, percent, table, text
+from mer_mlflow.reporting.validations import Frame, Validation
+from mer_mlflow.tracking.items import confusion_matrix
+
+MOST_CONFUSIONS = 30
+MOST_CURVES = 6
+"""Networks on one picture, which must fit a page."""
+N_HARDEST = 20
+
+
+def section(context: Context) -> Section:
+    """Figures of the predictions, and a table of the hardest clips of each frame."""
+    blocks: list[Block] = []
+    shown = [item for item in context.selection.complete if not item.predictions.empty]
+    if not shown:
+        blocks.append(Text(words="No cross-validation is complete yet."))
+    for start in range(0, len(shown), MOST_CONFUSIONS):
+        blocks.append(_confusions(context, shown[start : start + MOST_CONFUSIONS], start))
+    trained = [item for item in shown if not item.epochs.empty]
+    for start in range(0, len(trained), MOST_CURVES):
+        blocks.append(_curves(context, trained[start : start + MOST_CURVES], start))
+    for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
+        blocks += _hardest(context, i, frame, items)
+    return Section(name="details", title="A closer look", blocks=tuple(blocks))
+
+
+def clip_table(items: list[Validation]) -> pd.DataFrame:
+    """Table of clips: how often they are put wrong, and where they are put on Russell's plane.
+
+    Parameters
+    ----------
+    items : cross-validations of the same clips; each counts as much as the others
+
+    Returns
+    -------
+    a row a clip, the hardest first: ``clip``, ``quadrant``, ``share_wrong`` of predictions,
+    ``valence`` and ``arousal`` (-1 to 1), mean position by the predicted probabilities, and
+    ``taken_for``, the most frequent wrong quadrant
+    """
+    means = pd.concat([_by_clip(item.predictions) for item in items]).groupby("clip").mean()
+    all_predictions = pd.concat([item.predictions for item in items])
+    wrong = all_predictions[all_predictions["quadrant"] != all_predictions["predicted"]]
+    taken_for = wrong.groupby("clip")["predicted"].agg(lambda names: names.mode().iloc[0])
+    quadrants = all_predictions.groupby("clip")["quadrant"].first()
+    clips = means.join(quadrants).join(taken_for.rename("taken_for")).reset_index()
+    return clips.sort_values(["share_wrong", "clip"], ascending=[False, True], ignore_index=True)
+
+
+def _by_clip(predictions: pd.DataFrame) -> pd.DataFrame:
+    p = {name: predictions[f"p_{name}"] for name in QUADRANTS}
+    values = pd.DataFrame(
+        {
+            "clip": predictions["clip"],
+            "share_wrong": (predictions["quadrant"] != predictions["predicted"]).astype(float),
+            "valence": p["Q1"] + p["Q4"] - p["Q2"] - p["Q3"],
+            "arousal": p["Q1"] + p["Q2"] - p["Q3"] - p["Q4"],
+        }
+    )
+    return values.groupby("clip").mean()
+
+
+def _confusions(context: Context, items: list[Validation], start: int) -> Picture:
+    matrices = [
+        (
+            context.label(item),
+            context.frame_titles[item.frame],
+            confusion_matrix(item.predictions),
+        )
+        for item in items
+    ]
+    return Picture(
+        name=f"confusions-{start // MOST_CONFUSIONS + 1}",
+        title="Confusion matrices, in per cent of the true quadrant",
+        description="True quadrants as rows, predicted ones as columns, for each methodology.",
+        figure=confusions(matrices),
+    )
+
+
+def _curves(context: Context, items: list[Validation], start: int) -> Picture:
+    epochs = pd.concat(
+        [
+            item.epochs.assign(label=f"{context.label(item)}, {context.frame_titles[item.frame]}")
+            for item in items
+        ],
+        ignore_index=True,
+    )
+    return Picture(
+        name=f"curves-{start // MOST_CURVES + 1}",
+        title="Learning curves: median over folds, band from the 10th to the 90th percentile",
+        description="Loss and accuracy over epochs for each network.",
+        figure=learning_curves(epochs),
+    )
+
+
+def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) -> list[Block]:
+    clips = clip_table(items)
+    title = context.frame_titles[frame]
+    return [
+        Picture(
+            name=f"hardest-{i}",
+            title=f"Clips of {title} on Russell's plane, where the methodologies put them; "
+            "the hardest are named",
+            description="Mean predicted valence and arousal of each clip, by true quadrant.",
+            figure=hardest_clips(clips),
+        ),
+        *table(
+            f"hardest-{i}",
+            f"The hardest clips of {title}, over {len(items)} cross-validations",
+            columns(
+                "clip",
+                "quadrant",
+                ("wrong", "share of predictions in per cent, each cross-validation alike"),
+                "mostly taken for",
+                ("valence", "mean predicted, -1 to 1"),
+                ("arousal", "mean predicted, -1 to 1"),
+            ),
+            (_clip_row(clip) for _, clip in clips.head(N_HARDEST).iterrows()),
+        ),
+    ]
+
+
+def _clip_row(clip: pd.Series[float]) -> tuple[Cell, ...]:
+    return (
+        text(clip["clip"]),
+        text(clip["quadrant"]),
+        percent(clip["share_wrong"]),
+        text("–" if pd.isna(clip["taken_for"]) else clip["taken_for"]),
+        *(
+            Cell(text=f"{clip[axis]:+.2f}".replace("-", "−"), value=clip[axis])
+            for axis in ("valence", "arousal")
+        ),
+    )

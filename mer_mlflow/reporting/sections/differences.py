@@ -1,0 +1,104 @@
+"""Differences between methodologies that were validated on the same splits."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from mer_mlflow.reporting.document import Block, Cell, Picture, Section, Text
+from mer_mlflow.reporting.figures import verdict_matrix
+from mer_mlflow.reporting.sections._context import (
+    Context,
+    columns,
+    interval,
+    points,
+    probability,
+    table,
+    text,
+)
+from mer_mlflow.reporting.statistics import ONE_POINT, compare_pairs
+from mer_mlflow.reporting.validations import Validation
+
+HEADS = columns(
+    "first",
+    "second",
+    ("difference", "mean macro F1 of the second minus that of the first, in points"),
+    ("95 % interval", "corrected interval of the difference, of each pair alone"),
+    ("p", "Nadeau and Bengio's corrected resampled t-test, two-sided"),
+    ("p, Holm", "p adjusted for all pairs of this table"),
+    ("P(worse)", "posterior probability that the second is worse by more than a point"),
+    ("P(equivalent)", "posterior probability that they are within a point of each other"),
+    ("P(better)", "posterior probability that the second is better by more than a point"),
+    "second is",
+)
+
+
+def section(context: Context) -> Section:
+    """A table of pairs and a matrix of verdicts for each frame with two methodologies or more."""
+    blocks: list[Block] = [
+        Text(
+            words="The folds of repeated cross-validation overlap, so their scores are not "
+            "independent: a plain paired t-test over 100 folds calls far too many differences "
+            "significant. p is Nadeau and Bengio's corrected resampled t-test, adjusted by Holm "
+            "for all pairs of a table. The probabilities are those of the Bayesian correlated "
+            f"t-test (Corani and Benavoli) with a region of practical equivalence of "
+            f"{100 * ONE_POINT:.0f} point; a verdict needs 95 %."
+        ),
+        Text(
+            words="Across datasets nothing is tested: three datasets, two of which contain the "
+            "same clips, are too few and too dependent for any test; they are described in the "
+            "section on size and balance."
+        ),
+    ]
+    for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
+        if len(items) > 1:
+            blocks += _compared(context, i, context.frame_titles[frame], items)
+    if len(blocks) == 2:
+        blocks.append(Text(words="No two complete cross-validations share their splits yet."))
+    return Section(name="differences", title="Differences", blocks=tuple(blocks))
+
+
+def paired_scores(items: list[Validation], labels: dict[str, str]) -> pd.DataFrame:
+    """Macro F1 by split (rows) and methodology (columns), on the splits that all of them have."""
+    scores = {labels[item.run_id]: item.scores() for item in items}
+    return pd.DataFrame(scores).dropna()
+
+
+def _compared(context: Context, i: int, title: str, items: list[Validation]) -> list[Block]:
+    scores = paired_scores(items, context.labels)
+    pairs = compare_pairs(scores, test_share=items[0].test_share)
+    blocks: list[Block] = []
+    words = f"Pairs on {title}, {len(scores)} common splits"
+    blocks += table(f"pairs-{i}", words, HEADS, (_row(pair) for _, pair in pairs.iterrows()))
+    if items[0].test_share is None:
+        blocks.append(
+            Text(words=f"{title}: all splits test the same clips, which allows no inference.")
+        )
+        return blocks
+    blocks.append(
+        Picture(
+            name=f"verdicts-{i}",
+            title=f"Each methodology (row) against each other (column) on {title}",
+            description="Matrix of verdicts: better, equivalent, worse or undecided.",
+            figure=verdict_matrix(_of_first(pairs)),
+        )
+    )
+    return blocks
+
+
+def _of_first(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Probabilities as seen from the first of each pair."""
+    return pairs.rename(columns={"p_better": "p_worse", "p_worse": "p_better"})
+
+
+def _row(pair: pd.Series[float]) -> tuple[Cell, ...]:
+    return (
+        text(pair["first"]),
+        text(pair["second"]),
+        points(pair["mean_difference"]),
+        interval(pair["low"], pair["high"], is_difference=True),
+        *(
+            probability(pair[name])
+            for name in ("p", "p_holm", "p_worse", "p_equivalent", "p_better")
+        ),
+        text(pair["verdict"]),
+    )

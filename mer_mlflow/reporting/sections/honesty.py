@@ -1,0 +1,180 @@
+"""What a reader must know before believing a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.reporting.document import Block, Cell, Section, Text
+from mer_mlflow.reporting.sections._compared import HEADS, paired_rows, unpaired_cells
+from mer_mlflow.reporting.sections._context import (
+    Context,
+    columns,
+    percent,
+    table,
+    text,
+)
+from mer_mlflow.reporting.validations import Validation
+from mer_mlflow.representations import Features
+
+INCONSISTENCIES = (
+    "The study's text gives 80.20 as the best F1 of the augmented hybrid, its table 80.24; the "
+    "table's figure is used here.",
+    "The study's text says of the CRNN 60.35 to 63.33, its table 64.63 to 64.09; the table's "
+    "figures are used here.",
+)
+
+
+def section(context: Context) -> Section:
+    """Gaps, flags and substitutions."""
+    return Section(
+        name="honesty",
+        title="Before you believe a score",
+        blocks=(
+            *_protocol_gap(context),
+            *_tuned(context),
+            *_leakage(context),
+            *_substitutions(context),
+            *(Text(words=words) for words in INCONSISTENCIES),
+        ),
+    )
+
+
+def _protocol_gap(context: Context) -> Iterator[Block]:
+    rows = [
+        _gap(context, one, other)
+        for one, other in _pairs(context, lambda one, other: _grouping(one, other))
+    ]
+    yield Text(
+        words="Songs of one artist sound alike and often share a quadrant. The study's folds let "
+        "an artist stand on both sides of a split; artist-grouped folds do not."
+    )
+    yield from table(
+        "protocol-gap",
+        "The study's folds against artist-grouped folds",
+        columns(
+            "methodology",
+            "dataset",
+            ("study's folds", "macro F1 in per cent"),
+            ("grouped folds", "macro F1 in per cent"),
+            ("difference", "in points"),
+            ("95 % interval", "of the difference, as if the two were independent"),
+        ),
+        rows,
+    ) or (Text(words="No methodology was validated with both yet (-P protocol=grouped)."),)
+
+
+def _tuned(context: Context) -> Iterator[Block]:
+    flagged = [item for item in context.selection.complete if item.selection == "tuned"]
+    yield Text(
+        words="Hyperparameters that were chosen by the folds on which they are scored make a score "
+        "optimistic; a nested search lets each training set choose its own."
+    )
+    yield from table(
+        "tuned",
+        "Scores of hyperparameters that were tuned on the folds scored here",
+        columns("methodology", "dataset", ("F1", "macro F1 in per cent"), "study", "run"),
+        (
+            (
+                text(context.label(item)),
+                text(context.frame_titles[item.frame]),
+                percent(item.summary().mean),
+                text(item.tags["mer.tuned_by"]),
+                context.link(item),
+            )
+            for item in flagged
+        ),
+    ) or (Text(words="No score here is of tuned hyperparameters."),)
+    nested = _pairs(
+        context,
+        lambda one, other: (
+            one.selection in ("tuned", "default")
+            and other.selection == "nested"
+            and one.frame == other.frame
+        ),
+    )
+    yield from table(
+        "nested",
+        "Nested searches against tuned or default hyperparameters on the same splits",
+        HEADS,
+        paired_rows(context, list(nested)),
+    )
+
+
+def _leakage(context: Context) -> Iterator[Block]:
+    readers = {
+        item.title
+        for item in context.selection.complete
+        if item.params.get("data.features") == "published" and _reads_top_100(item)
+    }
+    if readers:
+        yield Text(
+            words="The published 100 most relevant features were ranked with the labels of the "
+            "whole dataset, test clips included, so scores that rest on them are optimistic: "
+            f"{', '.join(sorted(readers))}. Where features are extracted, they are chosen inside "
+            "each training fold."
+        )
+    pairs = _pairs(
+        context,
+        lambda one, other: (
+            one.frame == other.frame
+            and one.changed == other.changed
+            and (one.params.get("data.features"), other.params.get("data.features"))
+            == ("published", "extracted")
+        ),
+    )
+    yield from table(
+        "features",
+        "Features extracted here, and chosen inside the folds, against the published ones",
+        HEADS,
+        paired_rows(context, list(pairs)),
+    )
+
+
+def _substitutions(context: Context) -> Iterator[Block]:
+    replaced = [
+        item
+        for item in context.selection.complete
+        if item.params.get("data.features") == "extracted"
+    ]
+    yield from table(
+        "substitutions",
+        "Substitutions for what the study used",
+        columns("methodology", "dataset", "in the study", "here", "run"),
+        (
+            (
+                text(context.label(item)),
+                text(context.frame_titles[item.frame]),
+                text("the dataset's own feature tables"),
+                text("features extracted from the audio by this software"),
+                context.link(item),
+            )
+            for item in replaced
+        ),
+    )
+
+
+def _reads_top_100(item: Validation) -> bool:
+    if item.method not in method_names():
+        return False
+    inputs = get_method(item.method).inputs
+    return any(isinstance(each, Features) and each.table == "top100" for each in inputs)
+
+
+def _grouping(one: Validation, other: Validation) -> bool:
+    return (one.protocol, other.protocol) == ("paper", "grouped") and (
+        one.setting == other.setting and one.params["data.digest"] == other.params["data.digest"]
+    )
+
+
+def _pairs(
+    context: Context, belong: Callable[[Validation, Validation], bool]
+) -> Iterator[tuple[Validation, Validation]]:
+    for one in context.selection.complete:
+        for other in context.selection.complete:
+            if one.method == other.method and belong(one, other):
+                yield one, other
+
+
+def _gap(context: Context, one: Validation, other: Validation) -> tuple[Cell, ...]:
+    return (text(one.title), text(context.frame_titles[one.frame]), *unpaired_cells(one, other))

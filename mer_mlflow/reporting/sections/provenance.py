@@ -1,0 +1,72 @@
+"""Where each row comes from: all that is needed to check it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from mer_mlflow.reporting.document import Block, Section, Text
+from mer_mlflow.reporting.sections._context import Context, columns, number, table, text
+from mer_mlflow.reporting.validations import Validation
+
+
+def section(context: Context) -> Section:
+    """A row for each cross-validation, and the versions of packages that they ran with."""
+    versions: list[str] = []
+    rows = []
+    for item in context.selection.validations:
+        packages = item.tags.get("mer.packages", "{}")
+        if packages not in versions:
+            versions.append(packages)
+        rows.append(
+            (
+                text(item.title),
+                text(context.frame_titles[item.frame]),
+                text(item.setting or "–"),
+                text(item.protocol),
+                text(f"{item.n_repeats} x {item.n_splits}"),
+                text(item.params.get("cv.seed", "")),
+                text(item.params.get("data.digest", "")),
+                text(item.tags.get("mer.git_commit", "")[:8] or "unknown"),
+                text(f"set {versions.index(packages) + 1}"),
+                text(_day(item)),
+                number(item.metrics.get("fit_seconds_total"), digits=0),
+                context.link(item),
+            )
+        )
+    heads = columns(
+        "methodology",
+        "dataset",
+        "setting",
+        "protocol",
+        "folds",
+        "seed",
+        "dataset digest",
+        "commit",
+        "packages",
+        "started",
+        ("fits, s", "seconds of all fits together"),
+        "run",
+    )
+    blocks: list[Block] = [
+        Text(
+            words="Each run's page has its parameters, its folds as nested runs, the split plan, "
+            "all predictions and figures. Runs of one dataset digest saw the same clips."
+        ),
+        *table("provenance", "Where the rows come from", heads, rows),
+        *table(
+            "packages",
+            "Versions of packages",
+            columns("set", "versions"),
+            ((text(f"set {i}"), text(_listed(each))) for i, each in enumerate(versions, start=1)),
+        ),
+    ]
+    return Section(name="provenance", title="Provenance", blocks=tuple(blocks))
+
+
+def _listed(packages: str) -> str:
+    return ", ".join(f"{name} {version}" for name, version in json.loads(packages).items())
+
+
+def _day(item: Validation) -> str:
+    return datetime.fromtimestamp(item.started, tz=UTC).strftime("%Y-%m-%d %H:%M")

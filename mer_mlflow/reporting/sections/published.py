@@ -1,0 +1,167 @@
+"""The study's tables, with our scores beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mer_mlflow.datasets import get_dataset
+from mer_mlflow.methods import Method, get_method, method_names
+from mer_mlflow.methods import Scores as Published
+from mer_mlflow.reporting.document import Block, Cell, Column, Section, Table, Text
+from mer_mlflow.reporting.sections._context import MISSING, Context, percent, points, text
+from mer_mlflow.reporting.validations import Validation, dataset_title
+
+DATASETS = ("original-4qaed", "new-4qaed-c", "new-4qaed-b")
+MEASURES = ("precision", "recall", "f1")
+CAPTIONS = {
+    2: "Baselines",
+    3: "Architectures",
+    4: "Networks on segments",
+    5: "Embeddings",
+    6: "Data augmentation",
+    7: "Knowledge transfer",
+}
+STUDY_FOLDS = (10, 10)
+STUDY_SECONDS = "30"
+
+
+def section(context: Context) -> Section:
+    """Tables 2 to 7 with the same rows and columns; each methodology has three lines."""
+    blocks: list[Block] = [
+        Text(
+            words="Macro scores in per cent. A difference is ours minus the published figure, in "
+            "points; the F1's says whether the published figure lies inside our corrected 95 % "
+            "interval. Of several settings the one nearest to the study's stands here; all are in "
+            "the ranking. Footnotes name what is not as in the study."
+        )
+    ]
+    for number in CAPTIONS:
+        methods = [method for method in map(get_method, method_names()) if method.table == number]
+        if methods:
+            blocks.append(_table(context, number, methods))
+        else:
+            words = (
+                f"The study's table {number}, {CAPTIONS[number].lower()}: this version has none of "
+            )
+            blocks.append(Text(words=words + "its methodologies."))
+    return Section(name="study", title="The study's tables", blocks=tuple(blocks))
+
+
+def nearest(context: Context, method: str, dataset: str) -> Validation | None:
+    """The cross-validation that is most like the study's; None where there is none."""
+    return max(
+        (
+            item
+            for item in context.selection.validations
+            if (item.method, item.dataset) == (method, dataset)
+        ),
+        key=lambda item: (
+            item.is_complete,
+            item.selection != "nested",
+            -len(deviations(item)),
+            item.n_expected,
+            item.selection == "tuned",
+            item.started,
+        ),
+        default=None,
+    )
+
+
+def deviations(item: Validation) -> list[str]:
+    """What is not as in the study."""
+    found = []
+    n_published = sum((get_dataset(item.dataset).published_counts or {}).values())
+    if n_published and item.n_clips != n_published:
+        found.append(f"{item.n_clips} clips, the study's dataset has {n_published}")
+    if item.protocol != "paper":
+        found.append(f"{item.protocol} protocol")
+    if (item.n_repeats, item.n_splits) != STUDY_FOLDS:
+        found.append(f"{item.n_repeats} x {item.n_splits} folds")
+    seconds = item.params.get("data.seconds")
+    if seconds and seconds != STUDY_SECONDS and item.params.get("data.features") != "extracted":
+        found.append(f"{seconds} s of each clip")
+    if item.params.get("data.features") == "extracted":
+        found.append("features extracted by this software instead of the dataset's")
+    if item.selection == "given":
+        found += [f"{name}={value}" for name, value in item.changed.items()]
+    return found
+
+
+def _table(context: Context, number: int, methods: list[Method]) -> Table:
+    heads = [Column(title="methodology"), Column(title="scores")]
+    for dataset in DATASETS:
+        heads += [
+            Column(title=f"{dataset_title(dataset)} {measure}", is_number=True)
+            for measure in ("P", "R", "F1")
+        ]
+    notes: list[str] = []
+    rows: list[tuple[Cell, ...]] = []
+    for method in methods:
+        lines = [_lines(context, method, dataset, notes) for dataset in DATASETS]
+        for i, words in enumerate(("ours", "published", "difference")):
+            cells = [cell for of_dataset in lines for cell in of_dataset[i]]
+            rows.append((text(method.title), text(words), *cells))
+    return Table(
+        name=f"study-{number}",
+        title=f"{CAPTIONS[number]} (the study's table {number})",
+        columns=tuple(heads),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _lines(
+    context: Context, method: Method, dataset: str, notes: list[str]
+) -> tuple[tuple[Cell, ...], tuple[Cell, ...], tuple[Cell, ...]]:
+    item = nearest(context, method.name, dataset)
+    published = method.published.get(dataset)
+    theirs = tuple(_published(published))
+    if item is None or not item.is_complete:
+        return (_missing(context, method, dataset, item, notes), theirs, (MISSING,) * 3)
+    marks = tuple(_mark(words, notes) for words in deviations(item))
+    if item.selection == "tuned":
+        words = "hyperparameters tuned on the folds that are scored: optimistic"
+        marks += (_mark(words, notes),)
+    means = [item.summary(f"{measure}_macro").mean for measure in MEASURES]
+    ours = (
+        *(percent(mean) for mean in means[:-1]),
+        Cell(text=f"{100 * means[-1]:.2f}", value=100 * means[-1], marks=marks),
+    )
+    if published is None:
+        return (ours, theirs, (MISSING,) * 3)
+    differences = [
+        mean - getattr(published, measure) / 100
+        for mean, measure in zip(means, MEASURES, strict=True)
+    ]
+    f1 = item.summary()
+    place = ""
+    if f1.low == f1.low:
+        place = "inside" if f1.low <= published.f1 / 100 <= f1.high else "outside"
+    return (
+        ours,
+        theirs,
+        (*(points(value) for value in differences[:-1]), points(differences[-1], words=place)),
+    )
+
+
+def _published(scores: Published | None) -> Iterator[Cell]:
+    for measure in MEASURES:
+        value = None if scores is None else getattr(scores, measure)
+        yield Cell(text="not run") if value is None else Cell(text=f"{value:.2f}", value=value)
+
+
+def _missing(
+    context: Context, method: Method, dataset: str, item: Validation | None, notes: list[str]
+) -> tuple[Cell, ...]:
+    if item is not None:
+        words = f"partial {item.n_done}/{item.n_expected}"
+        return (MISSING, MISSING, Cell(text=words))
+    status, _, reason = context.reasons.get((method.name, dataset), "not run").partition(": ")
+    marks = (_mark(reason, notes),) if reason else ()
+    return (MISSING, MISSING, Cell(text=status, marks=marks))
+
+
+def _mark(words: str, notes: list[str]) -> int:
+    if words not in notes:
+        notes.append(words)
+    return notes.index(words) + 1

@@ -1,0 +1,179 @@
+"""The ranking: all cross-validations with their scores, intervals and costs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from mer_mlflow.reporting.document import Block, Cell, Picture, Section, Text
+from mer_mlflow.reporting.figures import fold_distributions, forest
+from mer_mlflow.reporting.sections._context import (
+    MISSING,
+    Context,
+    columns,
+    interval,
+    number,
+    percent,
+    table,
+    text,
+)
+from mer_mlflow.reporting.validations import Validation
+
+HEADS = columns(
+    "methodology",
+    "setting",
+    "hyperparameters",
+    ("F1", "macro F1 in per cent, mean ± standard deviation over folds"),
+    ("95 % interval", "Nadeau and Bengio's corrected interval of the mean"),
+    ("published", "macro F1 of the study"),
+    ("P", "macro precision"),
+    ("R", "macro recall"),
+    ("folds", "folds that the scores are of"),
+    "run",
+)
+DETAIL_HEADS = columns(
+    "methodology",
+    "setting",
+    ("weighted F1", "F1 averaged by the quadrants' sizes"),
+    ("accuracy", "share of clips in their quadrant"),
+    ("Q1", "F1 of quadrant Q1: high arousal, positive valence"),
+    ("Q2", "F1 of quadrant Q2: high arousal, negative valence"),
+    ("Q3", "F1 of quadrant Q3: low arousal, negative valence"),
+    ("Q4", "F1 of quadrant Q4: low arousal, positive valence"),
+    ("arousal", "share of clips on their side of the arousal axis"),
+    ("valence", "share of clips on their side of the valence axis"),
+    ("fit, s", "seconds to train one fold, mean"),
+    ("memory, MiB", "largest resident memory of a fold's process"),
+    ("parameters", "trained weights"),
+)
+DETAILS = (
+    "f1_weighted",
+    "accuracy",
+    "f1_q1",
+    "f1_q2",
+    "f1_q3",
+    "f1_q4",
+    "arousal_accuracy",
+    "valence_accuracy",
+)
+
+
+def section(context: Context) -> Section:
+    """A table for each frame, the forest plot and the folds' distributions."""
+    frames = context.selection.by_frame()
+    blocks: list[Block] = [
+        Text(
+            words="Methodologies by mean macro F1. Intervals are corrected for the overlap of "
+            "folds (Nadeau and Bengio 2003); plain standard errors are several times too small. "
+            "Energy is not measured."
+        )
+    ]
+    for i, (frame, items) in enumerate(frames.items(), start=1):
+        title = context.frame_titles[frame]
+        ranked = sorted(items, key=lambda item: -item.summary().mean)
+        rows = [_row(context, item, is_best=item is ranked[0]) for item in ranked]
+        blocks += table(f"ranking-{i}", f"Ranking on {title}", HEADS, rows)
+        blocks += table(
+            f"quadrants-{i}",
+            f"Quadrants, axes and cost on {title}; scores in per cent",
+            DETAIL_HEADS,
+            map(_details, ranked),
+        )
+    partial = [item for item in context.selection.validations if not item.is_complete]
+    blocks += table(
+        "partial",
+        "Cross-validations that miss folds: no score is given for them",
+        columns("methodology", "dataset", "setting", ("folds", "finished"), "run"),
+        (
+            (
+                text(item.title),
+                text(context.frame_titles[item.frame]),
+                text(item.setting),
+                Cell(text=f"partial {item.n_done}/{item.n_expected}", value=item.n_done),
+                context.link(item),
+            )
+            for item in partial
+        ),
+    )
+    if frames:
+        blocks += _pictures(context)
+    return Section(name="ranking", title="Ranking", blocks=tuple(blocks))
+
+
+def score_table(context: Context) -> pd.DataFrame:
+    """Table with a row for each complete cross-validation, as the figures read it."""
+    rows = []
+    for item in context.selection.complete:
+        f1 = item.summary()
+        published = item.published_f1
+        rows.append(
+            {
+                "label": context.label(item),
+                "dataset": context.frame_titles[item.frame],
+                "mean": f1.mean,
+                "low": f1.low,
+                "high": f1.high,
+                "published": math.nan if published is None else published / 100,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _row(context: Context, item: Validation, *, is_best: bool) -> tuple[Cell, ...]:
+    f1, published = item.summary(), item.published_f1
+    return (
+        Cell(text=item.title, is_best=is_best),
+        text(item.setting or "–"),
+        text(item.selection),
+        percent(f1.mean, std=f1.std, is_best=is_best),
+        interval(f1.low, f1.high),
+        MISSING if published is None else Cell(text=f"{published:.2f}", value=published),
+        percent(item.summary("precision_macro").mean),
+        percent(item.summary("recall_macro").mean),
+        Cell(text=f"{item.n_done}/{item.n_expected}", value=item.n_done),
+        context.link(item),
+    )
+
+
+def _details(item: Validation) -> tuple[Cell, ...]:
+    folds = item.folds
+    weights = folds["n_parameters"].mean() if "n_parameters" in folds else None
+    return (
+        text(item.title),
+        text(item.setting or "–"),
+        *(percent(float(folds[measure].mean())) for measure in DETAILS),
+        number(float(folds["fit_seconds"].mean()), digits=2),
+        number(float(folds["peak_memory_mib"].max()), digits=0),
+        number(weights, digits=0),
+    )
+
+
+def _pictures(context: Context) -> list[Block]:
+    scores = score_table(context)
+    folds = pd.concat(
+        [
+            item.folds[["f1_macro"]].assign(
+                label=context.label(item), dataset=context.frame_titles[item.frame]
+            )
+            for item in context.selection.complete
+        ],
+        ignore_index=True,
+    )
+    best = scores.loc[np.argmax(scores["mean"])]
+    return [
+        Picture(
+            name="forest",
+            title="Macro F1 with corrected 95 % intervals; diamonds are the published figures",
+            description=f"The highest mean is that of {best['label']} on {best['dataset']}, "
+            f"{100 * best['mean']:.1f} per cent.",
+            figure=forest(scores),
+        ),
+        Picture(
+            name="folds",
+            title="Macro F1 of every fold",
+            description="Boxes and dots of the folds' macro F1 for each methodology.",
+            figure=fold_distributions(folds),
+        ),
+    ]
