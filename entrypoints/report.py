@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -15,7 +17,10 @@ from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import REPORT, parse
+from mer_mlflow.crossval.splits import PROTOCOLS
+from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import get_method
 from mer_mlflow.reporting.rendering import report_files
 from mer_mlflow.reporting.report import build_report, read_reasons
 from mer_mlflow.reporting.validations import Selection, read_validations
@@ -58,6 +63,7 @@ def report(
     MerError
         If there is no such experiment, the store does not answer or the folder cannot be written.
     """
+    wanted = _filters(methods, datasets, protocol)
     check_store()
     client = MlflowClient()
     asked = _experiments(client, experiment)
@@ -65,13 +71,7 @@ def report(
     run = open_run(client, name="report")
     run_id, home = str(run.info.run_id), str(run.info.experiment_id)
     sources = asked or [home]
-    selection = read_validations(
-        client,
-        sources,
-        methods=_listed(methods),
-        datasets=_listed(datasets),
-        protocol=protocol,
-    )
+    selection = read_validations(client, sources, **wanted)
     server = mlflow.get_tracking_uri()
     document = build_report(
         selection,
@@ -98,6 +98,18 @@ def report(
     print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
     print_where(run_id, home)
     return OK
+
+
+def _filters(methods: str | None, datasets: str | None, protocol: str | None) -> dict[str, Any]:
+    """Filters of the cross-validations, whose names are known ones."""
+    for method in _listed(methods):
+        get_method(method)
+    for dataset in _listed(datasets):
+        get_dataset(dataset)
+    if protocol not in (None, *PROTOCOLS):
+        known = ", ".join(PROTOCOLS)
+        raise ParameterError(f"protocol={protocol}: unknown; protocols are {known}")
+    return {"methods": _listed(methods), "datasets": _listed(datasets), "protocol": protocol}
 
 
 def _experiments(client: MlflowClient, names: str | None) -> list[str]:
@@ -163,5 +175,10 @@ def _print_ranking(selection: Selection) -> None:
         print("no cross-validations in this experiment yet: run `mlflow run . -e train` first")
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Run ``report``."""
+    return report(**parse(REPORT, arguments))
+
+
 if __name__ == "__main__":
-    run_command(lambda: report(**parse(REPORT, sys.argv[1:])))
+    run_command(lambda: main(sys.argv[1:]))

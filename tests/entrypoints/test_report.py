@@ -1,23 +1,17 @@
-"""report: prints and logs the comparison of an experiment."""
+"""report: prints, writes and logs the comparison of experiments."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from entrypoints.report import report
+from entrypoints.command import run_command
+from entrypoints.report import main, report
 from entrypoints.train import train
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import ParameterError
-
-
-def logged_table() -> str:
-    client = MlflowClient()
-    (run,) = client.search_runs(["0"], "tags.`mer.kind` = 'report'")
-    assert run.info.status == "FINISHED"
-    return Path(client.download_artifacts(run.info.run_id, "comparison.md")).read_text()
 
 
 def test_trained_methods_are_compared(
@@ -26,12 +20,49 @@ def test_trained_methods_are_compared(
     for penalty in (1.0, 8.0):
         train(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty})
     assert report() == 0
-    said = capsys.readouterr().out
-    table = logged_table()
-    assert table.count("| svm | demo | paper 1 x 3 |") == 2
-    assert "| 10 s, extracted features, C=1.0 |" in table
-    assert "| 10 s, extracted features |" in table
-    assert "C=1.0" in said
+    assert "C=1.0" in capsys.readouterr().out
+    ranking = pd.read_csv(store / "reports" / "tables" / "ranking-1.csv")
+    assert sorted(ranking["setting"]) == [
+        "10 s, extracted features",
+        "10 s, extracted features, C=1.0",
+    ]
+    client = MlflowClient()
+    (run,) = client.search_runs(["0"], "tags.`mer.kind` = 'report'")
+    assert run.info.status == "FINISHED"
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert names == {"report.html", "report.md", "report.tex", "tables", "figures"}
+    logged = Path(client.download_artifacts(run.info.run_id, "report.html")).read_bytes()
+    assert logged == (store / "reports" / "report.html").read_bytes()
+
+
+def test_second_report_replaces_the_first_and_leaves_other_files(
+    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store / "mine"
+    train(dataset="demo", folds=3, workers=0)
+    assert main([f"--output={folder}"]) == 0
+    (folder / "notes.txt").write_text("mine")
+    (folder / "tables" / "old.csv").write_text("old")
+    assert main([f"--output={folder}", "--methods=cnn"]) == 0
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "tables" / "old.csv").exists()
+    assert not (folder / "tables" / "ranking-1.csv").exists()
+    assert not list(folder.glob(".new-*"))
+
+
+def test_several_experiments_are_read_by_name_and_links_lead_where_asked(
+    store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, penalty in (("first", 1.0), ("second", 8.0)):
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+        train(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty})
+    arguments = ["--experiment=first, second", "--pages=https://tracking.example/"]
+    assert main(arguments) == 0
+    page = (store / "reports" / "report.html").read_text()
+    assert "C=1.0" in page
+    assert "https://tracking.example/#/experiments/" in page
+    assert main(["--experiment=all", "--output=all"]) == 0
+    assert len(pd.read_csv(store / "all" / "tables" / "ranking-1.csv")) == 2
 
 
 def test_experiment_without_runs_says_what_to_do(
@@ -41,6 +72,24 @@ def test_experiment_without_runs_says_what_to_do(
     assert "run `mlflow run . -e train` first" in capsys.readouterr().out
 
 
-def test_unknown_experiment_is_named_with_the_known_ones(store: Path) -> None:
-    with pytest.raises(ParameterError, match=r"experiment=mine: .*there are: Default"):
-        report(experiment="mine")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--experiment=mine"], "experiment=mine: no such experiment (there are: Default)"),
+        (["--output=mlflow.db/reports"], "output=mlflow.db/reports: cannot be written"),
+        (["--methods=svn"], "method=svn: unknown"),
+        (["--datasets=mine"], "dataset=mine: unknown"),
+        (["--protocol=mine"], "protocol=mine: unknown"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_run(
+    arguments: list[str], words: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main(arguments))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert words in said
+    assert said.count("\n") == 1
+    assert not list(MlflowClient().search_runs(["0"]))
+    assert not (store / "reports").exists()
