@@ -34,9 +34,9 @@ HEADS = columns(
     ("95 % interval", "corrected interval of the difference"),
     ("p", "corrected resampled t-test, two-sided"),
     ("p, Holm", "p adjusted for all rows of this table"),
-    ("P(worse)", "posterior probability of a loss of more than a point"),
-    ("P(equivalent)", "posterior probability of less than a point either way"),
-    ("P(better)", "posterior probability of a gain of more than a point"),
+    ("worse", "posterior probability of a loss of more than a point"),
+    ("equivalent", "posterior probability of less than a point either way"),
+    ("better", "posterior probability of a gain of more than a point"),
 )
 
 

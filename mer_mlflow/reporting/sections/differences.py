@@ -25,10 +25,10 @@ HEADS = columns(
     ("95 % interval", "corrected interval of the difference, of each pair alone"),
     ("p", "Nadeau and Bengio's corrected resampled t-test, two-sided"),
     ("p, Holm", "p adjusted for all pairs of this table"),
-    ("P(worse)", "posterior probability that the second is worse by more than a point"),
-    ("P(equivalent)", "posterior probability that they are within a point of each other"),
-    ("P(better)", "posterior probability that the second is better by more than a point"),
-    "second is",
+    ("worse", "posterior probability that the second is worse by more than a point"),
+    ("equivalent", "posterior probability that they are within a point of each other"),
+    ("better", "posterior probability that the second is better by more than a point"),
+    "verdict on the second",
 )
 
 

@@ -35,7 +35,6 @@ HEADS = columns(
 )
 DETAIL_HEADS = columns(
     "methodology",
-    "setting",
     ("weighted F1", "F1 averaged by the quadrants' sizes"),
     ("accuracy", "share of clips in their quadrant"),
     ("Q1", "F1 of quadrant Q1: high arousal, positive valence"),
@@ -79,7 +78,7 @@ def section(context: Context) -> Section:
             f"quadrants-{i}",
             f"Quadrants, axes and cost on {title}; scores in per cent",
             DETAIL_HEADS,
-            map(_details, ranked),
+            (_details(context, item) for item in ranked),
         )
     partial = [item for item in context.selection.validations if not item.is_complete]
     blocks += table(
@@ -137,12 +136,11 @@ def _row(context: Context, item: Validation, *, is_best: bool) -> tuple[Cell, ..
     )
 
 
-def _details(item: Validation) -> tuple[Cell, ...]:
+def _details(context: Context, item: Validation) -> tuple[Cell, ...]:
     folds = item.folds
     weights = folds["n_parameters"].mean() if "n_parameters" in folds else None
     return (
-        text(item.title),
-        text(item.setting or "–"),
+        text(context.label(item)),
         *(percent(float(folds[measure].mean())) for measure in DETAILS),
         number(float(folds["fit_seconds"].mean()), digits=2),
         number(float(folds["peak_memory_mib"].max()), digits=0),
