@@ -50,6 +50,7 @@ from mer_mlflow.crossval import FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
 from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
+from mer_mlflow.methods import Prediction
 from mer_mlflow.tracking import Kind, RunTree, search, write
 from mer_mlflow.tracking.items import Item, Metric, Param
 
@@ -228,11 +229,12 @@ def example_setting(n_folds: int) -> Setting:
 def example_result(split: Split) -> FoldResult:
     """Make up a fold's result with random probabilities and no epochs."""
     random = np.random.default_rng(split.seed)
+    probabilities = random.dirichlet(np.ones(len(QUADRANTS)), size=len(split.test))
     return FoldResult(
         split_id=split.id,
         test=split.test,
         true=split.test % len(QUADRANTS),
-        probabilities=random.dirichlet(np.ones(len(QUADRANTS)), size=len(split.test)),
+        prediction=Prediction(probabilities=probabilities, quadrants=probabilities.argmax(axis=1)),
         epochs=(),
         started=time.time(),
         fit_seconds=60.0,

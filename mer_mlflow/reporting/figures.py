@@ -318,11 +318,11 @@ def verdict_matrix(pairs: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    pairs : a row for each pair, in either order, at least one
+    pairs : a row for each pair, at least one, as ``compare_pairs`` gives them
 
         - ``first``, ``second`` : labels
-        - ``p_better``, ``p_equivalent``, ``p_worse`` : probabilities that ``first`` is better than
-          ``second``, within the region of practical equivalence, or worse; NaN leaves a cell empty
+        - ``p_better``, ``p_equivalent``, ``p_worse`` : probabilities that ``second`` is better than
+          ``first``, within the region of practical equivalence, or worse; NaN leaves a cell empty
     """
     labels, chances = _both_ways(pairs)
     numbers = [str(k) for k in range(1, len(labels) + 1)]
@@ -658,7 +658,7 @@ def _both_ways(pairs: pd.DataFrame) -> tuple[list[str], Numbers]:
     chances = np.full((len(labels), len(labels), 3), np.nan)
     rows, columns = (pairs[side].map(labels.index).to_numpy() for side in ("first", "second"))
     values = pairs[["p_better", "p_equivalent", "p_worse"]].to_numpy(dtype=np.float64)
-    chances[rows, columns], chances[columns, rows] = values, values[:, ::-1]
+    chances[rows, columns], chances[columns, rows] = values[:, ::-1], values
     lead = chances[..., 0] - chances[..., 2]
     n_compared = np.maximum(np.isfinite(lead).sum(axis=1), 1)
     order = np.argsort(-np.nansum(lead, axis=1) / n_compared, kind="stable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,14 +129,24 @@ class Validation:
         }
 
     @property
-    def setting(self) -> str:
-        """What distinguishes it from the method's other cross-validations."""
+    def setting(self) -> tuple[str, ...]:
+        """What may distinguish it from the method's other cross-validations."""
         parts = [f"{self.params['data.seconds']} s"] * bool(self.params.get("data.seconds"))
         parts += ["extracted features"] * (self.params.get("data.features") == "extracted")
+        parts += [f"copies: {self.copies}"] * bool(self.copies)
         parts += ["nested search"] * (self.selection == "nested")
         if self.selection != "nested":
             parts += [f"{name}={value}" for name, value in self.changed.items()]
-        return ", ".join(parts)
+        return tuple(parts)
+
+    @property
+    def copies(self) -> str:
+        """Transforms of training copies where they are not the method's own, else nothing."""
+        keys = self.params.get("data.augmentations", "")
+        own = get_method(self.method).augmentations if self.method in method_names() else ()
+        if "data.augmentations" not in self.params or keys == " ".join(each.key for each in own):
+            return ""
+        return ", ".join(key.rpartition("-")[0] for key in keys.split()) or "none"
 
     @property
     def test_share(self) -> float | None:
@@ -175,8 +186,9 @@ class Validation:
         if not self.is_complete:
             return pd.DataFrame()
         address = f"{self.artifacts}/{name}"
-        path = mlflow.artifacts.download_artifacts(artifact_uri=address)
-        return pd.read_parquet(Path(path))
+        with tempfile.TemporaryDirectory() as folder:
+            path = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder)
+            return pd.read_parquet(Path(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,15 +212,16 @@ class Selection:
         return tuple(item for item in self.validations if item.is_complete)
 
     def labels(self) -> dict[str, str]:
-        """Name of each cross-validation by run id: method, and its setting where that is needed."""
+        """Name of each cross-validation by run id: method, and what no other of it has as well."""
         by_title: dict[tuple[str, Frame], list[Validation]] = {}
         for item in self.validations:
             by_title.setdefault((item.title, item.frame), []).append(item)
         found = {}
         for (title, _), items in by_title.items():
+            shared = set.intersection(*(set(item.setting) for item in items))
             for item in items:
-                setting = item.setting if len(items) > 1 and item.setting else ""
-                found[item.run_id] = ", ".join(filter(None, (title, setting)))
+                own = (part for part in item.setting if part not in shared)
+                found[item.run_id] = ", ".join((title, *own))
         return found
 
     def frame_titles(self) -> dict[Frame, str]:

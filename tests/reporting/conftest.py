@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -85,12 +86,16 @@ def add_run(store: object) -> AddRun:
         status: str = "complete",
         experiment: str = "0",
         tags: Mapping[str, str] | None = None,
+        changed: Mapping[str, float] | None = None,
         **setting: object,
     ) -> str:
         made = made_setting(method, **setting)  # type: ignore[arg-type]
         epochs = 3 if made.method.framework == "keras" else 0
         results = tuple(
-            make_result(split, made.clips, share_right=share_right, epochs=epochs)
+            replace(
+                make_result(split, made.clips, share_right=share_right, epochs=epochs),
+                changed=changed or {},
+            )
             for split in made.plan.splits
         )
         all_tags = {

@@ -411,9 +411,9 @@ def test_clips_are_drawn_by_quadrant_and_share() -> None:
 def test_verdicts_are_shown_both_ways() -> None:
     pairs = pd.DataFrame(
         [
-            ["a", "b", 0.02, 0.01, 0.97],
-            ["a", "c", 0.0, 0.95, 0.05],
-            ["c", "b", 0.01, 0.0501, 0.9399],
+            ["a", "b", 0.97, 0.01, 0.02],
+            ["a", "c", 0.05, 0.95, 0.0],
+            ["c", "b", 0.9399, 0.0501, 0.01],
         ],
         columns=["first", "second", "p_better", "p_equivalent", "p_worse"],
     )

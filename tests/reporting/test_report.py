@@ -230,3 +230,9 @@ def test_full_report_is_rendered_in_all_formats(add_run: Callable[..., str]) -> 
         isinstance(block, Table) for s in document.sections for block in s.blocks
     )
     assert "\\begin{tabular" in to_latex(document, picture_folder="figures")
+
+
+def test_changes_of_mind_are_told_by_transform(add_run: Callable[..., str]) -> None:
+    add_run("cnn", changed={"tfm": 0.25})
+    (row,) = table(build(), "details", "changes-of-mind")
+    assert (row["methodology"], row["transform"], row["changed"]) == ("CNN", "tfm", "25.00")

@@ -38,7 +38,7 @@ def test_complete_run_is_read_with_its_tables(add_run: Callable[..., str]) -> No
     assert item.test_share == pytest.approx(1 / 3)
     assert len(item.predictions) == 160
     assert item.epochs.empty
-    assert (item.title, item.table, item.setting, item.selection) == ("SVM", 2, "", "default")
+    assert (item.title, item.table, item.setting, item.selection) == ("SVM", 2, (), "default")
     assert item.published_f1 == 75.59
 
 
@@ -94,7 +94,7 @@ def test_more_repetitions_are_another_row(add_run: Callable[..., str]) -> None:
 def test_trials_are_left_out_unless_they_were_trained(add_run: Callable[..., str]) -> None:
     add_run(tags={"mer.trial": "3"}, hyperparameters={"C": 2.0})
     add_run(tags={"mer.trial": "4", "mer.trained": "true"}, hyperparameters={"C": 4.0})
-    assert only(read()).setting == "C=4.0"
+    assert only(read()).setting == ("C=4.0",)
 
 
 @pytest.mark.parametrize(

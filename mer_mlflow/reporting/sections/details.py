@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
+from mer_mlflow.crossval.validation import CHANGED
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.reporting.document import Block, Cell, Picture, Section, Text
 from mer_mlflow.reporting.figures import confusions, hardest_clips, learning_curves
@@ -28,6 +31,18 @@ def section(context: Context) -> Section:
     trained = [item for item in shown if not item.epochs.empty]
     for start in range(0, len(trained), MOST_CURVES):
         blocks.append(_curves(context, trained[start : start + MOST_CURVES], start))
+    blocks += table(
+        "changes-of-mind",
+        "How often a trained model puts a test clip's synthesised copy into another quadrant",
+        columns(
+            "methodology",
+            "dataset",
+            "transform",
+            ("changed", "share of the test clips in per cent, mean over folds"),
+            "run",
+        ),
+        (row for item in shown for row in _changes(context, item)),
+    )
     for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
         blocks += _hardest(context, i, frame, items)
     return Section(name="details", title="A closer look", blocks=tuple(blocks))
@@ -99,6 +114,17 @@ def _curves(context: Context, items: list[Validation], start: int) -> Picture:
         description="Loss and accuracy over epochs for each network.",
         figure=learning_curves(epochs),
     )
+
+
+def _changes(context: Context, item: Validation) -> Iterator[tuple[Cell, ...]]:
+    for name in (name for name in item.folds.columns if name.startswith(CHANGED)):
+        yield (
+            text(context.label(item)),
+            text(context.frame_titles[item.frame]),
+            text(name.removeprefix(CHANGED)),
+            percent(float(item.folds[name].mean())),
+            context.link(item),
+        )
 
 
 def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) -> list[Block]:

@@ -79,15 +79,10 @@ def _compared(context: Context, i: int, title: str, items: list[Validation]) -> 
             name=f"verdicts-{i}",
             title=f"Each methodology (row) against each other (column) on {title}",
             description="Matrix of verdicts: better, equivalent, worse or undecided.",
-            figure=verdict_matrix(_of_first(pairs)),
+            figure=verdict_matrix(pairs),
         )
     )
     return blocks
-
-
-def _of_first(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Probabilities as seen from the first of each pair."""
-    return pairs.rename(columns={"p_better": "p_worse", "p_worse": "p_better"})
 
 
 def _row(pair: pd.Series[float]) -> tuple[Cell, ...]:

@@ -22,7 +22,7 @@ def section(context: Context) -> Section:
             (
                 text(item.title),
                 text(context.frame_titles[item.frame]),
-                text(item.setting or "–"),
+                text(", ".join(item.setting) or "–"),
                 text(item.protocol),
                 text(f"{item.n_repeats} x {item.n_splits}"),
                 text(item.params.get("cv.seed", "")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.methods import Method, get_method, method_names
 from mer_mlflow.methods import Scores as Published
@@ -82,6 +83,10 @@ def deviations(item: Validation) -> list[str]:
         found.append(f"{seconds} s of each clip")
     if item.params.get("data.features") == "extracted":
         found.append("features extracted by this software instead of the dataset's")
+    if item.copies:
+        found.append(f"synthesised copies: {item.copies}")
+    if BackgroundNoise().key in item.params.get("data.augmentations", ""):
+        found.append("background noise synthesised instead of drawn from ESC-50")
     if item.selection == "given":
         found += [f"{name}={value}" for name, value in item.changed.items()]
     return found

@@ -76,7 +76,7 @@ def _matched(context: Context, first: str, second: str) -> Iterator[tuple[Valida
 
 
 def _unpaired(one: Validation, other: Validation) -> tuple[Cell, ...]:
-    return (text(one.title), text(one.setting or "–"), *unpaired_cells(one, other))
+    return (text(one.title), text(", ".join(one.setting) or "–"), *unpaired_cells(one, other))
 
 
 def _slopes(context: Context) -> list[Block]:
