@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mer_mlflow.datasets import data_root_or_default
-
-WITH_FILES, WITHOUT_FILES = "original-4qaed", "demo"
+from mer_mlflow.datasets import data_root_or_default, default_dataset
 
 
 def announce_dataset(dataset: str | None, data_root: str | None) -> str:
@@ -23,11 +21,11 @@ def announce_dataset(dataset: str | None, data_root: str | None) -> str:
     root = data_root_or_default(data_root)
     if dataset is not None:
         print(f"dataset: {dataset}", flush=True)
-    elif root is not None:
-        dataset = WITH_FILES
+        return dataset
+    dataset = default_dataset(data_root)
+    if root is not None:
         print(f"dataset: {dataset} (the default where a data root is given: {root})", flush=True)
     else:
-        dataset = WITHOUT_FILES
         print(
             f"dataset: {dataset} (the default without a data root; for real data give data_root "
             "or set MER_DATA_ROOT)",

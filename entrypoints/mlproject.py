@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from entrypoints.parameters import (
+    AUGMENT,
     CROSS_VALIDATION,
     METHOD,
     PREPARE,
     REPORT,
     SEARCH,
+    STUDY,
     TRAIN,
     Parameter,
 )
@@ -36,7 +38,9 @@ def mlproject() -> str:
     entries = [
         _entry("train", "train", (*METHOD, *TRAIN), "Cross-validate one methodology."),
         _entry("search", "search", (*METHOD, *SEARCH, *CROSS_VALIDATION), "Tune one methodology."),
+        _entry("study", "study", STUDY, "Run many methodologies on many datasets by a plan."),
         _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
+        _entry("augment", "augment", AUGMENT, "Make a synthesised copy of one clip."),
         _entry("report", "report", REPORT, "Build the comparison table."),
     ]
     for name in method_names():

@@ -49,6 +49,8 @@ CROSS_VALIDATION = (
     Parameter(
         name="features", default=None, kind=str, help="published or extracted handcrafted features"
     ),
+    Parameter(name="augment", default=None, kind=str, help='"tfm,rg", none, or the method\'s own'),
+    Parameter(name="noise_root", default=None, kind=str, help="folder of noises, such as ESC-50"),
     Parameter(name="duration", default=None, kind=float, help="excerpt of each clip, in seconds"),
     Parameter(name="workers", default=None, kind=int, help="processes, by default one a core"),
     Parameter(name="threads", default=1, kind=int, help="arithmetic threads of a process"),
@@ -63,6 +65,9 @@ TRAIN = (
     *CROSS_VALIDATION,
     Parameter(name="test_curve", default=0, kind=int, help="1 to test after every epoch"),
     Parameter(
+        name="probe", default=None, kind=str, help='"tfm,rg": how often copies change its mind'
+    ),
+    Parameter(
         name="nested", default=False, kind=bool, help="true to tune inside each training set"
     ),
     Parameter(name="strategy", default=None, kind=str, help="of nested: grid or neighbour"),
@@ -72,6 +77,7 @@ TRAIN = (
 SEARCH = (
     Parameter(name="strategy", default="neighbour", kind=str, help="grid, neighbour or tpe"),
     SPACE,
+    Parameter(name="start", default=None, kind=str, help="values where neighbour begins"),
     Parameter(name="prune", default=None, kind=str, help="wilcoxon to stop settings that lose"),
     Parameter(name="trials", default=20, kind=int, help="trials of strategy tpe"),
     Parameter(name="storage", default=None, kind=str, help="database URL, or MER_OPTUNA_STORAGE"),
@@ -89,6 +95,28 @@ REPORT = (
     Parameter(name="protocol", default=None, kind=str, help="by default all"),
     Parameter(name="output", default="reports", kind=str, help="folder for the files"),
     Parameter(name="pages", default=None, kind=str, help="address of MLflow's pages, for links"),
+)
+
+STUDY = (
+    Parameter(name="plan", default="quick", kind=str, help="quick, paper, or a YAML file of yours"),
+    Parameter(
+        name="data_root",
+        default=None,
+        kind=str,
+        help='a folder of datasets, or "original-4qaed=/a;new-4qaed-c=/b"',
+    ),
+    Parameter(name="dry_run", default=False, kind=bool, help="true to print the plan only"),
+    Parameter(name="workers", default=None, kind=int, help="processes, by default one a core"),
+    Parameter(name="threads", default=1, kind=int, help="arithmetic threads of a process"),
+    Parameter(name="storage", default=None, kind=str, help="database URL, or MER_OPTUNA_STORAGE"),
+)
+
+AUGMENT = (
+    Parameter(name="transform", default=None, kind=str, help="name of a transform, such as sb"),
+    Parameter(name="clip", default=None, kind=str, help="audio file"),
+    Parameter(name="seed", default=0, kind=int, help="seed of the size that is drawn"),
+    Parameter(name="noise_root", default=None, kind=str, help="folder of noises, such as ESC-50"),
+    Parameter(name="output", default="augmented", kind=str, help="folder for the files"),
 )
 
 METHOD = (
@@ -130,8 +158,13 @@ def parse(parameters: Sequence[Parameter], arguments: Sequence[str] | None) -> d
     return {parameter.name: _value(parameter, given[parameter.name]) for parameter in parameters}
 
 
-def parse_hyperparameters(text: str | None) -> dict[str, str]:
+def parse_hyperparameters(text: str | None, *, name: str = "hyperparameters") -> dict[str, str]:
     """Parse ``"learning_rate=0.005;batch_size=50"``.
+
+    Parameters
+    ----------
+    text : as typed, None for no values
+    name : of the parameter, for the error
 
     Raises
     ------
@@ -140,13 +173,18 @@ def parse_hyperparameters(text: str | None) -> dict[str, str]:
     """
     values = {}
     for part in filter(None, (part.strip() for part in (text or "").split(";"))):
-        name, separator, value = part.partition("=")
-        if not separator or not name.strip() or not value.strip():
+        key, separator, value = part.partition("=")
+        if not separator or not key.strip() or not value.strip():
             raise ParameterError(
-                f"hyperparameters={text}: '{part}' is not name=value; write name=value;name=value"
+                f"{name}={text}: '{part}' is not name=value; write name=value;name=value"
             )
-        values[name.strip()] = value.strip()
+        values[key.strip()] = value.strip()
     return values
+
+
+def listed(names: str | None) -> list[str]:
+    """Split names with commas between them."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 def _value(parameter: Parameter, given: str) -> str | int | float | None:

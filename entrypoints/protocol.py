@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from entrypoints.datasets import WITHOUT_FILES, announce_dataset
-from mer_mlflow.crossval.executors import resolve_workers
-from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
+from entrypoints.datasets import announce_dataset
+from entrypoints.parameters import listed
+from mer_mlflow.augmentation import Transform, draw_noise_from, get_transforms
+from mer_mlflow.crossval.executors import check_workers, resolve_workers
+from mer_mlflow.crossval.splits import SplitPlan
 from mer_mlflow.datasets import Clips, data_root_or_default, load_dataset
-from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method
-from mer_mlflow.profiles import Profile, get_profile
+from mer_mlflow.profiles import Profile, default_profile, get_profile, sized_plan
+
+NO_TRANSFORMS = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +68,12 @@ def resolve_protocol(
         If a parameter or the data cannot be used.
     """
     name = announce_dataset(dataset, data_root)
-    profile_name = profile or ("quick" if name == WITHOUT_FILES else "paper")
+    profile_name = profile or default_profile(name)
     size = get_profile(profile_name)
     n_workers = resolve_workers(workers)
-    if n_workers == 0 and declared.framework == "keras":
-        raise ParameterError(
-            f"workers=0: {declared.name} needs a worker, whose arithmetic threads are fixed; "
-            "use workers=1"
-        )
+    check_workers(declared, n_workers)
     clips = load_dataset(name, data_root, on_warning=lambda words: print(f"warning: {words}"))
-    usual_repeats = 1 if protocol in FIXED_SPLITS else size.n_repeats
-    plan = split_plan(
-        clips,
-        protocol=protocol,
-        n_splits=size.n_splits if folds is None else folds,
-        n_repeats=usual_repeats if repeats is None else repeats,
-        seed=seed,
-    )
+    plan = sized_plan(clips, size, protocol=protocol, folds=folds, repeats=repeats, seed=seed)
     print(
         f"protocol: {protocol}, {plan.n_repeats} x {plan.n_splits} folds of {len(clips)} clips "
         f"(profile {profile_name})",
@@ -97,3 +89,35 @@ def resolve_protocol(
         plan=plan,
         n_workers=n_workers,
     )
+
+
+def resolve_transforms(
+    declared: Method, *, augment: str | None, noise_root: str | None, probe: str | None = None
+) -> tuple[tuple[Transform, ...], dict[str, Transform]]:
+    """Read which transforms make training copies, and of which copies trained models are asked.
+
+    Parameters
+    ----------
+    declared : the methodology, whose own transforms are the default of training copies
+    augment : names with commas between them, or ``none``
+    noise_root : folder of recordings for background noise
+    probe : names with commas between them
+
+    Returns
+    -------
+    transforms of training copies; those of probes by name
+
+    Raises
+    ------
+    MerError
+        If a transform is unknown or the folder cannot be used.
+    """
+    training = declared.augmentations
+    if augment is not None:
+        training = get_transforms(listed(augment) if augment != NO_TRANSFORMS else [])
+    names = listed(probe)
+    probes = get_transforms(names)
+    if noise_root:
+        both = draw_noise_from((*training, *probes), noise_root)
+        training, probes = both[: len(training)], both[len(training) :]
+    return training, dict(zip(names, probes, strict=True))

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import REPORT, parse
+from entrypoints.parameters import REPORT, listed, parse
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError
@@ -102,14 +102,14 @@ def report(
 
 def _filters(methods: str | None, datasets: str | None, protocol: str | None) -> dict[str, Any]:
     """Filters of the cross-validations, whose names are known ones."""
-    for method in _listed(methods):
+    for method in listed(methods):
         get_method(method)
-    for dataset in _listed(datasets):
+    for dataset in listed(datasets):
         get_dataset(dataset)
     if protocol not in (None, *PROTOCOLS):
         known = ", ".join(PROTOCOLS)
         raise ParameterError(f"protocol={protocol}: unknown; protocols are {known}")
-    return {"methods": _listed(methods), "datasets": _listed(datasets), "protocol": protocol}
+    return {"methods": listed(methods), "datasets": listed(datasets), "protocol": protocol}
 
 
 def _experiments(client: MlflowClient, names: str | None) -> list[str]:
@@ -117,11 +117,7 @@ def _experiments(client: MlflowClient, names: str | None) -> list[str]:
         return []
     if names == ALL:
         return [str(item.experiment_id) for item in client.search_experiments()]
-    return [experiment_id(client, name, create=False) for name in _listed(names)]
-
-
-def _listed(names: str | None) -> list[str]:
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    return [experiment_id(client, name, create=False) for name in listed(names)]
 
 
 def _writable(folder: Path) -> Path:
@@ -162,7 +158,7 @@ def _print_ranking(selection: Selection) -> None:
         table.add_row(
             item.title,
             frames[item.frame],
-            item.setting or "–",
+            ", ".join(item.setting) or "–",
             item.selection,
             score,
             interval,

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import CROSS_VALIDATION, METHOD, SEARCH, parse, parse_hyperparameters
-from entrypoints.protocol import Resolved, resolve_protocol
+from entrypoints.protocol import Resolved, resolve_protocol, resolve_transforms
 from mer_mlflow.crossval.validation import gather
 from mer_mlflow.errors import IncompleteError, ParameterError
 from mer_mlflow.methods import Value, get_method
 from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
-from mer_mlflow.tuning.space import grid, resolve_space, space_text
-from mer_mlflow.tuning.strategies import STRATEGIES as POINT_STRATEGIES
+from mer_mlflow.tuning.space import grid, resolve_space, space_text, start_point
+from mer_mlflow.tuning.strategies import check_search
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
     from mer_mlflow.tuning.trials import Protocol
 
 STORAGE = "sqlite:///optuna.db"
-PRUNER = "wilcoxon"
-STRATEGIES = (*POINT_STRATEGIES, "tpe")
 
 
 def search(
@@ -40,6 +35,7 @@ def search(
     hyperparameters: Mapping[str, Value] | None = None,
     strategy: str = "neighbour",
     space: str | None = None,
+    start: Mapping[str, Value] | None = None,
     prune: str | None = None,
     trials: int = 20,
     storage: str | None = None,
@@ -52,6 +48,8 @@ def search(
     seed: int = 0,
     max_epochs: int | None = None,
     features: str | None = None,
+    augment: str | None = None,
+    noise_root: str | None = None,
     duration: float | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -64,11 +62,12 @@ def search(
     hyperparameters : values that are not searched and differ from its defaults
     strategy : ``grid``, ``neighbour`` or ``tpe``
     space : values to search, by default those that the methodology declares
+    start : values that a neighbour search begins at, by default the methodology's
     prune : ``wilcoxon`` to stop settings whose folds are worse than the best setting's
     trials : number of trials after which ``tpe`` ends
     storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
-    dataset, data_root, profile, protocol, folds, repeats, seed, max_epochs, features, duration, \
-        workers, threads : as for ``train``
+    dataset, data_root, profile, protocol, folds, repeats, seed, max_epochs, features, augment, \
+        noise_root, duration, workers, threads : as for ``train``
 
     Returns
     -------
@@ -79,19 +78,13 @@ def search(
     MerError
         If a parameter or the data cannot be used.
     """
-    if strategy not in STRATEGIES:
-        raise ParameterError(
-            f"strategy={strategy}: unknown; strategies are {', '.join(STRATEGIES)}"
-        )
-    if prune not in (None, PRUNER):
-        raise ParameterError(f"prune={prune}: unknown; the pruner is {PRUNER}")
-    if trials < 1:
-        raise ParameterError(f"trials={trials}: must be >= 1")
+    check_search(strategy=strategy, prune=prune, trials=trials)
     declared = get_method(method)
     values = resolve_space(space, declared)
     both = sorted(set(hyperparameters or {}) & set(values))
     if both:
         raise ParameterError(f"{both[0]} is both fixed by hyperparameters and searched")
+    beginning = start_point(declared, values, start)
     frame = resolve_protocol(
         declared,
         dataset=dataset,
@@ -105,7 +98,7 @@ def search(
         workers=workers,
     )
     fixed = capped(declared, hyperparameters or {}, profile=frame.size, max_epochs=max_epochs)
-    from mer_mlflow.tuning.study import Search
+    from mer_mlflow.tuning.declare import declare_search
     from mer_mlflow.tuning.trials import Protocol
 
     shared = Protocol(
@@ -114,39 +107,15 @@ def search(
         plan=frame.plan,
         hyperparameters={key: value for key, value in fixed.items() if key not in values},
         features=features,
+        augmentations=resolve_transforms(declared, augment=augment, noise_root=noise_root)[0],
         duration=frame.duration,
         threads=threads,
     )
-    wanted = Search(
-        name=f"{method} {frame.dataset} {strategy}",
-        strategy=strategy,
-        space=values,
-        start={key: declared.defaults[key] for key in values},
-        n_trials=trials,
-        seed=seed,
-        prune=prune or "",
+    wanted = declare_search(
+        shared, strategy=strategy, space=values, start=beginning, trials=trials, prune=prune
     )
     url = storage or os.environ.get("MER_OPTUNA_STORAGE") or STORAGE
-    return _run(_named(wanted, shared), shared, frame, url)
-
-
-def _named(wanted: Search, shared: Protocol) -> Search:
-    """Give a search a name that says what it depends on: the same command means the same study."""
-    setting = shared.setting(wanted.start)
-    n_trials = wanted.n_trials if wanted.strategy == "tpe" else 0
-    facts = [setting.identity, shared.plan.n_repeats, wanted.prune, dict(wanted.space), n_trials]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
-    plan = shared.plan
-    return replace(
-        wanted,
-        name=f"{wanted.name} {digest}",
-        facts={
-            "objective": "mean macro F1 over folds",
-            "method": shared.method.title,
-            "dataset": f"{shared.clips.name}, {len(shared.clips)} clips",
-            "protocol": f"{plan.protocol}, {plan.n_repeats} x {plan.n_splits}, seed {plan.seed}",
-        },
-    )
+    return _run(wanted, shared, frame, url)
 
 
 def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
@@ -229,7 +198,13 @@ def _assigned(values: Mapping[str, Value]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run ``search``."""
     given = parse((*METHOD, *SEARCH, *CROSS_VALIDATION), arguments)
-    return search(**given | {"hyperparameters": parse_hyperparameters(given["hyperparameters"])})
+    return search(
+        **given
+        | {
+            name: parse_hyperparameters(given[name], name=name)
+            for name in ("hyperparameters", "start")
+        }
+    )
 
 
 if __name__ == "__main__":

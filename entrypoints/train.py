@@ -5,16 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
 from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperparameters
-from entrypoints.protocol import resolve_protocol
+from entrypoints.protocol import resolve_protocol, resolve_transforms
+from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.validation import (
+    CHANGED,
     CrossValidation,
     Setting,
     gather,
+    gather_probes,
     resolve_setting,
     validate,
 )
@@ -29,13 +32,14 @@ from mer_mlflow.tuning.strategies import STRATEGIES
 if TYPE_CHECKING:
     from mer_mlflow.tuning.nested import InnerSearch
 
-BEST: Literal["best"] = "best"
+BEST = "best"
+BEST_OF = "best of "
 
 
 def train(
     *,
     method: str = "svm",
-    hyperparameters: Mapping[str, Value] | Literal["best"] | None = None,
+    hyperparameters: Mapping[str, Value] | str | None = None,
     dataset: str | None = None,
     data_root: str | None = None,
     profile: str | None = None,
@@ -45,10 +49,13 @@ def train(
     seed: int = 0,
     max_epochs: int | None = None,
     features: str | None = None,
+    augment: str | None = None,
+    noise_root: str | None = None,
     duration: float | None = None,
     workers: int | None = None,
     threads: int = 1,
     test_curve: int = 0,
+    probe: str | None = None,
     nested: bool = False,
     strategy: str | None = None,
     space: str | None = None,
@@ -58,8 +65,8 @@ def train(
     Parameters
     ----------
     method : name of the methodology
-    hyperparameters : values that differ from its defaults, or ``best`` for the winner of its search
-        on Original-4QAED
+    hyperparameters : values that differ from its defaults; ``best`` for the winner of its latest
+        search on Original-4QAED; ``best of STUDY`` for the winner of the search of that name
     dataset : name; by default original-4qaed where a data root is known, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
     profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
@@ -67,9 +74,14 @@ def train(
     folds, repeats, max_epochs, duration : override the profile
     seed : of splits, synthesised clips and training
     features : ``published`` or ``extracted``; by default published where the dataset has them
+    augment : transforms that give every training clip a copy to train on, with commas between them,
+        or ``none``; by default the methodology's own
+    noise_root : folder of recordings for background noise, by default noise is synthesised
     workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
     test_curve : 1 to predict the test clips after every epoch
+    probe : transforms, with commas between them: the run tells how often a trained model puts a
+        test clip's copy into another quadrant than the clip
     nested : whether each training set chooses its own hyperparameters by folds inside it, as a
         search would; what ``hyperparameters`` gives is where a neighbour search begins
     strategy, space : of that choice, by default those of the search that ``best`` names, else
@@ -113,6 +125,9 @@ def train(
             space=space or searched.get("space"),
         )
         tuned_by |= {"mer.selection": "nested"}
+    training, asked = resolve_transforms(
+        declared, augment=augment, noise_root=noise_root, probe=probe
+    )
     setting = resolve_setting(
         declared,
         frame.clips,
@@ -120,6 +135,7 @@ def train(
         hyperparameters=given,
         choice=choice,
         features=features,
+        augmentations=training,
         duration=frame.duration,
         threads=threads,
     )
@@ -132,6 +148,12 @@ def train(
 
     with progress("representations") as clip_progress:
         examples = gather(setting, store=open_store(), on_progress=clip_progress)
+        probes = gather_probes(
+            setting,
+            asked,
+            store=open_store(),
+            on_progress=clip_progress,
+        )
     with (
         progress(f"{method} folds") as fold_progress,
         RunTree(
@@ -143,8 +165,8 @@ def train(
     ):
         if runs.n_adopted:
             print(f"{runs.n_adopted} folds were already done", flush=True)
-            if test_curve:
-                print("test_curve: those folds keep the curves that they have")
+            if test_curve or probe:
+                print("test_curve and probe: those folds keep what they have")
         if runs.n_of_other_software:
             print(
                 f"warning: {runs.n_of_other_software} of them were run by another version of the "
@@ -156,6 +178,7 @@ def train(
             examples,
             workers=frame.n_workers,
             test_curve=bool(test_curve),
+            probes=probes,
             listener=runs,
         )
         if runs.duplicate_of is None:
@@ -175,8 +198,7 @@ def _chosen(
     from mer_mlflow.tracking import check_store
 
     check_store()
-    if hyperparameters != BEST:
-        assert not isinstance(hyperparameters, str)
+    if not isinstance(hyperparameters, str):
         return hyperparameters or {}, {}, {}
     from mlflow import MlflowClient
 
@@ -184,7 +206,13 @@ def _chosen(
     from mer_mlflow.tuning.record import find_best
 
     client = MlflowClient()
-    best = find_best(client, current_experiment(client), method=declared.name, dataset=dataset)
+    best = find_best(
+        client,
+        current_experiment(client),
+        method=declared.name,
+        dataset=dataset,
+        study=hyperparameters.removeprefix(BEST_OF) if hyperparameters != BEST else None,
+    )
     print(f"hyperparameters: the best of study {best['study']}")
     tags = {"mer.tuned_by": best["study"], "mer.selection": "not nested"}
     return best["hyperparameters"], tags, {key: best[key] for key in ("strategy", "space")}
@@ -214,9 +242,11 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
             has = "has" if setting.features == "published" else "has no"
             why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
         print(f"handcrafted features: {setting.features} ({why})", flush=True)
-    n_copies = len(setting.method.augmentations)
+    n_copies = len(setting.augmentations)
     if n_copies:
         print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
+    if any(isinstance(each, BackgroundNoise) and not each.files for each in setting.augmentations):
+        print("notice: the background noise is synthesised; -P noise_root= names recordings")
 
 
 def _print_outcome(validation: CrossValidation) -> None:
@@ -229,6 +259,9 @@ def _print_outcome(validation: CrossValidation) -> None:
         for name, summary in validation.summary.items():
             if name.endswith("/f1_macro"):
                 print(f"  {name:20} {summary.mean:7.2%} (stage)")
+        for name in (f"{CHANGED}{each}" for each in validation.results[0].changed):
+            share = float(validation.folds[name].mean())
+            print(f"  {name:20} {share:7.2%} (test clips whose copy is put elsewhere)")
         return
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
     for failure in validation.failures[:3]:
@@ -253,10 +286,9 @@ def main(arguments: Sequence[str]) -> int:
         values = {parameter.name: given.pop(parameter.name) for parameter in own}
         return train(method=method, hyperparameters=values, **given)
     given = parse((*METHOD, *TRAIN), arguments)
-    text = given["hyperparameters"]
-    return train(
-        **given | {"hyperparameters": BEST if text == BEST else parse_hyperparameters(text)}
-    )
+    text = given["hyperparameters"] or ""
+    is_winner = text == BEST or text.startswith(BEST_OF)
+    return train(**given | {"hyperparameters": text if is_winner else parse_hyperparameters(text)})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ class AudioError(MerError):
     """An audio file cannot be decoded."""
 
 
+class WeightsError(MerError):
+    """A methodology needs pretrained weights that are not there."""
+
+
 class TrackingError(MerError):
     """The tracking store cannot be used."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
+from mer_mlflow.datasets import Clips, get_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method, Value
 
@@ -48,6 +50,46 @@ def get_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise ParameterError(f"profile={name}: unknown; profiles are {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+def default_profile(dataset: str) -> str:
+    """Name of the profile of a dataset where the user names none: quick for the demo."""
+    return "paper" if get_dataset(dataset).needs_root else "quick"
+
+
+def sized_plan(
+    clips: Clips,
+    profile: Profile,
+    *,
+    protocol: str,
+    folds: int | None,
+    repeats: int | None,
+    seed: int,
+) -> SplitPlan:
+    """Draw the splits of a protocol in a profile's size.
+
+    Parameters
+    ----------
+    clips : the dataset
+    profile : whose numbers of folds and repetitions count where none are given; fixed partitions
+        are not repeated unless asked
+    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
+    folds, repeats : override the profile
+    seed : int >= 0
+
+    Raises
+    ------
+    MerError
+        If the splits cannot be drawn.
+    """
+    usual_repeats = 1 if protocol in FIXED_SPLITS else profile.n_repeats
+    return split_plan(
+        clips,
+        protocol=protocol,
+        n_splits=profile.n_splits if folds is None else folds,
+        n_repeats=usual_repeats if repeats is None else repeats,
+        seed=seed,
+    )
 
 
 def capped(

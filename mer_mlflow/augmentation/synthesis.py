@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.augmentation.masking import TimeFrequencyMask
 from mer_mlflow.augmentation.transform import Transform
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.representations import (
@@ -69,10 +70,12 @@ class Synthesised:
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Represent one changed clip [shape=self.shape]."""
-        enough = round(SPARE * self.of.duration * audio.sr)
-        excerpt = replace(audio, samples=audio.samples[:enough])
         own = (zlib.crc32(content) for content in (self.by.key.encode(), audio.samples.tobytes()))
         rng = np.random.default_rng((self.seed, *own))
+        if isinstance(self.by, TimeFrequencyMask):
+            return self.by.change(self.of.compute(audio), rng=rng)
+        enough = round(SPARE * self.of.duration * audio.sr)
+        excerpt = replace(audio, samples=audio.samples[:enough])
         return self.of.compute(self.by.apply(excerpt, duration=self.duration, rng=rng))
 
     def with_duration(self, duration: float) -> Self:

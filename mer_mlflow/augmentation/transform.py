@@ -6,10 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
+from mer_mlflow.augmentation.masking import TimeFrequencyMask
 from mer_mlflow.representations.audio import Audio
 
 
-class Transform(Protocol):
+class AudioTransform(Protocol):
     """A change of a clip's audio whose size is drawn."""
 
     @property
@@ -25,3 +26,7 @@ class Transform(Protocol):
         duration : float > 0 [s], how much of the result is read at most
         rng : that the factor is drawn from
         """
+
+
+Transform = AudioTransform | TimeFrequencyMask
+"""Whatever makes a synthesised clip."""

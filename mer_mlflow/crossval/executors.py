@@ -24,6 +24,7 @@ from typing import IO, cast
 from mer_mlflow.crossval.fold import Epoch, FoldResult, Task, run_fold
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Method
 
 FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4}
 """Folds after which a worker is replaced: TensorFlow keeps the memory of forgotten models."""
@@ -90,6 +91,21 @@ def resolve_workers(workers: int | None) -> int:
     if workers < 0:
         raise ParameterError(f"workers={workers}: must be >= 0")
     return workers
+
+
+def check_workers(method: Method, n_workers: int) -> None:
+    """Make sure that a method can be run by so many workers.
+
+    Raises
+    ------
+    ParameterError
+        If there are none and it trains a network.
+    """
+    if n_workers == 0 and method.framework == "keras":
+        raise ParameterError(
+            f"workers=0: {method.name} needs a worker, whose arithmetic threads are fixed; "
+            "use workers=1"
+        )
 
 
 def run_folds(

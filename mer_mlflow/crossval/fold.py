@@ -76,6 +76,8 @@ class FoldResult:
     peak_memory : largest resident size of the process [MiB]
     n_parameters : trained weights, None where that says nothing
     chosen : hyperparameters that were chosen inside the training set
+    changed : share of the test clips whose copy by a transform is put into another quadrant, by
+        the transform's name
     """
 
     split_id: str
@@ -89,6 +91,7 @@ class FoldResult:
     peak_memory: float
     n_parameters: int | None
     chosen: Mapping[str, Value] = field(default_factory=dict)
+    changed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,8 @@ class Task:
     examples : of all clips, and of those synthesised from them
     test_curve : whether test clips are predicted after every epoch
     choice : how each training set chooses hyperparameters, None where it does not
+    probes : copies of all clips by transforms, in the clips' order; the trained model is asked of
+        the test clips' copies, and nothing else uses them
     """
 
     method: Method
@@ -109,6 +114,7 @@ class Task:
     examples: Examples
     test_curve: bool
     choice: Choice | None = None
+    probes: Mapping[str, Examples] = field(default_factory=dict)
 
 
 def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> FoldResult:
@@ -157,7 +163,17 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     result = _result(
         fitted, split, test, true, epochs=epochs, started=started, fit_seconds=fit_seconds
     )
-    return replace(result, chosen=chosen)
+    return replace(result, chosen=chosen, changed=_changed(fitted, task, result))
+
+
+def _changed(fitted: FittedModel, task: Task, result: FoldResult) -> dict[str, float]:
+    """How often a model changes its mind between a test clip and its copy, by transform."""
+    return {
+        name: float(np.mean(fitted.predict(copies).quadrants != result.prediction.quadrants))
+        for name, copies in (
+            (name, every.take(result.test).without_labels()) for name, every in task.probes.items()
+        )
+    }
 
 
 def run_fold_of_settings(task: Task, split: Split, settings: Sequence[Any]) -> list[FoldResult]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from mer_mlflow.augmentation import SYNTHESIS, with_synthesised
+from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
 from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
@@ -41,6 +41,9 @@ from mer_mlflow.representations import (
     with_features,
 )
 
+CHANGED = "changed/"
+"""Prefix of a transform's name: share of test clips whose copy is put into another quadrant."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
@@ -55,6 +58,7 @@ class Setting:
     plan : its splits
     duration : excerpt of each clip [s], None where only feature tables are read
     threads : arithmetic threads of a fold
+    augmentations : each gives every training clip a synthesised copy to train on
     choice : how each training set chooses hyperparameters, None where it does not
     """
 
@@ -65,6 +69,7 @@ class Setting:
     plan: SplitPlan
     duration: float | None
     threads: int
+    augmentations: tuple[Transform, ...] = ()
     choice: Choice | None = None
 
     @cached_property
@@ -79,7 +84,7 @@ class Setting:
             "method": [self.method.name, self.method.version],
             "hyperparameters": asdict(self.hyperparameters),
             "inputs": [item.key for item in self.inputs],
-            "augmentations": [SYNTHESIS, *(item.key for item in self.method.augmentations)],
+            "augmentations": [SYNTHESIS, *(item.key for item in self.augmentations)],
             "dataset": [self.clips.name, self.clips.digest],
             "splits": [self.plan.protocol, self.plan.n_splits, self.plan.digest],
             "seed": self.plan.seed,
@@ -105,6 +110,7 @@ def resolve_setting(
     features: str | None = None,
     duration: float = 30.0,
     threads: int = 1,
+    augmentations: Sequence[Transform] | None = None,
     choice: Choice | None = None,
 ) -> Setting:
     """Complete and check what is to be cross-validated.
@@ -119,6 +125,8 @@ def resolve_setting(
         those computed from audio; by default published where the dataset has them
     duration : float > 0 [s], excerpt of each clip that representations see
     threads : int >= 1, arithmetic threads of a fold
+    augmentations : transforms that give every training clip a synthesised copy to train on, by
+        default the method's own
     choice : how each training set chooses hyperparameters, by default not at all
 
     Raises
@@ -129,6 +137,8 @@ def resolve_setting(
     if threads < 1:
         raise ParameterError(f"threads={threads}: must be >= 1")
     inputs = with_duration(with_features(method.inputs, clips, source=features), duration)
+    transforms = tuple(method.augmentations if augmentations is None else augmentations)
+    refuse_unusable(transforms, inputs, method=method.name)
     reads_audio = not all(isinstance(item, Features) for item in inputs)
     if reads_audio and duration < method.shortest:
         raise ParameterError(
@@ -142,6 +152,7 @@ def resolve_setting(
         clips=clips,
         plan=plan,
         threads=threads,
+        augmentations=transforms,
         choice=choice,
     )
 
@@ -170,11 +181,52 @@ def gather(
         assemble(clips, inputs, store=store, on_progress=on_progress),
         clips,
         inputs,
-        transforms=setting.method.augmentations,
+        transforms=setting.augmentations,
         seed=setting.plan.seed,
         store=store,
         on_progress=on_progress,
     )
+
+
+def gather_probes(
+    setting: Setting,
+    transforms: Mapping[str, Transform],
+    *,
+    store: Store,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Examples]:
+    """Read or compute a copy of every clip by each transform, for trained models to be asked of.
+
+    Parameters
+    ----------
+    setting : what is to be cross-validated
+    transforms : by name
+    store : where representations are kept
+    on_progress : called with (computed, to compute) after each clip
+
+    Raises
+    ------
+    ParameterError
+        If the method's inputs cannot be changed by a transform.
+    DatasetError, AudioError
+        If clips lack what an input needs.
+    """
+    clips, inputs = setting.clips, setting.inputs
+    refuse_unusable(tuple(transforms.values()), inputs, method=setting.method.name)
+    recordings = assemble(clips, inputs, store=store, on_progress=on_progress)
+    both = {
+        name: with_synthesised(
+            recordings,
+            clips,
+            inputs,
+            transforms=(transform,),
+            seed=setting.plan.seed,
+            store=store,
+            on_progress=on_progress,
+        )
+        for name, transform in transforms.items()
+    }
+    return {name: every.take(np.arange(len(clips), len(every))) for name, every in both.items()}
 
 
 class Listener(Protocol):
@@ -264,6 +316,7 @@ def fold_row(result: FoldResult) -> dict[str, float | str]:
     }
     if result.n_parameters is not None:
         row["n_parameters"] = result.n_parameters
+    row |= {f"{CHANGED}{name}": share for name, share in result.changed.items()}
     row |= {f"hp.{name}": value for name, value in result.chosen.items()}
     return row
 
@@ -298,6 +351,7 @@ def cross_validate(
     duration: float = 30.0,
     workers: int | None = None,
     threads: int = 1,
+    augmentations: Sequence[Transform] | None = None,
     test_curve: bool = False,
     store: Store | None = None,
 ) -> CrossValidation:
@@ -315,6 +369,8 @@ def cross_validate(
     workers : worker processes, by default one a core; 0 runs everything in this process, a network
         then with the threads that its framework chooses
     threads : int >= 1, arithmetic threads of a worker
+    augmentations : transforms from :func:`mer_mlflow.augmentation.get_transforms` that give every
+        training clip a synthesised copy to train on, by default the method's own
     test_curve : whether test clips are predicted after every epoch, for a look at over-fitting
     store : where representations are kept, by default in the user's cache folder
 
@@ -346,6 +402,7 @@ def cross_validate(
         features=features,
         duration=duration,
         threads=threads,
+        augmentations=augmentations,
     )
     examples = gather(setting, store=store or open_store())
     validation = validate(
@@ -364,6 +421,7 @@ def validate(
     test_curve: bool = False,
     listener: Listener | None = None,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
+    probes: Mapping[str, Examples] = MappingProxyType({}),
 ) -> CrossValidation:
     """Cross-validate a setting, telling a listener what happens.
 
@@ -375,6 +433,7 @@ def validate(
     test_curve : whether test clips are predicted after every epoch
     listener : follows the folds and knows those that are done
     ready : results by split id that were just computed, told to the listener like all others
+    probes : copies of all clips by transforms, from :func:`gather_probes`
 
     Raises
     ------
@@ -410,6 +469,7 @@ def validate(
             examples=examples,
             test_curve=test_curve,
             choice=setting.choice,
+            probes=dict(probes),
         )
         run_folds(task, todo, workers=workers, threads=setting.threads, on_event=on_event)
     return CrossValidation(

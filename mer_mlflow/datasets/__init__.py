@@ -22,6 +22,7 @@ __all__ = [
     "Reading",
     "data_root_or_default",
     "dataset_names",
+    "default_dataset",
     "get_dataset",
     "load_dataset",
     "read_dataset",
@@ -59,6 +60,11 @@ def data_root_or_default(data_root: Path | str | None) -> Path | None:
     """The data root given, else the one in ``MER_DATA_ROOT``, else None."""
     given = data_root or os.environ.get("MER_DATA_ROOT")
     return Path(given).expanduser().resolve() if given else None
+
+
+def default_dataset(data_root: Path | str | None) -> str:
+    """Dataset of a command that names none: Original-4QAED with a data root, else the demo."""
+    return "original-4qaed" if data_root_or_default(data_root) else "demo"
 
 
 def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:

@@ -41,6 +41,8 @@ class Dataset:
     published_counts : clips of each quadrant as published, None where nothing is published
     needs_root : whether the user must say where the files are
     read : reads the files below a data root
+    archive : folder that the published archive unpacks to, by which a folder that holds several
+        datasets is known; empty where nothing is published
     """
 
     name: str
@@ -51,3 +53,4 @@ class Dataset:
     published_counts: Mapping[str, int] | None
     needs_root: bool
     read: Callable[[Path | None], Reading]
+    archive: str = ""

@@ -82,7 +82,14 @@ def _first(places: Iterable[Path], files: Iterable[str]) -> Path | None:
     )
 
 
-def _declare(*, name: str, title: str, summary: str, counts: tuple[int, int, int, int]) -> Dataset:
+def _declare(
+    *,
+    name: str,
+    title: str,
+    summary: str,
+    counts: tuple[int, int, int, int],
+    archive: str = "",
+) -> Dataset:
     return Dataset(
         name=name,
         title=title,
@@ -92,6 +99,7 @@ def _declare(*, name: str, title: str, summary: str, counts: tuple[int, int, int
         published_counts=dict(zip(QUADRANTS, counts, strict=True)),
         needs_root=True,
         read=partial(read_4qaed, name=name),
+        archive=archive,
     )
 
 
@@ -101,6 +109,7 @@ DATASETS = (
         title="Original-4QAED",
         summary="900 clips, 225 a quadrant, with the 100 most relevant handcrafted features.",
         counts=(225, 225, 225, 225),
+        archive=ARCHIVE,
     ),
     _declare(
         name="new-4qaed-c",

@@ -70,6 +70,7 @@ def _declare(version: str, n_clips: int) -> Dataset:
         published_counts=dict.fromkeys(QUADRANTS, n_clips // 4) if version == "balanced" else None,
         needs_root=True,
         read=partial(read_merge, version=version),
+        archive=f"MERGE_Audio_{version.capitalize()}",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
@@ -148,11 +148,13 @@ class Temperature(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : their classes [shape=(n_clips,)]
         """
         self.classes_, labels = np.unique(y, return_inverse=True)
-        of_true = X[np.arange(len(X)), labels]
+        below_largest = X - X.max(axis=1, keepdims=True)
+        of_true = below_largest[np.arange(len(X)), labels]
 
         def loss(log_slope: float) -> float:
             slope = np.exp(log_slope)
-            return float(np.mean(logsumexp(slope * X, axis=1) - slope * of_true))
+            normaliser = np.log(np.exp(slope * below_largest).sum(axis=1))
+            return float(np.mean(normaliser - slope * of_true))
 
         self.slope_ = float(np.exp(minimize_scalar(loss, bounds=LOG_SLOPES, method="bounded").x))
         return self

@@ -155,7 +155,7 @@ class Method:
     version : raised whenever the same hyperparameters give other scores
     inputs : what ``fit`` reads of each clip, in order
     augmentations : each gives every training clip a synthesised copy to train on
-    baseline : name of the methodology that this one changes in one respect, empty where there is none
+    baseline : name of the methodology that this one changes in one respect, empty for none
     fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
         the same as ``fit`` gives; where settings can share work
     hyperparameters : frozen dataclass of :func:`searchable` fields
@@ -164,6 +164,8 @@ class Method:
     shortest : shortest excerpt of a clip that it can read [s]
     framework : the library that trains it
     quick_epochs : epochs that are enough for a first look, None where there are none
+    cost : seconds of one core to train one 30 s clip for one epoch (for one fit where there are no
+        epochs), measured on an ordinary CPU; a synthesised copy costs the same; for estimates only
     citation : where the methodology comes from
     table : the study's table that reports it, None where it has none
     published : the study's scores by dataset name
@@ -180,6 +182,7 @@ class Method:
     shortest: float
     framework: Literal["scikit-learn", "keras"]
     quick_epochs: int | None
+    cost: float
     citation: str
     table: int | None
     published: Mapping[str, Scores]
@@ -253,7 +256,7 @@ def converted(name: str, value: Value, kind: type[Any]) -> Any:
         return str(value).strip()
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ParameterError(f"{name}={value}: not a number") from None
     if kind is int:
         if not number.is_integer():

@@ -61,6 +61,7 @@ METHOD = Method(
     shortest=1.3,
     framework="keras",
     quick_epochs=6,
+    cost=0.1,
     citation="Choi, Fazekas, Sandler, ISMIR 2016; Louro et al., Sensors 2024",
     table=2,
     published={

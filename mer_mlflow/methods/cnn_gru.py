@@ -59,6 +59,7 @@ METHOD = Method(
     shortest=1.3,
     framework="keras",
     quick_epochs=6,
+    cost=0.17,
     citation="Choi et al., ICASSP 2017; Louro et al., Sensors 2024",
     table=3,
     baseline="cnn",

@@ -56,6 +56,7 @@ METHOD = Method(
     shortest=3.1,
     framework="keras",
     quick_epochs=2,
+    cost=0.9,
     citation="Choi et al., ICASSP 2017; Won et al., SMC 2020",
     table=3,
     published={

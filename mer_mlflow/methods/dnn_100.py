@@ -60,6 +60,7 @@ METHOD = Method(
     shortest=0.0,
     framework="keras",
     quick_epochs=20,
+    cost=0.0002,
     citation="Louro et al., Sensors 2024",
     table=3,
     published={

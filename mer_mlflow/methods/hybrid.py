@@ -113,6 +113,7 @@ METHOD = Method(
     shortest=1.3,
     framework="keras",
     quick_epochs=6,
+    cost=0.15,
     citation="Louro et al., Sensors 2024",
     table=None,
     published={},

@@ -57,6 +57,7 @@ METHOD = Method(
     shortest=3.7,
     framework="keras",
     quick_epochs=2,
+    cost=6.0,
     citation="Lee et al., SMC 2017",
     table=4,
     published={

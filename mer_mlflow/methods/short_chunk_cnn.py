@@ -58,6 +58,7 @@ METHOD = Method(
     shortest=3.7,
     framework="keras",
     quick_epochs=2,
+    cost=5.0,
     citation="Won et al., SMC 2020",
     table=4,
     published={

@@ -95,6 +95,7 @@ METHOD = Method(
     shortest=0.0,
     framework="scikit-learn",
     quick_epochs=None,
+    cost=0.0015,
     citation="Panda, Malheiro, Paiva, IEEE Transactions on Affective Computing 2020",
     table=2,
     published={

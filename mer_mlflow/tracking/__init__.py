@@ -10,6 +10,7 @@ from mer_mlflow.tracking.runs import (
     check_store,
     current_experiment,
     experiment_id,
+    is_untouched,
     open_run,
     search,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "check_store",
     "current_experiment",
     "experiment_id",
+    "is_untouched",
     "open_run",
     "search",
     "write",

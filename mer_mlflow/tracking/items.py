@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import (
+    CHANGED,
     CrossValidation,
     Setting,
     fold_row,
@@ -87,6 +88,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         "data.n_clips": len(setting.clips),
         "data.digest": setting.clips.digest,
         "data.features": setting.features or "",
+        "data.augmentations": " ".join(item.key for item in setting.augmentations),
         "data.inputs": " ".join(item.key for item in setting.inputs),
     }
     for key, fact in facts.items():
@@ -127,6 +129,8 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
             if value == value:
                 yield Metric(key=f"{name}_{statistic}", value=value)
     folds = validation.folds
+    for name in (name for name in folds.columns if name.startswith(CHANGED)):
+        yield Metric(key=f"{name}_mean", value=float(folds[name].mean()))
     yield Metric(key="fit_seconds_total", value=float(folds["fit_seconds"].sum()))
     yield Metric(key="peak_memory_mib_max", value=float(folds["peak_memory_mib"].max()))
     yield File(name="folds.parquet", content=_parquet(folds))
@@ -202,6 +206,11 @@ def read_fold(
         peak_memory=metrics["peak_memory_mib"],
         n_parameters=None if n_parameters is None else int(n_parameters),
         chosen=chosen,
+        changed={
+            name.removeprefix(CHANGED): share
+            for name, share in metrics.items()
+            if name.startswith(CHANGED)
+        },
     )
 
 

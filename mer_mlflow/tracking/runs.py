@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     FOLD = "fold"
     PREPARE = "prepare"
     REPORT = "report"
+    AUGMENT = "augment"
     SEARCH = "search"
     STUDY = "study"
 
@@ -66,6 +68,11 @@ def check_store() -> None:
         raise TrackingError(
             f"tracking store {uri} cannot be used ({reason}); check MLFLOW_TRACKING_URI"
         ) from error
+
+
+def is_untouched(uri: str) -> bool:
+    """Tell whether a tracking store is a local file that is not there: asking it would make it."""
+    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).exists()
 
 
 def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:

@@ -12,6 +12,7 @@ import mlflow.artifacts
 import optuna
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_mlflow.errors import ParameterError
@@ -86,7 +87,12 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
 
 
 def find_best(
-    client: MlflowClient, experiment: str, *, method: str, dataset: str
+    client: MlflowClient,
+    experiment: str,
+    *,
+    method: str,
+    dataset: str,
+    study: str | None = None,
 ) -> dict[str, Any]:
     """Find the winner of the latest finished search of a method.
 
@@ -96,6 +102,7 @@ def find_best(
     experiment : id of the experiment
     method : name of the methodology
     dataset : whose search counts where there is none on Original-4QAED
+    study : name of the search's study, by default any
 
     Returns
     -------
@@ -106,24 +113,42 @@ def find_best(
     ParameterError
         If there is no such search.
     """
-    for tuned_on in dict.fromkeys((HOME, dataset)):
-        runs = search(
-            client,
-            experiment,
-            kind=Kind.SEARCH,
-            method=method,
-            dataset=tuned_on,
-            status=Status.COMPLETE,
+    runs = [
+        run
+        for run in search(
+            client, experiment, kind=Kind.SEARCH, method=method, status=Status.COMPLETE
         )
-        for run in sorted(runs, key=lambda run: -int(run.info.start_time)):
-            if f"best_{OBJECTIVE}" in run.data.metrics:
-                uri = f"{run.info.artifact_uri}/{BEST}"
-                winner: dict[str, Any] = json.loads(mlflow.artifacts.load_text(uri))
-                return winner
+        if has_winner(run)
+    ]
+    if study is not None:
+        found = [run for run in runs if run.data.tags["mer.study"] == study]
+        if not found:
+            raise ParameterError(
+                f"hyperparameters=best of {study}: no finished search of {method} has this name "
+                "in this experiment"
+            )
+        return read_winner(found[0])
+    for tuned_on in dict.fromkeys((HOME, dataset)):
+        found = [run for run in runs if run.data.tags["mer.dataset"] == tuned_on]
+        if found:
+            return read_winner(max(found, key=lambda run: int(run.info.start_time)))
     raise ParameterError(
         f"hyperparameters=best: no finished search of {method} on {HOME} in this experiment; "
         f"run the entry point search with method={method} first"
     )
+
+
+def has_winner(run: Run) -> bool:
+    """Tell whether a finished search's run names a winner: where all settings failed, none does."""
+    return f"best_{OBJECTIVE}" in run.data.metrics
+
+
+def read_winner(run: Run) -> dict[str, Any]:
+    """Read what ``best.json`` of a finished search says."""
+    winner: dict[str, Any] = json.loads(
+        mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{BEST}")
+    )
+    return winner
 
 
 def _winner(best: FrozenTrial, plan: Search, protocol: Protocol) -> Mapping[str, Any]:

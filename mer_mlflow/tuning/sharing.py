@@ -17,7 +17,7 @@ from mer_mlflow.representations import Examples
 from mer_mlflow.tuning.space import Point, point_key
 from mer_mlflow.tuning.trials import Protocol
 
-MOST_AT_ONCE = 12
+MOST_AT_ONCE = 40
 """Settings fitted together: of processes on one study, each may fit some that another takes."""
 
 

@@ -71,6 +71,31 @@ def resolve_space(text: str | None, method: Method) -> SearchSpace:
     return declared_space(method) if text is None else parse_space(text, method)
 
 
+def start_point(
+    method: Method, space: SearchSpace, given: Mapping[str, Value] | None = None
+) -> Point:
+    """Point of a space that a neighbour search begins at.
+
+    Parameters
+    ----------
+    method : whose defaults count where nothing is given
+    space : values by hyperparameter
+    given : values by hyperparameter
+
+    Raises
+    ------
+    ParameterError
+        If a hyperparameter is not searched or a value is not allowed.
+    """
+    strangers = sorted(set(given or {}) - set(space))
+    if strangers:
+        raise ParameterError(
+            f"start: {strangers[0]} is not searched (searched are {', '.join(space)})"
+        )
+    resolved = method.resolve(given)
+    return {name: getattr(resolved, name) for name in space}
+
+
 def space_text(space: SearchSpace) -> str:
     """Write a space so that :func:`parse_space` reads it."""
     return ";".join(f"{name}={','.join(map(str, values))}" for name, values in space.items())

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import mlflow
 import optuna
 
+from mer_mlflow.augmentation import Transform
 from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import SplitPlan
@@ -35,6 +36,7 @@ class Protocol:
     method, clips, plan : what is cross-validated
     hyperparameters : values that are not searched and differ from the method's defaults
     features : source of handcrafted features, None for the dataset's choice
+    augmentations : transforms of training copies, None for the method's own
     duration : excerpt of each clip [s]
     threads : arithmetic threads of a fold
     """
@@ -44,6 +46,7 @@ class Protocol:
     plan: SplitPlan
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     features: str | None = None
+    augmentations: tuple[Transform, ...] | None = None
     duration: float = 30.0
     threads: int = 1
 
@@ -61,6 +64,7 @@ class Protocol:
             self.plan,
             hyperparameters={**self.hyperparameters, **point},
             features=self.features,
+            augmentations=self.augmentations,
             duration=self.duration,
             threads=self.threads,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import FoldResult, Task, run_fold
@@ -50,7 +53,16 @@ class Oracle:
         raise NotImplementedError
 
 
-def run(fitted: Oracle, *, test_curve: bool = False) -> FoldResult:
+def make_examples(values: NDArray[np.int64]) -> Examples:
+    return Examples(inputs=(values[:, np.newaxis],), positions=np.arange(N_CLIPS), quadrants=LABELS)
+
+
+def run(
+    fitted: Oracle,
+    *,
+    test_curve: bool = False,
+    probes: Mapping[str, NDArray[np.int64]] = MappingProxyType({}),
+) -> FoldResult:
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: Any) -> Oracle:
         on_epoch(EpochRecord(epoch=1, loss=1.0, accuracy=0.5, stage="audio"), fitted.predict)
         return fitted
@@ -58,10 +70,9 @@ def run(fitted: Oracle, *, test_curve: bool = False) -> FoldResult:
     task = Task(
         method=replace(get_method("svm"), fit=fit),
         hyperparameters=None,
-        examples=Examples(
-            inputs=(LABELS[:, np.newaxis],), positions=np.arange(N_CLIPS), quadrants=LABELS
-        ),
+        examples=make_examples(LABELS),
         test_curve=test_curve,
+        probes={name: make_examples(values) for name, values in probes.items()},
     )
     return run_fold(task, PLAN.splits[0], lambda epoch: None)
 
@@ -95,3 +106,15 @@ def test_test_curve_follows_the_chosen_quadrants() -> None:
 def test_model_that_predicts_no_numbers_has_no_result(offset: float) -> None:
     with pytest.raises(DivergenceError, match="no finite probabilities"):
         run(Oracle(offset=offset))
+
+
+def test_copies_that_change_the_model_s_mind_are_counted_among_test_clips_alone() -> None:
+    test = PLAN.splits[0].test
+    one_moved, training_moved = LABELS.copy(), (LABELS + 1) % 4
+    one_moved[test[0]] = (LABELS[test[0]] + 1) % 4
+    training_moved[test] = LABELS[test]
+    result = run(Oracle(), probes={"rg": one_moved, "tfm": training_moved})
+    assert result.changed == {"rg": 1 / len(test), "tfm": 0.0}
+    row = fold_row(result)
+    assert (row["changed/rg"], row["changed/tfm"]) == (1 / len(test), 0.0)
+    assert row["accuracy"] == fold_row(run(Oracle()))["accuracy"]

@@ -51,6 +51,9 @@ def test_search_then_train_with_the_best_then_report(
         (["--space=C=-1,2"], "C=-1: must be > 0 for svm"),
         (["--space=C"], 'write "name=value,value'),
         (["--space=C=1,2", "--hyperparameters=C=4"], "C is both fixed by hyperparameters"),
+        (["--start=C"], "start=C: 'C' is not name=value"),
+        (["--start=C=-1"], "C=-1: must be > 0 for svm"),
+        (["--space=C=1,2", "--start=gamma=1"], "start: gamma is not searched (searched are C)"),
         (["--storage=nonsense"], "storage=nonsense: cannot be used"),
         (["--method=cnn"], "workers=0: cnn needs a worker"),
         (["--method=svn"], "method=svn: unknown"),
@@ -72,13 +75,23 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     assert not list(MlflowClient().search_runs(["0"]))
 
 
+@pytest.mark.parametrize("asked", ["best", "best of svm demo grid 01234567"])
 def test_best_without_a_search_is_named(
-    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+    asked: str, store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        run_command(lambda: train([*COMMON, "--hyperparameters=best"]))
+        run_command(lambda: train([*COMMON, f"--hyperparameters={asked}"]))
     assert stop.value.code == 2
-    assert "no finished search of svm" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"hyperparameters={asked}: no finished search of svm" in said
+    assert said.count("\n") == 1
+
+
+def test_neighbour_searches_begin_where_they_are_told_to(store: Path, demo: Clips) -> None:
+    asked = [*COMMON, "--folds=2", "--space=C=1,2,4", "--strategy=neighbour"]
+    assert main([*asked, "--start=C=1"]) == 0
+    (first, *_) = MlflowClient().search_runs(["0"], "tags.`mer.trial` = '0'")
+    assert first.data.params["hp.C"] == "1.0"
 
 
 def test_nested_training_chooses_in_each_fold_and_says_so(

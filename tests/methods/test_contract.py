@@ -69,6 +69,7 @@ def test_declaration_is_complete(method: Method) -> None:
     assert method.summary.endswith(".")
     assert method.citation
     assert method.version >= 1
+    assert method.cost > 0
     assert "References" in (sys.modules[f"mer_mlflow.methods.{method.name}"].__doc__ or "")
     assert set(method.published) <= set(dataset_names())
     for scores in method.published.values():

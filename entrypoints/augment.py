@@ -1,0 +1,121 @@
+"""augment: make a synthesised copy of one clip, to listen to and look at."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from entrypoints.command import OK, print_where, run_command
+from entrypoints.parameters import AUGMENT, parse
+from mer_mlflow.augmentation import (
+    Synthesised,
+    TimeFrequencyMask,
+    Transform,
+    draw_noise_from,
+    get_transforms,
+)
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.representations import Mel, Waveform
+from mer_mlflow.representations.audio import Audio, decode
+from mer_mlflow.tracking.items import File
+
+LISTEN_SR = 44_100
+MOST_SECONDS = 60.0
+
+
+def augment(
+    *,
+    transform: str,
+    clip: str,
+    seed: int = 0,
+    noise_root: str | None = None,
+    output: str = "augmented",
+) -> int:
+    """Change one clip as a training copy is changed, and write it beside the original.
+
+    Parameters
+    ----------
+    transform : name of a transform
+    clip : audio file
+    seed : of the size that is drawn
+    noise_root : folder of recordings for background noise, by default noise is synthesised
+    output : folder that the audio and the figure are written to
+
+    Returns
+    -------
+    exit code
+
+    Raises
+    ------
+    MerError
+        If a parameter or the file cannot be used.
+    """
+    (change,) = get_transforms([transform])
+    if noise_root:
+        (change,) = draw_noise_from([change], noise_root)
+    audio = decode(Path(clip).expanduser())
+    duration = min(audio.seconds, MOST_SECONDS)
+    folder = Path(output)
+    name = f"{Path(clip).stem}_{transform}_{seed}"
+    files = list(_files(change, audio, name=name, duration=duration, seed=seed))
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking import Kind, check_store, open_run, write
+    from mer_mlflow.tracking.items import Param, Tag
+
+    check_store()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (folder / file.name).write_bytes(file.content)
+    except OSError as error:
+        raise ParameterError(f"output={output}: cannot be written ({error.strerror})") from error
+    client = MlflowClient()
+    run = open_run(client, name=f"augment {name}")
+    run_id = str(run.info.run_id)
+    key = Param(key="augment.key", value=change.key)
+    write(client, run_id, [Tag(key="mer.kind", value=Kind.AUGMENT), key, *files])
+    client.set_terminated(run_id, "FINISHED")
+    for file in files:
+        print(f"written: {folder / file.name}")
+    if isinstance(change, TimeFrequencyMask):
+        print("a mask changes the spectrogram only: there is nothing to listen to")
+    print_where(run_id, str(run.info.experiment_id))
+    return OK
+
+
+def _files(change: Transform, audio: Audio, *, name: str, duration: float, seed: int) -> list[File]:
+    from mer_mlflow.augmentation.figures import before_and_after
+
+    mel = Mel(duration=duration)
+    synthesised = Synthesised(of=mel, by=change, seed=seed).compute(audio)
+    figure = before_and_after(mel.compute(audio), synthesised, mel)
+    files = [File(name=f"{name}.png", content=figure)]
+    if not isinstance(change, TimeFrequencyMask):
+        heard = Waveform(sr=LISTEN_SR, duration=duration)
+        copy = Synthesised(of=heard, by=change, seed=seed)
+        before, after = heard.compute(audio), copy.compute(audio)
+        loudest = max(1.0, float(np.abs(before).max()), float(np.abs(after).max()))
+        for suffix, samples in (("before", before), ("after", after)):
+            buffer = io.BytesIO()
+            soundfile.write(buffer, samples / loudest, LISTEN_SR, format="WAV", subtype="PCM_16")
+            files.append(File(name=f"{name}_{suffix}.wav", content=buffer.getvalue()))
+    return files
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run ``augment``."""
+    given = parse(AUGMENT, arguments)
+    for name in ("transform", "clip"):
+        if given[name] is None:
+            raise ParameterError(f"{name}: is needed; see the README for the parameters")
+    return augment(**given)
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))

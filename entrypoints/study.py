@@ -1,0 +1,262 @@
+"""study: all searches and trainings of a plan, one after the other, each in its own process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
+from entrypoints.parameters import STUDY, parse
+from mer_mlflow.crossval.executors import resolve_workers
+from mer_mlflow.datasets import get_dataset, load_dataset
+from mer_mlflow.errors import MerError, ParameterError
+from mer_mlflow.studies.estimates import clock, seconds_left
+from mer_mlflow.studies.items import Item, ItemStatus, Standing
+from mer_mlflow.studies.plan import Plan
+from mer_mlflow.studies.process import Outcome, run_process
+from mer_mlflow.studies.reading import read_plan
+from mer_mlflow.studies.roots import chosen_datasets, locate, parse_data_roots
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from mer_mlflow.studies.board import Board, Data
+    from mer_mlflow.studies.record import Record
+
+DAY = 24 * 3600.0
+PRINTED_WIDTH = 150
+"""Characters of a line where there is no terminal to ask."""
+
+
+def study(
+    *,
+    plan: str = "quick",
+    data_root: str | None = None,
+    dry_run: bool = False,
+    workers: int | None = None,
+    threads: int = 1,
+    storage: str | None = None,
+) -> int:
+    """Run a study; what its experiment already holds is not run again.
+
+    Parameters
+    ----------
+    plan : ``quick``, ``paper``, or the path of a YAML file
+    data_root : folder of the datasets, or ``"original-4qaed=/a;new-4qaed-c=/b"``
+    dry_run : whether to print the plan only
+    workers : worker processes of each item, by default one a core
+    threads : arithmetic threads of a worker
+    storage : database URL of the searches, by default ``MER_OPTUNA_STORAGE``
+
+    Returns
+    -------
+    exit code: 0, or 3 where an item failed
+
+    Raises
+    ------
+    MerError
+        If a parameter or the plan cannot be used.
+    """
+    if threads < 1:
+        raise ParameterError(f"threads={threads}: must be >= 1")
+    n_workers = resolve_workers(workers)
+    planned, roots = _resolved(read_plan(plan), data_root)
+    title = f" – {planned.title}" if planned.title != planned.name else ""
+    print(f"study: {planned.name}{title}", flush=True)
+    client, experiment = _experiment(may_create=not dry_run)
+    from mer_mlflow.studies.board import Board
+
+    data = {name: _load(name, roots[name]) for name in planned.datasets}
+    board = Board(
+        planned,
+        data,
+        client=client,
+        experiment=experiment,
+        workers=workers,
+        n_workers=n_workers,
+        threads=threads,
+        storage=storage,
+    )
+    _print_board(board, n_workers)
+    if dry_run or client is None:
+        return OK
+    from mer_mlflow.studies.record import Record
+
+    record = Record(client, planned)
+    try:
+        _run_all(board, record)
+    except BaseException:
+        record.close(is_complete=False)
+        raise
+    failed = {
+        item: standing
+        for item, standing in board.standings.items()
+        if standing.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED)
+    }
+    record.close(is_complete=not failed)
+    _print_outcome(board, failed)
+    print_where(record.run_id, record.experiment_id)
+    return INCOMPLETE if failed else OK
+
+
+def _resolved(planned: Plan, data_root: str | None) -> tuple[Plan, dict[str, str | None]]:
+    """A plan with nothing left open, and the folder of each dataset."""
+    given = parse_data_roots(data_root)
+    datasets = planned.datasets or chosen_datasets(given, planned.data_roots)
+    strangers = sorted(set(given.own) - set(datasets))
+    if strangers:
+        raise ParameterError(
+            f"data_root: {strangers[0]} is no dataset of plan {planned.name} "
+            f"({', '.join(datasets)})"
+        )
+    roots = locate(datasets, given=given, planned=planned.data_roots)
+    known = {name: root for name, root in roots.items() if root is not None}
+    return replace(planned, datasets=datasets, data_roots=known), roots
+
+
+def _load(name: str, root: str | None) -> Data:
+    from mer_mlflow.studies.board import Data
+
+    if root is None and get_dataset(name).needs_root:
+        words = f"give data_root={name}=FOLDER, or a data_root that holds a folder {name}"
+        return Data(reason=words)
+    try:
+        clips = load_dataset(
+            name, root, on_warning=lambda words: print(f"warning: {name}: {words}", flush=True)
+        )
+    except MerError as error:
+        return Data(root=root, reason=str(error))
+    print(f"dataset: {name}, {len(clips)} clips{f' ({root})' if root else ''}", flush=True)
+    return Data(root=root, clips=clips)
+
+
+def _experiment(*, may_create: bool) -> tuple[MlflowClient | None, str]:
+    """Client and experiment of this study; no client where there is nothing to read."""
+    import mlflow
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking import check_store, current_experiment, is_untouched
+
+    if not may_create and is_untouched(mlflow.get_tracking_uri()):
+        return None, ""
+    check_store()
+    client = MlflowClient()
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    has_run = bool(os.environ.get("MLFLOW_RUN_ID"))
+    if not may_create and name and not has_run and client.get_experiment_by_name(name) is None:
+        return None, ""
+    return client, current_experiment(client)
+
+
+def _run_all(board: Board, record: Record) -> None:
+    record.keep(board.standings)
+    n_items = len(board.standings)
+    finished: list[tuple[float, float]] = []
+    if not board.to_do:
+        print("study: nothing is left to do", flush=True)
+    for item in board.to_do:
+        outlook = board.look_again(item)
+        if outlook.arguments is not None and outlook.estimate is not None:
+            board.settle(item, Standing(status=ItemStatus.INTERRUPTED))
+            try:
+                outcome = _run(item, outlook.arguments, record.experiment_id)
+            except BaseException:
+                record.keep(board.standings)
+                raise
+            standing = _standing(board, item, outcome)
+            board.settle(item, standing)
+            if standing.status == ItemStatus.DONE:
+                finished.append((outlook.estimate.seconds, outcome.seconds))
+            else:
+                print(f"study: {item} {standing.status}: {standing.reason}", flush=True)
+        record.keep(board.standings)
+        waiting = [board.outlooks[other].estimate for other in board.to_do]
+        left = seconds_left([seen.seconds for seen in waiting if seen is not None], finished)
+        n_settled = n_items - len(board.to_do)
+        print(f"study: {n_settled}/{n_items} items, {clock(left)} left", flush=True)
+
+
+def _run(item: Item, arguments: Mapping[str, object], experiment_id: str) -> Outcome:
+    command = [sys.executable, "-m", f"entrypoints.{item.action}"]
+    command += [f"--{name}={value}" for name, value in arguments.items() if value is not None]
+    root = str(Path(__file__).parents[1])
+    search_path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+    own = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME")
+    environment = {key: value for key, value in os.environ.items() if key not in own}
+    environment |= {"MLFLOW_EXPERIMENT_ID": experiment_id, "PYTHONPATH": search_path}
+    print(f"study: {item}", flush=True)
+    return run_process(command, prefix=f"  {item} | ", environment=environment)
+
+
+def _standing(board: Board, item: Item, outcome: Outcome) -> Standing:
+    """How an item stands after its process: its run decides, not what the process said."""
+    standing = board.look_again(item).standing
+    if standing.status == ItemStatus.DONE:
+        return replace(standing, seconds=outcome.seconds)
+    stopped = outcome.code in (INTERRUPTED, -signal.SIGTERM)
+    return Standing(
+        status=ItemStatus.INTERRUPTED if stopped else ItemStatus.FAILED,
+        reason=outcome.reason or "its process left no complete run",
+        seconds=outcome.seconds,
+    )
+
+
+def _print_board(board: Board, n_workers: int) -> None:
+    table = Table(title="The plan", title_justify="left")
+    for column in ("item", "dataset", "action"):
+        table.add_column(column)
+    for column in ("folds", "estimate"):
+        table.add_column(column, justify="right")
+    table.add_column("state")
+    for item, outlook in board.outlooks.items():
+        standing = outlook.standing
+        state = " ".join(filter(None, (standing.status, standing.run_id[:8])))
+        if standing.status == ItemStatus.TO_DO and standing.reason:
+            state = f"to do {standing.reason}"
+        time = "–" if outlook.estimate is None else str(outlook.estimate)
+        table.add_row(item.method, item.dataset, item.action, outlook.folds or "–", time, state)
+    Console(width=None if sys.stdout.isatty() else PRINTED_WIDTH).print(table)
+    for words in _notes(board):
+        print(words)
+    waiting = [board.outlooks[item].estimate for item in board.to_do]
+    known = [seen for seen in waiting if seen is not None]
+    at_most = "at most " * any(seen.is_bound for seen in known)
+    seconds = sum(seen.seconds for seen in known)
+    days = f" ({seconds / DAY:.0f} days)" if seconds > 2 * DAY else ""
+    print(f"to do: {len(board.to_do)} of {len(board.standings)} items, ", end="")
+    print(f"{at_most}{clock(seconds)}{days} with workers={n_workers}", flush=True)
+
+
+def _notes(board: Board) -> list[str]:
+    """Why items are not to be run, a line for each reason."""
+    items: dict[tuple[str, str], list[str]] = {}
+    for item, standing in board.standings.items():
+        if standing.reason and standing.status != ItemStatus.TO_DO:
+            items.setdefault((standing.status, standing.reason), []).append(str(item))
+    return [f"{status}: {_listed(names)}: {reason}" for (status, reason), names in items.items()]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} items)"
+
+
+def _print_outcome(board: Board, failed: Mapping[Item, Standing]) -> None:
+    counts = Counter(standing.status for standing in board.standings.values())
+    print("study: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
+    for words in _notes(board):
+        print(f"  {words}", file=sys.stderr if words.startswith("failed") else sys.stdout)
+    if failed:
+        print("give the same command again: what is done stays, what failed is tried again")
+
+
+if __name__ == "__main__":
+    run_command(lambda: study(**parse(STUDY, sys.argv[1:])))

@@ -1,0 +1,106 @@
+"""Transforms by the names that users type, and what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mer_mlflow.augmentation.classical import PitchShift, PowerShift, TimeShift, TimeStretch
+from mer_mlflow.augmentation.masking import TimeFrequencyMask
+from mer_mlflow.augmentation.timbral import (
+    BackgroundNoise,
+    RandomGain,
+    SevenBandEQ,
+    TanhDistortion,
+    with_noise,
+)
+from mer_mlflow.augmentation.transform import Transform
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.representations import Chunks, Features, Handcrafted, Input, Mel
+
+TRANSFORMS: dict[str, Transform] = {
+    "time_shift": TimeShift(),
+    "pitch_shift": PitchShift(),
+    "time_stretch": TimeStretch(),
+    "power_shift": PowerShift(),
+    "tfm": TimeFrequencyMask(),
+    "sb": SevenBandEQ(),
+    "rg": RandomGain(),
+    "td": TanhDistortion(),
+    "bg": BackgroundNoise(),
+}
+"""All transforms by name."""
+
+
+def get_transforms(names: Sequence[str]) -> tuple[Transform, ...]:
+    """Look transforms up.
+
+    Parameters
+    ----------
+    names : of :data:`TRANSFORMS`, each once
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown or given twice.
+    """
+    for i, name in enumerate(names):
+        if name not in TRANSFORMS:
+            known = ", ".join(TRANSFORMS)
+            raise ParameterError(f"augment={name}: unknown; transforms are {known}")
+        if name in names[:i]:
+            raise ParameterError(f"augment: {name} is given twice")
+    return tuple(TRANSFORMS[name] for name in names)
+
+
+def draw_noise_from(
+    transforms: Sequence[Transform], noise_root: Path | str
+) -> tuple[Transform, ...]:
+    """Let all background noises among transforms be drawn from a folder's recordings.
+
+    Parameters
+    ----------
+    transforms : of which one at least is a background noise
+    noise_root : folder that holds audio files, at any depth
+
+    Raises
+    ------
+    ParameterError
+        If none is a background noise, or the folder has no audio.
+    AudioError
+        If a file cannot be decoded.
+    """
+    if not any(isinstance(each, BackgroundNoise) for each in transforms):
+        raise ParameterError("noise_root is given, but no transform mixes a background noise in")
+    return tuple(
+        with_noise(each, noise_root) if isinstance(each, BackgroundNoise) else each
+        for each in transforms
+    )
+
+
+def refuse_unusable(
+    transforms: Sequence[Transform], inputs: Sequence[Input], *, method: str
+) -> None:
+    """Make sure that a method's inputs can be synthesised by transforms.
+
+    Parameters
+    ----------
+    transforms : the changes
+    inputs : what the method reads
+    method : its name, for the error
+
+    Raises
+    ------
+    ParameterError
+        If it reads no audio, or no spectrogram where one is masked.
+    """
+    heard = [item for item in inputs if not isinstance(item, Features | Handcrafted)]
+    if transforms and not heard:
+        raise ParameterError(f"augment: {method} reads no audio that could be changed")
+    masks = any(isinstance(each, TimeFrequencyMask) for each in transforms)
+    if masks and not all(_is_spectrogram(item) for item in heard):
+        raise ParameterError(f"augment=tfm: {method} reads no spectrogram that could be masked")
+
+
+def _is_spectrogram(item: Input) -> bool:
+    return isinstance(item.of if isinstance(item, Chunks) else item, Mel)

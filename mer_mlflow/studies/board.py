@@ -1,0 +1,339 @@
+"""The board of a study: every item, how it stands, how long it may take, and how it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mer_mlflow.crossval.executors import check_workers
+from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import DatasetError, MerError, WeightsError
+from mer_mlflow.methods import Value, get_method
+from mer_mlflow.studies.estimates import Cost, Estimate, estimate, load_of, n_points
+from mer_mlflow.studies.evidence import F1, Evidence, collect, finished_folds
+from mer_mlflow.studies.items import (
+    Action,
+    Item,
+    ItemStatus,
+    Standing,
+    gate_verdict,
+    plan_items,
+    search_item,
+)
+from mer_mlflow.studies.plan import MethodPlan, Plan, SearchPlan
+from mer_mlflow.studies.settings import (
+    beginning,
+    check_inputs,
+    features_of,
+    search_repeats,
+    training_setting,
+    tuning,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A dataset of a study.
+
+    Attributes
+    ----------
+    root : folder of its files, None where it needs none or there is none
+    clips : its clips, None where it could not be read
+    reason : why not, one line
+    """
+
+    root: str | None = None
+    clips: Clips | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is known of an item.
+
+    Attributes
+    ----------
+    standing : how it stands
+    folds : of its cross-validations, such as ``10 x 10``; empty where it is not to be run
+    estimate : how long it may take, None where it is not to be run
+    arguments : parameters of its command; None where it is not to be run, or not yet
+    run : that has its result
+    """
+
+    standing: Standing
+    folds: str = ""
+    estimate: Estimate | None = None
+    arguments: Mapping[str, object] | None = None
+    run: Run | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Winner:
+    """Hyperparameters that a search found; none yet where the search is still to do."""
+
+    study: str = ""
+    hyperparameters: Mapping[str, Value] | None = None
+
+
+class Board:
+    """All items of a study.
+
+    Parameters
+    ----------
+    plan : of the study
+    data : datasets by name
+    client : of the tracking server, None where it holds nothing yet
+    experiment : id of the study's experiment
+    workers : worker processes that the user asks for, None for one a core
+    n_workers : that this makes
+    threads : arithmetic threads of a worker
+    storage : URL of the searches' database, None for their default
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        data: Mapping[str, Data],
+        *,
+        client: MlflowClient | None,
+        experiment: str,
+        workers: int | None,
+        n_workers: int,
+        threads: int,
+        storage: str | None,
+    ) -> None:
+        self.outlooks: dict[Item, Outlook] = {}
+        self._plan = plan
+        self._data = data
+        self._client = client
+        self._experiment = experiment
+        self._workers = workers
+        self._n_workers = n_workers
+        self._threads = threads
+        self._storage = storage
+        self._methods = {method.name: get_method(method.name) for method in plan.methods}
+        self._evidence = self._collected()
+        for item in plan_items(plan):
+            self.outlooks[item] = self._look(item)
+
+    @property
+    def standings(self) -> dict[Item, Standing]:
+        """How each item stands."""
+        return {item: outlook.standing for item, outlook in self.outlooks.items()}
+
+    @property
+    def to_do(self) -> list[Item]:
+        """Items that are still to run, or to be decided."""
+        standings = self.standings
+        return [item for item in standings if standings[item].status == ItemStatus.TO_DO]
+
+    def look_again(self, item: Item) -> Outlook:
+        """Look at an item anew, knowing all runs that have ended since."""
+        self._evidence = self._collected()
+        self.outlooks[item] = self._look(item)
+        return self.outlooks[item]
+
+    def settle(self, item: Item, standing: Standing) -> None:
+        """Write down how an item stands."""
+        self.outlooks[item] = replace(self.outlooks[item], standing=standing)
+
+    def _collected(self) -> Evidence:
+        if self._client is None:
+            return Evidence()
+        return collect(self._client, self._experiment, self._methods)
+
+    def _look(self, item: Item) -> Outlook:
+        data = self._data[item.dataset]
+        if data.clips is None:
+            return _aside(ItemStatus.NO_DATA, data.reason)
+        winner = self._winner(item)
+        if isinstance(winner, Standing):
+            return Outlook(standing=winner)
+        try:
+            check_workers(self._methods[item.method], self._n_workers)
+            if item.action == Action.SEARCH:
+                outlook = self._search(item, data, winner)
+            else:
+                outlook = self._training(item, data, winner)
+        except WeightsError as error:
+            return _aside(ItemStatus.NEEDS_WEIGHTS, str(error))
+        except MerError as error:
+            return _aside(ItemStatus.CANNOT_RUN, str(error))
+        if outlook.standing.status != ItemStatus.TO_DO:
+            return outlook
+        gate = self._gate(item)
+        if gate is not None and gate.status == ItemStatus.TO_DO:
+            return replace(outlook, standing=gate, arguments=None)
+        return outlook if gate is None else Outlook(standing=gate)
+
+    def _gate(self, item: Item) -> Standing | None:
+        """What a gate says to an item: not conducted, to do if…; None where it may go on."""
+        gate, home = self._plan.gate, self._plan.home
+        if gate is None or item.dataset == home or not gate.holds(item.method):
+            return None
+        compared = {
+            name: self.outlooks[Item(action=Action.TRAIN, method=name, dataset=home)]
+            for name in (item.method, gate.baseline)
+        }
+        if any(seen.standing.status == ItemStatus.TO_DO for seen in compared.values()):
+            words = f"if its F1 is not below {gate.baseline}'s"
+            return Standing(status=ItemStatus.TO_DO, reason=words)
+        scores = {
+            name: None if seen.run is None else seen.run.data.metrics.get(F1)
+            for name, seen in compared.items()
+        }
+        verdict = gate_verdict(
+            dataset=home,
+            method=item.method,
+            f1=scores[item.method],
+            baseline=gate.baseline,
+            baseline_f1=scores[gate.baseline],
+        )
+        return Standing(status=ItemStatus.NOT_CONDUCTED, reason=verdict) if verdict else None
+
+    def _winner(self, item: Item) -> _Winner | Standing | None:
+        """The winner that an item builds on; None where it builds on none."""
+        needed = self._needed(item)
+        if needed is None:
+            return None
+        standing = self.outlooks[needed].standing
+        if standing.status == ItemStatus.TO_DO:
+            return _Winner()
+        run = self.outlooks[needed].run
+        if run is None:
+            words = f"no winner: {needed} is {standing.status}"
+            if standing.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED):
+                words = f"no winner: {needed} {standing.status}"
+            return Standing(status=ItemStatus.NOT_CONDUCTED, reason=words)
+        from mer_mlflow.tuning.record import read_winner
+
+        best = read_winner(run)
+        return _Winner(study=best["study"], hyperparameters=best["hyperparameters"])
+
+    def _needed(self, item: Item) -> Item | None:
+        if item.action == Action.TRAIN:
+            return search_item(self._plan, item)
+        start = self._asked(item).start
+        return None if start is None else search_item(self._plan, replace(item, method=start))
+
+    def _asked(self, item: Item) -> SearchPlan:
+        asked = self._plan.search(item.method)
+        assert asked is not None
+        return asked
+
+    def _search(self, item: Item, data: Data, winner: _Winner | None) -> Outlook:
+        assert data.clips is not None
+        asked, values = self._asked(item), None if winner is None else winner.hyperparameters
+        wanted = tuning(self._plan, asked, data.clips, winner=values, threads=self._threads)
+        lacking = _lacking(wanted.setting)
+        if lacking:
+            return _aside(ItemStatus.NO_DATA, lacking)
+        run = self._evidence.searched.get(wanted.search.name)
+        n_tried = n_points(asked.strategy, wanted.search.space, asked.trials)
+        outlook = self._outlook(wanted.setting, run, n_tried=n_tried)
+        if run is not None:
+            return outlook
+        if winner is not None and values is None:
+            words = f"after search {asked.start}"
+            standing = Standing(status=ItemStatus.TO_DO, reason=words)
+            return replace(outlook, standing=standing)
+        planned = self._plan.method(item.method)
+        own = {
+            "hyperparameters": _assigned(planned.hyperparameters),
+            "strategy": asked.strategy,
+            "space": asked.space,
+            "start": _assigned(beginning(asked, values)),
+            "prune": asked.prune,
+            "trials": asked.trials,
+            "storage": self._storage,
+            "repeats": search_repeats(self._plan, asked),
+        }
+        return replace(outlook, arguments=self._arguments(item, planned, data) | own)
+
+    def _training(self, item: Item, data: Data, winner: _Winner | None) -> Outlook:
+        assert data.clips is not None
+        values = None if winner is None else winner.hyperparameters
+        setting = training_setting(
+            self._plan, item.method, data.clips, winner=values, threads=self._threads
+        )
+        lacking = _lacking(setting)
+        if lacking:
+            return _aside(ItemStatus.NO_DATA, lacking)
+        if winner is not None and values is None:
+            words = "after its search"
+            outlook = self._outlook(setting, None)
+            return replace(outlook, standing=Standing(status=ItemStatus.TO_DO, reason=words))
+        outlook = self._outlook(setting, self._evidence.training(setting))
+        if outlook.run is not None:
+            return outlook
+        planned = self._plan.method(item.method)
+        text = _assigned(planned.hyperparameters) if winner is None else f"best of {winner.study}"
+        own = {"hyperparameters": text, "repeats": self._plan.repeats}
+        return replace(outlook, arguments=self._arguments(item, planned, data) | own)
+
+    def _outlook(self, setting: Setting, run: Run | None, *, n_tried: int = 1) -> Outlook:
+        plan = setting.plan
+        folds = f"{plan.n_repeats} x {plan.n_splits}"
+        if n_tried > 1:
+            folds = f"{n_tried} x {folds}"
+        if run is not None:
+            return Outlook(standing=_done(run), folds=folds, run=run)
+        n_folds, reason = len(plan.splits), ""
+        if self._client is not None and n_tried == 1:
+            n_done = finished_folds(self._client, self._experiment, setting)
+            reason = f"but for {n_done} of {n_folds} folds" if n_done else ""
+            n_folds -= n_done
+        cost = self._evidence.costs.get(setting.method.name)
+        return Outlook(
+            standing=Standing(status=ItemStatus.TO_DO, reason=reason),
+            folds=folds,
+            estimate=estimate(
+                load_of(setting),
+                cost or Cost(seconds=setting.method.cost),
+                n_folds=n_folds,
+                n_points=n_tried,
+                n_workers=self._n_workers,
+            ),
+        )
+
+    def _arguments(self, item: Item, planned: MethodPlan, data: Data) -> dict[str, object]:
+        plan = self._plan
+        return {
+            "method": item.method,
+            "dataset": item.dataset,
+            "data_root": data.root,
+            "profile": plan.profile_name(item.dataset),
+            "protocol": plan.protocol,
+            "folds": plan.folds,
+            "seed": plan.seed,
+            "max_epochs": plan.epochs_of(planned),
+            "features": features_of(plan, planned),
+            "duration": plan.duration_of(planned, item.dataset),
+            "workers": self._workers,
+            "threads": self._threads,
+        }
+
+
+def _aside(status: ItemStatus, reason: str) -> Outlook:
+    return Outlook(standing=Standing(status=status, reason=" ".join(reason.split())))
+
+
+def _done(run: Run) -> Standing:
+    seconds = (run.info.end_time - run.info.start_time) / 1000 if run.info.end_time else None
+    return Standing(status=ItemStatus.DONE, run_id=run.info.run_id, seconds=seconds)
+
+
+def _lacking(setting: Setting) -> str:
+    try:
+        check_inputs(setting)
+    except DatasetError as error:
+        return str(error)
+    return ""
+
+
+def _assigned(values: Mapping[str, Value]) -> str:
+    return ";".join(f"{name}={value}" for name, value in values.items())

@@ -1,0 +1,159 @@
+"""How long items of a study may take: rough, and better the more of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.methods import Method
+from mer_mlflow.representations import Features, Handcrafted
+from mer_mlflow.tuning.space import SearchSpace, grid
+
+CLIP_SECONDS = 30.0
+"""Excerpt that a methodology's declared cost is of."""
+START_SECONDS = 10.0
+"""What a process takes before its first fold and after its last: imports, reading, writing."""
+TRUST_SECONDS = 60.0
+"""Weight of the estimates as they are, against what finished items say of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Work of one fold, in units of a methodology's cost.
+
+    Attributes
+    ----------
+    units : clips of 30 s that are trained on, times epochs at most
+    epochs : at most, None where there are none
+    """
+
+    units: float
+    epochs: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a unit of a methodology's load takes.
+
+    Attributes
+    ----------
+    seconds : of one core
+    epochs : at most, of the run that it was measured in; None where it is declared
+    """
+
+    seconds: float
+    epochs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """How long an item may take.
+
+    Attributes
+    ----------
+    seconds : by the clock
+    is_bound : whether training may stop earlier: nothing tells after how many epochs
+    """
+
+    seconds: float
+    is_bound: bool
+
+    def __str__(self) -> str:
+        return f"{'≤ ' * self.is_bound}{clock(self.seconds)}"
+
+
+def load_of(setting: Setting) -> Load:
+    """Work of one fold of a setting."""
+    reads_sound = any(not isinstance(item, Features | Handcrafted) for item in setting.inputs)
+    return _load(
+        n_clips=len(setting.clips) * (1 + len(setting.augmentations)),
+        n_splits=setting.plan.n_splits,
+        seconds=setting.duration if reads_sound else None,
+        epochs=getattr(setting.hyperparameters, "epochs", None),
+    )
+
+
+def cost_of_run(
+    method: Method, params: Mapping[str, str], metrics: Mapping[str, float]
+) -> Cost | None:
+    """What a unit of load took in a finished cross-validation.
+
+    Parameters
+    ----------
+    method : its methodology
+    params, metrics : of its parent run
+
+    Returns
+    -------
+    the cost, None where the run does not tell: one that tuned inside its folds did more than train
+    """
+    if "nested.strategy" in params:
+        return None
+    try:
+        reads_sound = any(not isinstance(item, Features | Handcrafted) for item in method.inputs)
+        epochs, copies = params.get("hp.epochs"), params.get("data.augmentations", "").split()
+        load = _load(
+            n_clips=int(params["data.n_clips"]) * (1 + len(copies)),
+            n_splits=int(params["cv.n_splits"]),
+            seconds=float(params["data.seconds"]) if reads_sound else None,
+            epochs=None if epochs is None else int(float(epochs)),
+        )
+        fold_seconds = metrics["fit_seconds_total"] / metrics["folds_done"]
+    except (KeyError, ValueError, ZeroDivisionError):
+        return None
+    return Cost(seconds=fold_seconds / load.units, epochs=load.epochs)
+
+
+def estimate(
+    load: Load, cost: Cost, *, n_folds: int, n_points: int = 1, n_workers: int
+) -> Estimate:
+    """How long a cross-validation, or a search of several, may take.
+
+    Parameters
+    ----------
+    load : of one fold
+    cost : of a unit of load
+    n_folds : folds that are still to run
+    n_points : settings that a search tries
+    n_workers : int >= 0, worker processes
+    """
+    at_once = max(1, min(n_workers, n_folds))
+    seconds = load.units * cost.seconds * n_folds * n_points / at_once
+    stops_early = load.epochs is not None and load.epochs != cost.epochs
+    return Estimate(seconds=START_SECONDS + seconds, is_bound=stops_early or n_points > 1)
+
+
+def n_points(strategy: str, space: SearchSpace, trials: int) -> int:
+    """Settings that a search tries: one round of a neighbour search, which may need more."""
+    if strategy == "tpe":
+        return trials
+    if strategy == "grid":
+        return sum(1 for _ in grid(space))
+    return 1 + sum(min(2, len(values) - 1) for values in space.values())
+
+
+def seconds_left(to_do: Iterable[float], finished: Iterable[tuple[float, float]]) -> float:
+    """Seconds until a study ends.
+
+    Parameters
+    ----------
+    to_do : estimates of the items that wait [s]
+    finished : (estimate, what it really took) of items that are done [s]; a long one says more
+        of the others than a short one
+    """
+    pairs = [(TRUST_SECONDS, TRUST_SECONDS), *finished]
+    estimated, real = (sum(pair[i] for pair in pairs) for i in (0, 1))
+    return sum(to_do) * real / estimated
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``H:MM:SS``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def _load(*, n_clips: int, n_splits: int, seconds: float | None, epochs: int | None) -> Load:
+    n_trained = n_clips * (1 - 1 / max(n_splits, 2))
+    share = 1.0 if seconds is None else seconds / CLIP_SECONDS
+    return Load(units=n_trained * share * (epochs or 1), epochs=epochs)

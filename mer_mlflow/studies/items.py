@@ -1,0 +1,131 @@
+"""Items of a study: the searches and trainings that a plan asks for, and how each stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mer_mlflow.studies.plan import Plan
+
+COLUMNS = ("method", "dataset", "action", "status", "reason", "run_id", "seconds")
+
+
+class Action(StrEnum):
+    """What is done with a methodology and a dataset."""
+
+    SEARCH = "search"
+    TRAIN = "train"
+
+
+class ItemStatus(StrEnum):
+    """How an item stands.
+
+    Those that are ``not conducted`` are left out by the plan's own rules. ``no data``, ``needs
+    weights`` and ``cannot run`` tell of what is missing before anything was started.
+    """
+
+    TO_DO = "to do"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    NOT_CONDUCTED = "not conducted"
+    NO_DATA = "no data"
+    NEEDS_WEIGHTS = "needs weights"
+    CANNOT_RUN = "cannot run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One command of a study: a search or a training."""
+
+    action: Action
+    method: str
+    dataset: str
+
+    def __str__(self) -> str:
+        search = "search " if self.action == Action.SEARCH else ""
+        return f"{search}{self.method} {self.dataset}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How an item stands.
+
+    Attributes
+    ----------
+    status : what became of it
+    reason : one line, empty where the status says it all
+    run_id : run that has its result, empty where there is none
+    seconds : that its run took, None where it has none
+    """
+
+    status: ItemStatus
+    reason: str = ""
+    run_id: str = ""
+    seconds: float | None = None
+
+
+def plan_items(plan: Plan) -> tuple[Item, ...]:
+    """Items of a plan in the order in which they run: dataset by dataset, searches first."""
+    items: list[Item] = []
+    for dataset in plan.datasets:
+        items += [
+            Item(action=Action.SEARCH, method=search.method, dataset=dataset)
+            for search in plan.searches
+            if dataset == plan.home or search.per_dataset
+        ]
+        items += [
+            Item(action=Action.TRAIN, method=method.name, dataset=dataset)
+            for method in plan.methods
+        ]
+    return tuple(items)
+
+
+def search_item(plan: Plan, item: Item) -> Item | None:
+    """The search whose winner an item trains, None where its methodology is not tuned."""
+    search = plan.search(item.method)
+    if search is None:
+        return None
+    dataset = item.dataset if search.per_dataset else plan.home
+    return Item(action=Action.SEARCH, method=item.method, dataset=dataset)
+
+
+def gate_verdict(
+    *, dataset: str, f1: float | None, baseline: str, method: str, baseline_f1: float | None
+) -> str:
+    """Why a methodology does not go on to further datasets, empty where it does.
+
+    Parameters
+    ----------
+    dataset : that both were compared on
+    f1 : macro F1 of the methodology, 0 to 1, None where it has no result
+    baseline, method : their names
+    baseline_f1 : macro F1 of the baseline
+    """
+    for name, score in ((baseline, baseline_f1), (method, f1)):
+        if score is None:
+            return f"no result of {name} on {dataset} to compare with"
+    assert f1 is not None and baseline_f1 is not None
+    if f1 >= baseline_f1:
+        return ""
+    mine, theirs = next(
+        pair
+        for digits in (1, 2, 15)
+        if len(set(pair := tuple(f"{100 * score:.{digits}f}" for score in (f1, baseline_f1)))) > 1
+    )
+    return f"F1 {mine} on {dataset} is below {baseline}'s {theirs}"
+
+
+def items_csv(standings: Mapping[Item, Standing]) -> bytes:
+    """Table of all items, as ``items.csv`` of the study's run keeps it."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for item, standing in standings.items():
+        seconds = "" if standing.seconds is None else f"{standing.seconds:.1f}"
+        row = (standing.status, standing.reason, standing.run_id, seconds)
+        table.writerow((item.method, item.dataset, item.action, *row))
+    return text.getvalue().encode()

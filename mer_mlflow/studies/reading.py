@@ -1,0 +1,448 @@
+"""Reading a study's plan from YAML; whatever is wrong with it is said in one line."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mer_mlflow.crossval.splits import PROTOCOLS
+from mer_mlflow.datasets import dataset_names, get_dataset
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Method, Value, converted, get_method, method_names
+from mer_mlflow.profiles import PROFILES
+from mer_mlflow.representations import Features
+from mer_mlflow.representations.examples import FEATURE_SOURCES, LONGEST, SHORTEST
+from mer_mlflow.studies.plan import Gate, MethodPlan, Plan, SearchPlan
+from mer_mlflow.tuning.space import declared_space, parse_space, space_text
+from mer_mlflow.tuning.strategies import PRUNERS, STRATEGY_NAMES
+
+ALL = "all"
+SUFFIX = ".yaml"
+MOST_SHOWN = 60
+"""Characters of a wrong value that an error shows."""
+PLAN_KEYS = (
+    "title",
+    "profile",
+    "protocol",
+    "folds",
+    "repeats",
+    "seed",
+    "duration",
+    "max_epochs",
+    "features",
+    "datasets",
+    "data_roots",
+    "methods",
+    "searches",
+    "gate",
+)
+METHOD_KEYS = ("hyperparameters", "duration", "max_epochs", "features")
+VARIANT_KEYS = ("strategy", "prune", "trials", "repeats")
+SEARCH_KEYS = (*VARIANT_KEYS, "space", "start", "per_dataset", "variants")
+GATE_KEYS = ("baseline", "tables", "except")
+
+
+def built_in_plans() -> tuple[str, ...]:
+    """Names of the plans that come with the package."""
+    files = (Path(item.name) for item in resources.files(__package__).iterdir())
+    return tuple(sorted(file.stem for file in files if file.suffix == SUFFIX))
+
+
+def read_plan(name: str) -> Plan:
+    """Read a plan.
+
+    Parameters
+    ----------
+    name : of a built-in plan, or path of a YAML file; folders that the file names without a root
+        are looked for beside it
+
+    Raises
+    ------
+    ParameterError
+        If there is no such plan, or something in it is wrong.
+    """
+    if name in built_in_plans():
+        text = (resources.files(__package__) / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+        return parse_plan(text, name=name, file=f"{name}{SUFFIX}")
+    try:
+        path = Path(name).expanduser()
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ParameterError(f"plan={name}: not a text file in UTF-8") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        known = " and ".join(built_in_plans())
+        words = f"cannot be read ({reason}); give the path of a YAML file, or a plan: {known}"
+        raise ParameterError(_one_line(f"plan={name}: {words}")) from None
+    return parse_plan(text, name=path.name, file=name, folder=path.resolve().parent)
+
+
+def parse_plan(text: str, *, name: str, file: str, folder: Path = Path()) -> Plan:
+    """Parse a plan.
+
+    Parameters
+    ----------
+    text : YAML
+    name : of the plan
+    file : that errors name
+    folder : that relative data roots start at
+
+    Raises
+    ------
+    ParameterError
+        If something in it is wrong.
+    """
+    file = _one_line(file)
+    top = _Part(file=file, key="", value=_load(text, file))
+    if top.value is None:
+        raise ParameterError(f"{file}: the plan is empty; it needs methods, or datasets at least")
+    parts = top.mapping(PLAN_KEYS)
+    methods = _methods(parts.get("methods"))
+    datasets = _datasets(parts.get("datasets"))
+    searches = _searches(parts.get("searches"), methods)
+    return Plan(
+        name=name,
+        title=parts["title"].text() if "title" in parts else name,
+        datasets=datasets,
+        methods=methods,
+        searches=(*searches, *_variants(parts.get("searches"), methods, searches)),
+        gate=_gate(parts.get("gate"), methods),
+        profile=_choice(parts.get("profile"), tuple(PROFILES)),
+        protocol=_choice(parts.get("protocol"), PROTOCOLS) or "paper",
+        seed=_whole(parts.get("seed"), low=0) or 0,
+        folds=_whole(parts.get("folds"), low=2),
+        repeats=_whole(parts.get("repeats"), low=1),
+        duration=_duration(parts.get("duration")),
+        max_epochs=_whole(parts.get("max_epochs"), low=1),
+        features=_choice(parts.get("features"), FEATURE_SOURCES),
+        data_roots=_data_roots(parts.get("data_roots"), datasets, folder),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A value of the file and where it stands."""
+
+    file: str
+    key: str
+    value: Any
+
+    def refused(self, words: str) -> ParameterError:
+        return ParameterError(_one_line(f"{self.file}: {self.key}={_shown(self.value)}: {words}"))
+
+    def refused_by(self, error: ParameterError) -> ParameterError:
+        return ParameterError(_one_line(f"{self.file}: {self.key}: {error}"))
+
+    def mapping(self, known: Collection[str] | None = None) -> dict[str, _Part]:
+        """Values by key; a value that is left empty counts as not given."""
+        if not isinstance(self.value, dict):
+            where = f"{self.key}: " if self.key else ""
+            raise ParameterError(
+                _one_line(f"{self.file}: {where}{_shown(self.value)} is no mapping of key: value")
+            )
+        parts = {}
+        for key, value in self.value.items():
+            where = f"{self.key}.{_shown(key)}" if self.key else _shown(key)
+            inner = _Part(file=self.file, key=where, value=value)
+            if not isinstance(key, str) or (known is not None and key not in known):
+                words = f"; keys are {', '.join(known)}" if known is not None else ""
+                raise ParameterError(_one_line(f"{self.file}: {inner.key}: unknown key{words}"))
+            parts[key] = inner
+        if known is None:
+            return parts
+        return {key: part for key, part in parts.items() if part.value is not None}
+
+    def parts(self, *, least: int = 1) -> list[_Part]:
+        if not isinstance(self.value, list) or len(self.value) < least:
+            raise self.refused("must be a list" + " of at least one entry" * least)
+        return [
+            _Part(file=self.file, key=f"{self.key}[{i}]", value=value)
+            for i, value in enumerate(self.value, start=1)
+        ]
+
+    def text(self) -> str:
+        if not isinstance(self.value, str) or not self.value.strip():
+            raise self.refused("must be text")
+        return _one_line(self.value)
+
+    def number(self, kind: type[Any]) -> Any:
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float | str):
+            raise self.refused("must be a number")
+        try:
+            return converted(self.key, self.value, kind)
+        except ParameterError as error:
+            raise ParameterError(_one_line(f"{self.file}: {error}")) from None
+
+
+def _load(text: str, file: str) -> Any:
+    try:
+        duplicate = _duplicate_key(yaml.compose(text, Loader=yaml.SafeLoader))
+        if duplicate is None:
+            return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ParameterError(_one_line(f"{file}{line}: not YAML ({problem})")) from None
+    except (ValueError, OverflowError, RecursionError) as error:  # dates that are none, deep nests
+        raise ParameterError(_one_line(f"{file}: not YAML that can be used ({error})")) from None
+    raise ParameterError(_one_line(f"{file}, line {duplicate[1]}: {duplicate[0]}: given twice"))
+
+
+def _duplicate_key(root: yaml.Node | None) -> tuple[str, int] | None:
+    """A key that one mapping has twice, and its line: YAML forbids it, the parser does not."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                waiting += [key, value]
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in keys:
+                        return key.value, key.start_mark.line + 1
+                    keys.add(key.value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return None
+
+
+def _datasets(part: _Part | None) -> tuple[str, ...]:
+    if part is None:
+        return ()
+    names = []
+    for entry in part.parts():
+        name = _known(entry, dataset_names(), "dataset")
+        if name in names:
+            raise entry.refused("named twice")
+        names.append(name)
+    return tuple(names)
+
+
+def _data_roots(part: _Part | None, datasets: Collection[str], folder: Path) -> dict[str, str]:
+    if part is None:
+        return {}
+    roots = {}
+    for name, entry in part.mapping(dataset_names()).items():
+        if not get_dataset(name).needs_root:
+            raise entry.refused("this dataset needs no folder")
+        if datasets and name not in datasets:
+            raise entry.refused(f"not among the datasets ({', '.join(datasets)})")
+        try:
+            roots[name] = str(folder / Path(entry.text()).expanduser())
+        except RuntimeError:  # no such user
+            raise entry.refused("no such home folder") from None
+    return roots
+
+
+def _methods(part: _Part | None) -> tuple[MethodPlan, ...]:
+    if part is None or part.value == ALL:
+        return tuple(MethodPlan(name=name) for name in in_order(method_names()))
+    found: dict[str, MethodPlan] = {}
+    for entry in part.parts():
+        method = _method(entry)
+        if method.name in found:
+            raise entry.refused("named twice")
+        found[method.name] = method
+    return tuple(found.values())
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Methodologies in the order of the study's tables, those without one last."""
+    tables = {name: get_method(name).table for name in names}
+    return sorted(names, key=lambda name: (tables[name] or 99, name))
+
+
+def _method(entry: _Part) -> MethodPlan:
+    if not isinstance(entry.value, dict):
+        return MethodPlan(name=_known(entry, method_names(), "method"))
+    if len(entry.value) != 1:
+        raise entry.refused("one methodology an entry: put each behind a dash of its own")
+    (inner,) = entry.mapping().values()
+    name = _known(
+        _Part(file=entry.file, key=entry.key, value=next(iter(entry.value))),
+        method_names(),
+        "method",
+    )
+    if inner.value is None:
+        return MethodPlan(name=name)
+    parts = inner.mapping(METHOD_KEYS)
+    reads_features = any(isinstance(item, Features) for item in get_method(name).inputs)
+    if "features" in parts and not reads_features:
+        raise parts["features"].refused(f"{name} reads no handcrafted features")
+    return MethodPlan(
+        name=name,
+        hyperparameters=_hyperparameters(parts.get("hyperparameters"), get_method(name)),
+        duration=_duration(parts.get("duration")),
+        max_epochs=_whole(parts.get("max_epochs"), low=1),
+        features=_choice(parts.get("features"), FEATURE_SOURCES),
+    )
+
+
+def _hyperparameters(part: _Part | None, method: Method) -> dict[str, Value]:
+    if part is None:
+        return {}
+    values = {}
+    for name, entry in part.mapping(tuple(method.defaults)).items():
+        if isinstance(entry.value, bool) or not isinstance(entry.value, int | float | str):
+            raise entry.refused("must be a number or a word")
+        try:
+            values[name] = getattr(method.resolve({name: entry.value}), name)
+        except ParameterError as error:
+            raise part.refused_by(error) from None
+    return values
+
+
+def _searches(part: _Part | None, methods: Collection[MethodPlan]) -> tuple[SearchPlan, ...]:
+    if part is None:
+        return ()
+    found: list[SearchPlan] = []
+    for name, entry in part.mapping().items():
+        planned = _planned(_Part(file=entry.file, key=part.key, value=name), methods)
+        parts = {} if entry.value is None else entry.mapping(SEARCH_KEYS)
+        start = parts.get("start")
+        begun = {search.method for search in found}
+        if start is not None and start.text() not in begun:
+            raise start.refused("no search of this methodology stands before")
+        found.append(
+            SearchPlan(
+                method=name,
+                space=_space(parts.get("space"), entry, planned),
+                start=None if start is None else start.text(),
+                per_dataset=_truth(parts.get("per_dataset")),
+                **_manner(parts),
+            )
+        )
+    return tuple(found)
+
+
+def _variants(
+    part: _Part | None, methods: Collection[MethodPlan], searches: Collection[SearchPlan]
+) -> Iterator[SearchPlan]:
+    """Searches of what is built on a methodology, begun at its winner, among what it searched."""
+    tuned = {search.method: search for search in searches}
+    for name, entry in {} if part is None else part.mapping().items():
+        asked = {} if entry.value is None else entry.mapping(SEARCH_KEYS)
+        if "variants" not in asked:
+            continue
+        manner = _manner(asked["variants"].mapping(VARIANT_KEYS))
+        searched = parse_space(tuned[name].space, get_method(name))
+        for method in methods:
+            declared = get_method(method.name)
+            if declared.baseline != name or method.name in tuned:
+                continue
+            shared = ";".join(
+                f"{key}={','.join(map(str, values.grid))}"
+                for key, values in declared.spaces.items()
+                if values.grid and key in searched and key not in method.hyperparameters
+            )
+            if shared:
+                space = space_text(parse_space(shared, declared))
+                yield SearchPlan(method=method.name, space=space, start=name, **manner)
+
+
+def _manner(parts: Mapping[str, _Part]) -> dict[str, Any]:
+    return {
+        "strategy": _choice(parts.get("strategy"), STRATEGY_NAMES) or "neighbour",
+        "prune": _choice(parts.get("prune"), PRUNERS),
+        "trials": _whole(parts.get("trials"), low=1) or 20,
+        "repeats": _whole(parts.get("repeats"), low=1),
+    }
+
+
+def _space(part: _Part | None, search: _Part, planned: MethodPlan) -> str:
+    method = get_method(planned.name)
+    try:
+        space = declared_space(method) if part is None else parse_space(part.text(), method)
+    except ParameterError as error:
+        raise (part or search).refused_by(error) from None
+    both = sorted(set(space) & set(planned.hyperparameters))
+    if both:
+        words = f"{both[0]} is both fixed by the method's hyperparameters and searched"
+        raise search.refused_by(ParameterError(words))
+    return space_text(space)
+
+
+def _gate(part: _Part | None, methods: Collection[MethodPlan]) -> Gate | None:
+    if part is None:
+        return None
+    parts = part.mapping(GATE_KEYS)
+    for key in ("baseline", "tables"):
+        if key not in parts:
+            raise ParameterError(f"{part.file}: {part.key}: {key} is missing")
+    exceptions = parts["except"].parts(least=0) if "except" in parts else ()
+    return Gate(
+        baseline=_planned(parts["baseline"], methods).name,
+        tables=tuple(entry.number(int) for entry in parts["tables"].parts()),
+        exceptions=tuple(entry.text() for entry in exceptions),
+    )
+
+
+def _planned(part: _Part, methods: Collection[MethodPlan]) -> MethodPlan:
+    name = _known(part, method_names(), "method")
+    found = [method for method in methods if method.name == name]
+    if not found:
+        names = ", ".join(method.name for method in methods)
+        raise part.refused(f"not among the plan's methods ({names})")
+    return found[0]
+
+
+def _known(part: _Part, names: Collection[str], what: str) -> str:
+    if not isinstance(part.value, str) or part.value not in names:
+        raise part.refused(f"unknown {what}; {what}s are {', '.join(names)}")
+    return part.value
+
+
+def _choice(part: _Part | None, choices: Collection[str]) -> str | None:
+    if part is None:
+        return None
+    if not isinstance(part.value, str) or part.value not in choices:
+        raise part.refused(f"must be {' or '.join(choices)}")
+    return part.value
+
+
+def _whole(part: _Part | None, *, low: int) -> int | None:
+    if part is None:
+        return None
+    number: int = part.number(int)
+    if number < low:
+        raise part.refused(f"must be >= {low}")
+    return number
+
+
+def _duration(part: _Part | None) -> float | None:
+    if part is None:
+        return None
+    seconds: float = part.number(float)
+    if not SHORTEST <= seconds <= LONGEST:
+        raise part.refused(f"must be between {SHORTEST:g} and {LONGEST:g} seconds")
+    return seconds
+
+
+def _truth(part: _Part | None) -> bool:
+    if part is None:
+        return False
+    if not isinstance(part.value, bool):
+        raise part.refused("must be true or false")
+    return part.value
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = value if isinstance(value, str) else reprlib.repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a nest
+        return type(value).__name__
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
