@@ -17,7 +17,6 @@ from mer_mlflow.augmentation.masking import TimeFrequencyMask
 from mer_mlflow.augmentation.synthesis import SYNTHESIS, Synthesised, with_synthesised
 from mer_mlflow.augmentation.timbral import (
     BackgroundNoise,
-    RandomGain,
     SevenBandEQ,
     TanhDistortion,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "BackgroundNoise",
     "PitchShift",
     "PowerShift",
-    "RandomGain",
     "SevenBandEQ",
     "Synthesised",
     "TanhDistortion",

@@ -9,7 +9,6 @@ from mer_mlflow.augmentation.classical import PitchShift, PowerShift, TimeShift,
 from mer_mlflow.augmentation.masking import TimeFrequencyMask
 from mer_mlflow.augmentation.timbral import (
     BackgroundNoise,
-    RandomGain,
     SevenBandEQ,
     TanhDistortion,
     with_noise,
@@ -25,7 +24,7 @@ TRANSFORMS: dict[str, Transform] = {
     "power_shift": PowerShift(),
     "tfm": TimeFrequencyMask(),
     "sb": SevenBandEQ(),
-    "rg": RandomGain(),
+    "rg": PowerShift(max_db=12.0),
     "td": TanhDistortion(),
     "bg": BackgroundNoise(),
 }

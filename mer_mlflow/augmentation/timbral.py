@@ -1,4 +1,4 @@
-"""Changes of sound that keep the timing: equaliser, gain, distortion, background noise.
+"""Changes of sound that keep the timing: equaliser, distortion, background noise.
 
 Each at the default intervals of audiomentations. Its sizes are drawn here and given to the library
 as intervals of no width, because the generators of that library are global: clips synthesised side
@@ -74,30 +74,6 @@ class SevenBandEQ:
             band = kind(centre, centre, gain, gain, quality, quality, p=1.0)
             samples = band(samples=samples, sample_rate=audio.sr)
         return _with(audio, samples)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RandomGain:
-    """Louder or softer as a whole.
-
-    Attributes
-    ----------
-    max_db : float > 0 [dB]
-    """
-
-    max_db: float = 12.0
-
-    @property
-    def key(self) -> str:
-        """Name, version and parameters in one word."""
-        return parameter_key("random-gain", VERSION, self)
-
-    def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
-        """Change one clip's level."""
-        from audiomentations import Gain
-
-        gain = rng.uniform(-self.max_db, self.max_db)
-        return _with(audio, Gain(gain, gain, p=1.0)(samples=audio.samples, sample_rate=audio.sr))
 
 
 @dataclass(frozen=True, kw_only=True)

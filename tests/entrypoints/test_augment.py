@@ -38,7 +38,7 @@ def test_copy_is_written_and_logged_beside_the_original(
     (run,) = MlflowClient().search_runs(["0"])
     logged = {item.path for item in MlflowClient().list_artifacts(run.info.run_id)}
     assert logged == {path.name for path in folder.iterdir()}
-    assert run.data.params["augment.key"].startswith("random-gain-")
+    assert run.data.params["augment.key"].startswith("power-shift-")
 
 
 def test_mask_has_a_figure_and_nothing_to_listen_to(
@@ -89,7 +89,7 @@ def test_training_takes_transforms_of_ones_own(
     (run,) = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'cross-validation'")
     first, second = run.data.params["data.augmentations"].split()
     assert first.startswith("time-frequency-mask-")
-    assert second.startswith("random-gain-")
+    assert second.startswith("power-shift-")
     assert 0 <= run.data.metrics["changed/bg_mean"] <= 1
     folds = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'fold'")
     assert all("changed/bg" in fold.data.metrics for fold in folds)
