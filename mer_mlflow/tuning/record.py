@@ -168,21 +168,28 @@ def _winner(best: FrozenTrial, plan: Search, protocol: Protocol) -> Mapping[str,
 
 
 def _figures(study: optuna.Study) -> Iterator[File]:
-    with warnings.catch_warnings():  # these plots have been experimental since 2020
-        warnings.simplefilter("ignore")
-        import matplotlib as mpl
+    for name in FIGURES:
+        content = _drawn(study, name)
+        if content is not None:
+            yield File(name=f"figures/{name}.png", content=content)
 
-        mpl.use("Agg")
+
+def _drawn(study: optuna.Study, name: str) -> bytes | None:
+    """One of Optuna's plots, which would leave their style to all figures that follow."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    with warnings.catch_warnings(), mpl.rc_context():
+        warnings.simplefilter("ignore")  # these plots have been experimental since 2020
         from optuna.visualization import matplotlib as plots
 
-        for name in FIGURES:
-            try:
-                drawn = getattr(plots, f"plot_{name}")(study, target_name=OBJECTIVE_NAME)
-            except (RuntimeError, ValueError):  # too few trials, or one value of everything
-                continue
-            axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
-            axes.figure.set_size_inches(*FIGURE_SIZE)
-            buffer = io.BytesIO()
-            axes.figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-            mpl.pyplot.close(axes.figure)
-            yield File(name=f"figures/{name}.png", content=buffer.getvalue())
+        try:
+            drawn = getattr(plots, f"plot_{name}")(study, target_name=OBJECTIVE_NAME)
+        except (RuntimeError, ValueError):  # too few trials, or one value of everything
+            return None
+        axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
+        axes.figure.set_size_inches(*FIGURE_SIZE)
+        buffer = io.BytesIO()
+        axes.figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+        mpl.pyplot.close(axes.figure)
+        return buffer.getvalue()

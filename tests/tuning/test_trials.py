@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import optuna
 import pytest
@@ -117,6 +118,7 @@ def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None
 
 def test_winner_is_found_again(store: Path) -> None:
     client = MlflowClient()
+    style = dict(matplotlib.rcParams)
     protocol, search = make_protocol(), make_search()
     study = run(search, store)
     found = open_run(client, name="search")
@@ -127,6 +129,7 @@ def test_winner_is_found_again(store: Path) -> None:
     assert parse_space(best["space"], protocol.method) == search.space
     figures = {item.path for item in client.list_artifacts(found.info.run_id, "figures")}
     assert "figures/optimization_history.png" in figures
+    assert dict(matplotlib.rcParams) == style, "figures that follow must not change"
 
 
 def test_missing_search_is_named(store: Path) -> None:
