@@ -248,6 +248,7 @@ def measure() -> Timing:
         selection = read_validations(client, [EXPERIMENT])
         each.parents.append(time.perf_counter() - clock)
         clock = time.perf_counter()
+        selection.fetch()
         tables = {item.run_id: (item.folds, item.predictions) for item in selection.complete}
         each.tables.append(time.perf_counter() - clock)
         files = table_files(selection)

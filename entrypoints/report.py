@@ -72,6 +72,7 @@ def report(
     run_id, home = str(run.info.run_id), str(run.info.experiment_id)
     sources = asked or [home]
     selection = read_validations(client, sources, **wanted)
+    selection.fetch()
     server = mlflow.get_tracking_uri()
     document = build_report(
         selection,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow.artifacts
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mer_mlflow.crossval.metrics import Summary, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS
@@ -23,6 +26,11 @@ from mer_mlflow.tracking import Kind, Status, search
 
 SHOWN = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
 """Superseded, duplicate, pruned and failed runs gave their folds to others, or have none."""
+
+LOCAL = ("", "file")
+"""Schemes of addresses that are files of this machine; MLflow would take longer to look at them."""
+READERS = 8
+"""Tables that are downloaded at a time."""
 
 Frame = tuple[str, str, str, int, int]
 """Dataset, its digest, protocol, folds and seed: what makes splits the same."""
@@ -186,6 +194,9 @@ class Validation:
         if not self.is_complete:
             return pd.DataFrame()
         address = f"{self.artifacts}/{name}"
+        if urlsplit(address).scheme in LOCAL:
+            path = local_file_uri_to_path(address)  # type: ignore[no-untyped-call]
+            return pd.read_parquet(path)
         with tempfile.TemporaryDirectory() as folder:
             path = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder)
             return pd.read_parquet(Path(path))
@@ -210,6 +221,11 @@ class Selection:
     def complete(self) -> tuple[Validation, ...]:
         """Those that have all their folds."""
         return tuple(item for item in self.validations if item.is_complete)
+
+    def fetch(self) -> None:
+        """Read all tables now, several at a time: from a server, most of their time is waiting."""
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(lambda item: (item.folds, item.predictions, item.epochs), self.complete))
 
     def labels(self) -> dict[str, str]:
         """Name of each cross-validation by run id: method, and what no other of it has as well."""
