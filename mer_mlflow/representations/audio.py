@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,7 @@ def _decode_audioread(path: Path) -> tuple[NDArray[np.float32], int]:
             integers = np.frombuffer(content, dtype="<i2").reshape(-1, file.channels)
             samples, sr, announced = integers / np.float32(32768), file.samplerate, file.duration
     except (DecodeError, ValueError, OSError) as error:
+        traceback.clear_frames(error.__traceback__)  # they would hold the pipes of ffmpeg open
         hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
         raise AudioError(
             f"{path}: not decodable audio; replace or remove the file{hint}"

@@ -1,3 +1,4 @@
+import gc
 import shutil
 import subprocess
 from pathlib import Path
@@ -215,3 +216,19 @@ def test_resampling_leaves_the_audio_alone(make_audio):
     resample(audio, sr=16_000, duration=0.5)[:] = 0
     resample(audio, sr=22_050, duration=0.5)[:] = 0
     np.testing.assert_array_equal(audio.samples, before.samples)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are listed on Linux")
+def test_unusable_file_leaves_nothing_open(tmp_path: Path) -> None:
+    path = tmp_path / "broken.wav"
+    path.write_bytes(b"no sound")
+    kept, before = [], len(list(Path("/proc/self/fd").iterdir()))
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(AudioError) as error:
+                decode(path)
+            kept.append(error.value)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        gc.enable()
