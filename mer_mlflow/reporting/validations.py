@@ -228,16 +228,23 @@ class Selection:
             list(pool.map(lambda item: (item.folds, item.predictions, item.epochs), self.complete))
 
     def labels(self) -> dict[str, str]:
-        """Name of each cross-validation by run id: method, and what no other of it has as well."""
+        """Name of each cross-validation by run id: method, and what sets it apart in its frame.
+
+        What nothing told sets apart, such as versions of the method, has the run's id.
+        """
         by_title: dict[tuple[str, Frame], list[Validation]] = {}
         for item in self.validations:
             by_title.setdefault((item.title, item.frame), []).append(item)
         found = {}
         for (title, _), items in by_title.items():
-            shared = set.intersection(*(set(item.setting) for item in items))
-            for item in items:
-                own = (part for part in item.setting if part not in shared)
-                found[item.run_id] = ", ".join((title, *own))
+            facts = [(*item.setting, f"{item.n_repeats} x {item.n_splits} folds") for item in items]
+            shared = set.intersection(*map(set, facts))
+            names = [
+                ", ".join((title, *(fact for fact in each if fact not in shared))) for each in facts
+            ]
+            for item, name in zip(items, names, strict=True):
+                is_alone = names.count(name) == 1
+                found[item.run_id] = name if is_alone else f"{name}, run {item.run_id[:8]}"
         return found
 
     def frame_titles(self) -> dict[Frame, str]:

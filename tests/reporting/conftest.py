@@ -41,7 +41,7 @@ def make_result(split: Split, clips: Clips, *, share_right: float, epochs: int) 
     true = clips.quadrants[split.test]
     right = rng.random(len(true)) < share_right
     quadrants = np.where(right, true, (true + 1 + rng.integers(3, size=len(true))) % 4)
-    probabilities = (0.1 + 0.6 * np.eye(4)[quadrants]) / 1.0
+    probabilities = 0.1 + 0.6 * np.eye(4)[quadrants]
     return FoldResult(
         split_id=split.id,
         test=split.test,

@@ -159,6 +159,18 @@ def test_labels_and_titles_tell_rows_apart(add_run: Callable[..., str]) -> None:
     assert [len(items) for items in selection.by_frame().values()] == [3, 1, 1]
 
 
+def test_rows_of_one_frame_never_share_a_label(add_run: Callable[..., str]) -> None:
+    add_run("svm", n_repeats=1)
+    add_run("svm", n_repeats=2)
+    add_run("cnn", tags={"mer.identity": "of version 1"})
+    add_run("cnn", tags={"mer.identity": "of version 2"})
+    selection = read()
+    labels = selection.labels()
+    assert len(set(labels.values())) == len(selection.by_frame()[selection.complete[0].frame]) == 4
+    assert {"SVM, 1 x 4 folds", "SVM, 2 x 4 folds"} < set(labels.values())
+    assert sum(name.startswith("CNN, run ") for name in labels.values()) == 2
+
+
 def test_methods_of_other_versions_are_shown_by_name(add_run: Callable[..., str]) -> None:
     run_id = add_run()
     MlflowClient().set_tag(run_id, "mer.method", "crnn_of_tomorrow")
