@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,20 +28,20 @@ LOG_SLOPES = (-10.0, 10.0)
 """Logarithms of the inverse temperatures that are considered."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """A setting.
+class Machine(Protocol):
+    """A setting; equal ones are one."""
 
-    Attributes
-    ----------
-    C : penalty of an error
-    gamma : inverse width of the kernel
-    n_features : how many of the most relevant features are kept
-    """
+    @property
+    def C(self) -> float:
+        """Penalty of an error."""
 
-    C: float
-    gamma: float
-    n_features: int
+    @property
+    def gamma(self) -> float:
+        """Inverse width of the kernel."""
+
+    @property
+    def n_features(self) -> int:
+        """How many of the most relevant features are kept."""
 
 
 def fit_machines(

@@ -16,7 +16,7 @@ IEEE Transactions on Affective Computing 11(4), 2020: RBF kernel, C = 8, gamma =
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def fit_settings(
     DatasetError
         If a quadrant has fewer than two training clips.
     """
-    from mer_mlflow.methods._kernel_machine import Machine, fit_machines
+    from mer_mlflow.methods._kernel_machine import fit_machines
 
     smallest = int(np.unique(train.labels, return_counts=True)[1].min())
     if smallest < 2:
@@ -69,7 +69,7 @@ def fit_settings(
     classifiers = fit_machines(
         train.read(0).reshape(len(train), -1).astype(np.float64),
         train.labels,
-        [Machine(**asdict(setting)) for setting in settings],
+        settings,
         n_splits=min(CALIBRATION_FOLDS, smallest),
     )
     return [FittedEstimator(estimator=classifier) for classifier in classifiers]
