@@ -110,7 +110,8 @@ def capped(
 
     Returns
     -------
-    hyperparameters, capped where the method has ``epochs`` and ``batch_size``
+    hyperparameters, capped where the method has ``batch_size``, ``epochs`` or, for a network beside
+    the main one, as ``autoencoder_epochs``
 
     Raises
     ------
@@ -120,15 +121,13 @@ def capped(
     if max_epochs is not None and max_epochs < 1:
         raise ParameterError(f"max_epochs={max_epochs}: must be >= 1")
     resolved, defaults = method.resolve(given), method.defaults
-    caps = {
-        "epochs": method.quick_epochs if profile.caps_epochs else None,
-        "batch_size": profile.max_batch_size,
-    }
+    epochs = [name for name in defaults if name == "epochs" or name.endswith("_epochs")]
+    caps = dict.fromkeys(epochs, method.quick_epochs if profile.caps_epochs else None)
     limits = {
         name: cap
-        for name, cap in caps.items()
+        for name, cap in {**caps, "batch_size": profile.max_batch_size}.items()
         if cap is not None and name in defaults and getattr(resolved, name) == defaults[name]
     }
-    if max_epochs is not None and "epochs" in defaults:
-        limits["epochs"] = max_epochs
+    if max_epochs is not None:
+        limits |= dict.fromkeys(epochs, max_epochs)
     return dict(given) | {name: min(getattr(resolved, name), cap) for name, cap in limits.items()}

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods import EpochRecord, FittedModel, Method, Predict, Prediction, Value
+from mer_mlflow.methods import (
+    EpochRecord,
+    FittedModel,
+    Illustrated,
+    Illustration,
+    Method,
+    Predict,
+    Prediction,
+    Value,
+)
 from mer_mlflow.representations import Examples
 
 PEAK_RESET = Path("/proc/self/clear_refs")
@@ -30,14 +39,14 @@ class Epoch:
     Attributes
     ----------
     epoch : int >= 1
-    train_loss, train_accuracy : over the epoch
+    train_loss, train_accuracy : over the epoch; no accuracy where no quadrants are told
     test_loss, test_accuracy : on the test clips after it
     stage : name of the network that was trained, empty where a method trains one only
     """
 
     epoch: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     test_loss: float | None = None
     test_accuracy: float | None = None
     stage: str = ""
@@ -78,6 +87,8 @@ class FoldResult:
     chosen : hyperparameters that were chosen inside the training set
     changed : share of the test clips whose copy by a transform is put into another quadrant, by
         the transform's name
+    illustration : what else there is to be seen of the trained model; where the fold was run
+        before, numbers only
     """
 
     split_id: str
@@ -92,6 +103,7 @@ class FoldResult:
     n_parameters: int | None
     chosen: Mapping[str, Value] = field(default_factory=dict)
     changed: Mapping[str, float] = field(default_factory=dict)
+    illustration: Illustration = field(default_factory=Illustration)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +151,8 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     train, test, true = _divide(task, split)
     epochs: list[Epoch] = []
 
-    def record(trained: EpochRecord, predict: Predict) -> None:
-        figures = _test_figures(predict(test), true) if task.test_curve else {}
+    def record(trained: EpochRecord, predict: Predict | None) -> None:
+        figures = _test_figures(predict(test), true) if task.test_curve and predict else {}
         epochs.append(
             Epoch(
                 epoch=trained.epoch,
@@ -163,7 +175,10 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     result = _result(
         fitted, split, test, true, epochs=epochs, started=started, fit_seconds=fit_seconds
     )
-    return replace(result, chosen=chosen, changed=_changed(fitted, task, result))
+    shown = fitted.illustrate(test) if isinstance(fitted, Illustrated) else Illustration()
+    return replace(
+        result, chosen=chosen, changed=_changed(fitted, task, result), illustration=shown
+    )
 
 
 def _changed(fitted: FittedModel, task: Task, result: FoldResult) -> dict[str, float]:

@@ -43,6 +43,8 @@ from mer_mlflow.representations import (
 
 CHANGED = "changed/"
 """Prefix of a transform's name: share of test clips whose copy is put into another quadrant."""
+NOTES = "notes/"
+"""Prefix of what else there is to be known of a trained model, by its names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,6 +319,7 @@ def fold_row(result: FoldResult) -> dict[str, float | str]:
     if result.n_parameters is not None:
         row["n_parameters"] = result.n_parameters
     row |= {f"{CHANGED}{name}": share for name, share in result.changed.items()}
+    row |= {f"{NOTES}{name}": number for name, number in result.illustration.numbers.items()}
     row |= {f"hp.{name}": value for name, value in result.chosen.items()}
     return row
 

@@ -10,6 +10,8 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods._method import (
     EpochRecord,
     FittedModel,
+    Illustrated,
+    Illustration,
     Method,
     OnEpoch,
     Predict,
@@ -22,6 +24,8 @@ from mer_mlflow.methods._method import (
 __all__ = [
     "EpochRecord",
     "FittedModel",
+    "Illustrated",
+    "Illustration",
     "Method",
     "OnEpoch",
     "Predict",

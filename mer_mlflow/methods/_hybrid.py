@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.methods._method import OnEpoch, Predict, Prediction
+from mer_mlflow.methods._method import EpochRecord, OnEpoch, Predict, Prediction
 from mer_mlflow.methods._training import FittedNetwork, load_network, train_network
 from mer_mlflow.representations import Examples
 
@@ -129,8 +129,8 @@ def _train_stage(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedNetwork:
-    def on_stage_epoch(record: Any, predict: Predict) -> None:
-        on_epoch(replace(record, stage=name), lambda examples: predict(of(examples)))
+    def on_stage_epoch(record: EpochRecord, predict: Predict | None) -> None:
+        on_epoch(replace(record, stage=name), predict and (lambda examples: predict(of(examples))))
 
     return train_network(
         train,

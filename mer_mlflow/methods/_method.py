@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,13 @@ class EpochRecord:
     ----------
     epoch : int >= 1
     loss : mean training loss of the epoch
-    accuracy : training accuracy over the epoch, 0 to 1
+    accuracy : training accuracy over the epoch, 0 to 1; None for a network that tells no quadrants
     stage : name of the network that is trained, empty where a methodology trains one only
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     stage: str = ""
 
 
@@ -94,8 +94,35 @@ class FittedModel(Protocol):
         """Write the model into an existing folder."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Illustration:
+    """What is to be seen of a fitted model beside its scores; spectrograms are in decibels.
+
+    Attributes
+    ----------
+    numbers : by name
+    reconstructed : the first clips and what an autoencoder makes of them
+        [shape=(n_shown, 2, n_mels, n_frames)], None where there is none
+    synthesised : examples that were made of each quadrant
+        [shape=(4, n_shown, n_mels, n_frames)], None where there are none
+    """
+
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    reconstructed: NDArray[np.float32] | None = None
+    synthesised: NDArray[np.float32] | None = None
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """A trained model that shows more than its predictions."""
+
+    def illustrate(self, examples: Examples) -> Illustration:
+        """Show what the model makes of clips that it was not trained on, and what it was fed."""
+
+
 Predict = Callable[[Examples], Prediction]
-OnEpoch = Callable[[EpochRecord, Predict], None]
+OnEpoch = Callable[[EpochRecord, Predict | None], None]
+"""Told after every epoch; there is nothing to predict by while a network tells no quadrants."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,8 +60,8 @@ def by_segment(fit: Fit) -> Fit:
     def fit_chunks(
         train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch
     ) -> FittedModel:
-        def on_chunk_epoch(record: EpochRecord, predict: Predict) -> None:
-            on_epoch(record, lambda examples: _clip_prediction(predict, examples))
+        def on_chunk_epoch(record: EpochRecord, predict: Predict | None) -> None:
+            on_epoch(record, predict and (lambda examples: _clip_prediction(predict, examples)))
 
         return FittedSegments(of=fit(train.by_part(), hyperparameters, seed, on_chunk_epoch))
 

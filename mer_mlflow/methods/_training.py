@@ -48,7 +48,7 @@ class FittedNetwork:
 
     def predict(self, examples: Examples) -> Prediction:
         """Quadrant of each clip, and the probability of every quadrant."""
-        raw = _outputs(self.network, self, examples).astype(np.float64)
+        raw = outputs(self.network, self, examples).astype(np.float64)
         return most_probable(raw / raw.sum(axis=1, keepdims=True))
 
     @property
@@ -59,7 +59,7 @@ class FittedNetwork:
     def front_end(self, examples: Examples) -> NDArray[np.float32]:
         """Values of each clip where the network's front end ends [shape=(n_clips, n_values)]."""
         end = self.network.get_layer(FRONT_END).output
-        return _outputs(keras.Model(self.network.input, end), self, examples)
+        return outputs(keras.Model(self.network.input, end), self, examples)
 
     def save(self, folder: Path) -> None:
         """Write network and normalisation into an existing folder."""
@@ -76,12 +76,12 @@ class FittedNetwork:
 
 def load_network(folder: Path) -> FittedNetwork:
     """Read what :meth:`FittedNetwork.save` wrote."""
-    with np.load(folder / NORMALISATION_FILE) as statistics:
+    with np.load(folder / NORMALISATION_FILE) as kept:
         return FittedNetwork(
             network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
-            columns=statistics["columns"],
-            mean=statistics["mean"],
-            scale=statistics["scale"],
+            columns=kept["columns"],
+            mean=kept["mean"],
+            scale=kept["scale"],
         )
 
 
@@ -133,19 +133,30 @@ def train_network(
         metrics=["accuracy"],
         jit_compile=False,
     )
-    mean, scale = _statistics(train, columns, by_feature=by_feature)
+    mean, scale = statistics(train, columns, by_feature=by_feature)
     fitted = FittedNetwork(network=network, columns=columns, mean=mean, scale=scale)
     for epoch in range(1, epochs + 1):
-        record = _train_epoch(fitted, train, order.permutation(len(train)), batch_size, epoch)
-        if not math.isfinite(record.loss):
-            raise DivergenceError(
-                f"the training loss is {record.loss} after epoch {epoch}; "
-                f"try a learning_rate below {learning_rate:g}"
-            )
-        on_epoch(record, fitted.predict)
-        if record.accuracy >= stop_accuracy:
+        loss, accuracy = _train_epoch(fitted, train, order.permutation(len(train)), batch_size)
+        refuse_divergence(loss, epoch=epoch, learning_rate=learning_rate)
+        on_epoch(EpochRecord(epoch=epoch, loss=loss, accuracy=accuracy), fitted.predict)
+        if accuracy >= stop_accuracy:
             break
     return fitted
+
+
+def refuse_divergence(loss: float, *, epoch: int, learning_rate: float) -> None:
+    """Make sure that a training is still one.
+
+    Raises
+    ------
+    DivergenceError
+        If the loss is no finite number.
+    """
+    if not math.isfinite(loss):
+        raise DivergenceError(
+            f"the training loss is {loss} after epoch {epoch}; "
+            f"try a learning_rate below {learning_rate:g}"
+        )
 
 
 def _train_epoch(
@@ -153,16 +164,15 @@ def _train_epoch(
     train: Examples,
     order: NDArray[np.int64],
     batch_size: int,
-    epoch: int,
-) -> EpochRecord:
+) -> tuple[float, float]:
     loss, n_correct = 0.0, 0.0
-    for batch in _batches(order, batch_size):
+    for batch in batches(order, batch_size):
         logs = fitted.network.train_on_batch(
             fitted.normalised(train, batch), train.labels[batch], return_dict=True
         )
         loss += float(logs["loss"]) * len(batch)
         n_correct += float(logs["accuracy"]) * len(batch)
-    return EpochRecord(epoch=epoch, loss=loss / len(order), accuracy=n_correct / len(order))
+    return loss / len(order), n_correct / len(order)
 
 
 def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]:
@@ -175,12 +185,12 @@ def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]
     return columns
 
 
-def _statistics(
+def statistics(
     train: Examples, columns: NDArray[np.int64], *, by_feature: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and deviation, batch by batch after Chan et al., 1983: sums of squares would cancel."""
     n_read, mean, squares = 0, np.float64(0), np.float64(0)
-    for batch in _batches(np.arange(len(train)), PREDICT_BATCH):
+    for batch in batches(np.arange(len(train)), PREDICT_BATCH):
         values = _selected(train.read(0, batch), columns).astype(np.float64)
         if not by_feature:
             values = values.ravel()
@@ -199,16 +209,15 @@ def _selected(values: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
     return values[:, columns] if len(columns) else values
 
 
-def _outputs(
-    network: keras.Model, fitted: FittedNetwork, examples: Examples
-) -> NDArray[np.float32]:
-    batches = _batches(np.arange(len(examples)), PREDICT_BATCH)
-    outputs = [
+def outputs(network: keras.Model, fitted: FittedNetwork, examples: Examples) -> NDArray[np.float32]:
+    """What a network says of examples that pass a fitted network's normalisation before."""
+    said = [
         keras.ops.convert_to_numpy(network(fitted.normalised(examples, batch), training=False))
-        for batch in batches
+        for batch in batches(np.arange(len(examples)), PREDICT_BATCH)
     ]
-    return np.concatenate(outputs)
+    return np.concatenate(said)
 
 
-def _batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+def batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut positions into batches, the last one maybe smaller."""
     return (indices[start : start + size] for start in range(0, len(indices), size))

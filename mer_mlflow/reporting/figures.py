@@ -193,7 +193,8 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
         - ``split`` : the fold
         - ``epoch`` : from 1
         - ``train_loss``, ``train_accuracy``, ``test_loss``, ``test_accuracy`` : after the epoch,
-          accuracies 0 to 1; missing where they were not measured
+          accuracies 0 to 1; missing where they were not measured. A network without any accuracy,
+          such as an autoencoder, has a panel for its loss only
     """
     networks = list(epochs.groupby(["label", "stage"], sort=False))
     most = int(np.clip(MOST_EPOCHS / len(networks), 30, 160))
@@ -203,11 +204,14 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
         name = f"{label}: {stage}" if stage else str(label)
         loss.set_title(_wrapped(name, 90), fontsize=TEXT, loc="left")
         _plot_epochs(loss, rows, "loss", most)
-        _plot_epochs(accuracy, rows, "accuracy", most)
+        if rows["train_accuracy"].isna().all():
+            accuracy.set_axis_off()
+        else:
+            _plot_epochs(accuracy, rows, "accuracy", most)
+            accuracy.axhline(CHANCE, color=GREY, ls=":", lw=1)
+            accuracy.set(ylim=(0, 104), yticks=(0, 50, 100))
         loss.set_ylim(0, 1.05 * loss.get_ylim()[1])
         loss.yaxis.set_major_locator(MaxNLocator(4))
-        accuracy.axhline(CHANCE, color=GREY, ls=":", lw=1)
-        accuracy.set(ylim=(0, 104), yticks=(0, 50, 100))
     for axes in grid[-1]:
         axes.set_xlabel("epoch", fontsize=TEXT)
     handles = [

@@ -60,6 +60,36 @@ class Parts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Joined:
+    """The rows of one array, followed by those of another.
+
+    Attributes
+    ----------
+    first, second : arrays of the same items [shape=(n_first, ...)], [shape=(n_second, ...)]
+    """
+
+    first: ClipArray
+    second: ClipArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n_first + n_second, ...)."""
+        n_first, *item = self.first.shape
+        return (n_first + self.second.shape[0], *item)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        values = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
+        n_first = self.first.shape[0]
+        for array, start, chosen in (
+            (self.first, 0, rows < n_first),
+            (self.second, n_first, rows >= n_first),
+        ):
+            if chosen.any():
+                values[chosen] = array[rows[chosen] - start]
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
 class Examples:
     """Inputs of clips and their labels.
 
@@ -126,6 +156,22 @@ class Examples:
         if self.sources is None:
             return self
         return self.take(np.flatnonzero(self.sources == self.positions))
+
+    def followed_by(self, values: NDArray[Any], quadrants: NDArray[np.int64]) -> Examples:
+        """Add examples of one input that come from no single recording.
+
+        Parameters
+        ----------
+        values : arrays like those of the input [shape=(n_added, ...)]
+        quadrants : labels [shape=(n_added,)]
+        """
+        (own,) = self.inputs
+        added = own.shape[0] + np.arange(len(values))
+        return Examples(
+            inputs=(Joined(first=own, second=values),),
+            positions=np.concatenate([self.positions, added]),
+            quadrants=np.concatenate([self.labels, quadrants]),
+        )
 
     def only(self, which: int) -> Examples:
         """Return the same examples with one of their inputs."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mer_mlflow.crossval.validation import CrossValidation
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.methods import Illustration
 from mer_mlflow.tracking.items import File, confusion_matrix
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
 """Of the palette by Okabe and Ito."""
+
+DIFFERENCE = "difference"
 
 matplotlib.use("Agg")
 
@@ -77,13 +81,74 @@ def curves_figure(validation: CrossValidation, title: str) -> Figure:
     rows = figure.subplots(len(stages), 2, squeeze=False)
     for stage, (loss, accuracy) in zip(stages, rows, strict=True):
         _plot_curves(loss, validation, stage, "loss")
-        _plot_curves(accuracy, validation, stage, "accuracy")
+        if not _plot_curves(accuracy, validation, stage, "accuracy"):
+            accuracy.set_axis_off()
+    return figure
+
+
+def illustration_files(illustration: Illustration, clip_ids: Sequence[str]) -> Iterator[File]:
+    """Spectrograms that a fold has to show, as PNG.
+
+    Parameters
+    ----------
+    illustration : of the fold
+    clip_ids : of its test clips, in their order
+    """
+    if illustration.reconstructed is not None:
+        rows = [
+            {clip: before, "reconstructed": after, DIFFERENCE: after - before}
+            for clip, (before, after) in zip(clip_ids, illustration.reconstructed, strict=False)
+        ]
+        yield _png("figures/reconstructions.png", spectrograms_figure(rows))
+    if illustration.synthesised is not None:
+        by_rank = zip(*illustration.synthesised, strict=True)
+        rows = [
+            {f"{quadrant}, synthesised": one for quadrant, one in zip(QUADRANTS, row, strict=True)}
+            for row in by_rank
+        ]
+        yield _png("figures/synthesised.png", spectrograms_figure(rows))
+
+
+def spectrograms_figure(rows: Sequence[Mapping[str, NDArray[np.floating]]]) -> Figure:
+    """Draw mel spectrograms in decibels on one scale, but for differences, which have their own.
+
+    Parameters
+    ----------
+    rows : of panels by title, equally many in each [shape=(n_mels, n_frames)]
+    """
+    figure = Figure(figsize=(4.0 * len(rows[0]), 0.4 + 2.1 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharex=True, sharey=True)
+    panels = [item for row in rows for item in row.items()]
+    plain = [panel for name, panel in panels if name != DIFFERENCE]
+    low, high = (float(bound(plain)) for bound in (np.min, np.max))
+    spread = float(
+        np.max([np.abs(panel).max() for name, panel in panels if name == DIFFERENCE] or 1.0)
+    )
+    images = {}
+    for axes, (name, panel) in zip(grid.flat, panels, strict=True):
+        is_difference = name == DIFFERENCE
+        bounds = (-spread, spread) if is_difference else (low, high)
+        image = axes.imshow(
+            panel, origin="lower", aspect="auto", cmap="PuOr_r" if is_difference else "magma"
+        )
+        image.set_clim(*bounds)
+        axes.set_title(name, fontsize="small")
+        images[is_difference] = image
+    for axes in grid[-1]:
+        axes.set_xlabel("frame")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("mel band")
+    for is_difference, image in images.items():
+        label = f"{DIFFERENCE}, dB" if is_difference else "dB"
+        figure.colorbar(image, ax=grid, label=label, shrink=0.8)
     return figure
 
 
 def _plot_curves(
     axes: matplotlib.axes.Axes, validation: CrossValidation, stage: str, measure: str
-) -> None:
+) -> bool:
+    """Draw the curves of one measure; False where there are none."""
+    n_drawn = 0
     for side, colour in (("train", BLUE), ("test", ORANGE)):
         name = f"{side}_{measure}"
         curves = [
@@ -95,8 +160,11 @@ def _plot_curves(
             axes.plot(range(1, len(curve) + 1), curve, color=colour, lw=0.7, alpha=0.4)
         if drawn:
             _plot_median(axes, drawn, colour, side)
-    axes.set(xlabel="epoch", ylabel=f"{stage} {measure}".strip())
-    axes.legend(fontsize="small")
+            n_drawn += len(drawn)
+    if n_drawn:
+        axes.set(xlabel="epoch", ylabel=f"{stage} {measure}".strip())
+        axes.legend(fontsize="small")
+    return n_drawn > 0
 
 
 def _plot_median(

@@ -15,13 +15,14 @@ from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import (
     CHANGED,
+    NOTES,
     CrossValidation,
     Setting,
     fold_row,
     prediction_table,
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
-from mer_mlflow.methods import Prediction, Value
+from mer_mlflow.methods import Illustration, Prediction, Value
 
 PREDICTIONS = "predictions.csv"
 EPOCHS = "epochs.csv"
@@ -129,7 +130,7 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
             if value == value:
                 yield Metric(key=f"{name}_{statistic}", value=value)
     folds = validation.folds
-    for name in (name for name in folds.columns if name.startswith(CHANGED)):
+    for name in (name for name in folds.columns if name.startswith((CHANGED, NOTES))):
         yield Metric(key=f"{name}_mean", value=float(folds[name].mean()))
     yield Metric(key="fit_seconds_total", value=float(folds["fit_seconds"].sum()))
     yield Metric(key="peak_memory_mib_max", value=float(folds["peak_memory_mib"].max()))
@@ -206,11 +207,8 @@ def read_fold(
         peak_memory=metrics["peak_memory_mib"],
         n_parameters=None if n_parameters is None else int(n_parameters),
         chosen=chosen,
-        changed={
-            name.removeprefix(CHANGED): share
-            for name, share in metrics.items()
-            if name.startswith(CHANGED)
-        },
+        changed=_under(CHANGED, metrics),
+        illustration=Illustration(numbers=_under(NOTES, metrics)),
     )
 
 
@@ -219,6 +217,14 @@ def read_chosen(setting: Setting, params: Mapping[str, str]) -> dict[str, Value]
     names = setting.choice.names if setting.choice else ()
     resolved = setting.method.resolve({name: params[HP + name] for name in names})
     return {name: getattr(resolved, name) for name in names}
+
+
+def _under(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in metrics.items()
+        if name.startswith(prefix)
+    }
 
 
 def _read_probabilities(table: Sequence[dict[str, str]], prefix: str) -> NDArray[np.float64]:

@@ -44,7 +44,7 @@ from mer_mlflow.tracking.environment import (
     process_tags,
     software_tags,
 )
-from mer_mlflow.tracking.figures import figure_files
+from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.items import (
     EPOCHS,
     PREDICTIONS,
@@ -313,11 +313,16 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _items(self, event: FoldEvent) -> list[Item]:
         match event:
             case FoldFinished():
-                return list(fold_items(self._setting, event.split, event.result))
+                return self._fold_items(event.split, event.result)
             case FoldFailed():
                 details = File(name=TRACEBACK, content=event.traceback.encode())
                 return [Tag(key="mer.error", value=event.reason), details]
         return []
+
+    def _fold_items(self, split: Split, result: FoldResult) -> list[Item]:
+        ids = [self._setting.clips.ids[i] for i in result.test]
+        figures = illustration_files(result.illustration, ids)
+        return [*fold_items(self._setting, split, result), *figures]
 
     def _create_child(self, split: Split, *, started: float | None = None) -> str:
         setting = self._setting

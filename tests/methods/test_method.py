@@ -67,6 +67,15 @@ def test_quick_profile_caps_what_the_user_left_open() -> None:
     assert capped(get_method("svm"), {}, profile=quick, max_epochs=3) == {}
 
 
+def test_epochs_of_networks_beside_the_main_one_are_capped_too() -> None:
+    gan, quick = get_method("cnn_gan"), get_profile("quick")
+    names = ("epochs", "autoencoder_epochs", "gan_epochs")
+    values = capped(gan, {"gan_epochs": 9}, profile=quick, max_epochs=None)
+    assert [values[name] for name in names] == [6, 6, 9]
+    values = capped(gan, {"gan_epochs": 9}, profile=quick, max_epochs=2)
+    assert [values[name] for name in names] == [2, 2, 2]
+
+
 def test_looking_methods_up_imports_no_framework() -> None:
     code = (
         "import sys\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from mer_mlflow.networks.autoencoder import critic, decoder, encoder, generator
 from mer_mlflow.networks.cnn import cnn, cnn_gru
 from mer_mlflow.networks.crnn import crnn
 from mer_mlflow.networks.dnn import narrowing_dnn
@@ -130,3 +131,20 @@ def test_blocks_of_a_fusion_weigh_the_same() -> None:
     assert np.allclose(scaled[:, :400], values[:, :400] / 10)
     assert np.array_equal(scaled[:, 400:], values[:, 400:])
     assert network.count_params() == 8 * 405 + 4 * 9
+
+
+def test_autoencoder_has_the_bottleneck_of_the_study() -> None:
+    halves = encoder(input_shape=THIRTY_SECONDS), decoder(output_shape=THIRTY_SECONDS)
+    assert halves[0].output_shape == (None, 60_416)
+    assert shapes(halves[0], keras.layers.ZeroPadding2D) == [(128, 944, 1)]
+    assert shapes(halves[0], keras.layers.Conv2D)[-1] == (8, 59, 128)
+    assert shapes(halves[1], keras.layers.Conv2DTranspose)[-1] == (128, 944, 1)
+    assert halves[1].output_shape == (None, *THIRTY_SECONDS)
+
+
+def test_generator_and_critic_fit_the_autoencoder() -> None:
+    for shape in (THIRTY_SECONDS, (128, 313), (20, 33)):
+        made = generator(output_shape=shape, n_noise=7)
+        assert made.output_shape == encoder(input_shape=shape).output_shape
+        assert critic(input_shape=shape, dropout=0.1).output_shape == (None, 1)
+        assert decoder(output_shape=shape).output_shape == (None, *shape)

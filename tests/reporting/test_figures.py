@@ -330,6 +330,15 @@ def test_median_is_of_the_folds_that_still_train() -> None:
     assert "test, median" not in legend_names(learning_curves(untested))
 
 
+def test_network_that_tells_no_quadrants_has_a_loss_only() -> None:
+    epochs = make_epochs(1, n_folds=2, n_epochs=5)
+    encoder = epochs.assign(stage="autoencoder", train_accuracy=None)
+    figure = learning_curves(pd.concat([encoder, epochs]))
+    drawn = [axes.axison for axes in figure.axes]
+    assert drawn.count(False) == 1
+    assert len([axes for axes in figure.axes if axes.lines]) == len(drawn) - 1
+
+
 def test_each_network_has_a_row() -> None:
     epochs = make_epochs(2, n_folds=2, n_epochs=5)
     both = pd.concat([epochs, epochs.assign(stage="audio")])

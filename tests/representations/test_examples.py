@@ -134,3 +134,15 @@ def test_missing_table_is_named_before_anything_is_computed(clips, tmp_path):
     with pytest.raises(DatasetError, match="no feature table 'all'"):
         assemble(clips, (WAVEFORM, Features(table="all")), store=store)
     assert not (tmp_path / "store").exists()
+
+
+def test_examples_that_follow_are_read_after_the_own(examples):
+    own = examples.only(0).take(np.array([3, 1]))
+    made = np.full((3, 2000), 7.0, dtype=np.float32) * np.arange(1, 4)[:, np.newaxis]
+    both = own.followed_by(made, np.array([2, 0, 1]))
+    assert len(both) == 5
+    assert both.item_shape(0) == (2000,)
+    np.testing.assert_array_equal(both.read(0), np.concatenate([own.read(0), made]))
+    np.testing.assert_array_equal(both.labels, [*own.labels, 2, 0, 1])
+    np.testing.assert_array_equal(both.read(0, np.array([4, 0])), [made[2], own.read(0)[0]])
+    np.testing.assert_array_equal(both.take(np.array([4, 3])).read(0), made[[2, 1]])

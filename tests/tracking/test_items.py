@@ -15,7 +15,7 @@ from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
-from mer_mlflow.methods import Prediction
+from mer_mlflow.methods import Illustration, Prediction
 from mer_mlflow.tracking.items import EPOCHS, PREDICTIONS, File, Metric, fold_items, read_fold
 
 N_CLIPS = 12
@@ -55,7 +55,7 @@ def results(draw: st.DrawFn) -> FoldResult:
         Epoch(
             epoch=number,
             train_loss=draw(NUMBERS),
-            train_accuracy=draw(NUMBERS),
+            train_accuracy=draw(optional),
             test_loss=draw(NUMBERS) if tested else None,
             test_accuracy=draw(optional),
             stage=draw(st.sampled_from(["", "audio"])),
@@ -77,6 +77,10 @@ def results(draw: st.DrawFn) -> FoldResult:
         predict_seconds=draw(NUMBERS),
         peak_memory=draw(NUMBERS),
         n_parameters=draw(st.none() | st.integers(0, 10**9)),
+        changed=draw(st.dictionaries(st.sampled_from(["tfm", "rg"]), NUMBERS)),
+        illustration=Illustration(
+            numbers=draw(st.dictionaries(st.sampled_from(["n_made", "rmse_db"]), NUMBERS))
+        ),
     )
 
 
@@ -103,6 +107,8 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
     assert np.array_equal(again.test, result.test)
     assert np.array_equal(again.true, result.true)
     assert again.epochs == result.epochs
+    assert again.changed == result.changed
+    assert again.illustration == result.illustration
     assert (again.fit_seconds, again.predict_seconds, again.peak_memory, again.n_parameters) == (
         result.fit_seconds,
         result.predict_seconds,

@@ -1,0 +1,132 @@
+"""Adversarial training of generators, one a quadrant, in front of an autoencoder's decoder.
+
+References
+----------
+I. Goodfellow et al., "Generative adversarial nets", NIPS 2014.
+A. Radford, L. Metz, S. Chintala, "Unsupervised representation learning with deep convolutional
+generative adversarial networks", ICLR 2016: Adam with a first momentum of 0.5.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.methods._autoencoder import FittedAutoencoder
+from mer_mlflow.methods._method import EpochRecord, OnEpoch
+from mer_mlflow.methods._training import batches, refuse_divergence
+from mer_mlflow.networks.autoencoder import critic, generator
+from mer_mlflow.representations import Examples
+
+N_NOISE = 64
+FIRST_MOMENTUM = 0.5
+DROPOUT = 0.3
+RECORDED, GENERATED = 0.9, 0.0
+"""What the critic is to say: a little less than certain of recordings, so that it never is."""
+
+
+def generate(
+    train: Examples,
+    autoencoder: FittedAutoencoder,
+    *,
+    n_each: int,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    on_epoch: OnEpoch,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Train a generator for each quadrant and let it make spectrograms.
+
+    Parameters
+    ----------
+    train : training examples, whose first input is a spectrogram
+    autoencoder : trained on the same examples; its decoder is not trained further
+    n_each : int > 0, spectrograms of each quadrant
+    learning_rate : float > 0, of generator and critic
+    batch_size : int > 0, recordings of a step; as many are generated
+    epochs : int > 0
+    seed : of weights, order and noise
+    on_epoch : called after every epoch with the generator's loss
+
+    Returns
+    -------
+    spectrograms in decibels [shape=(n_made, n_mels, n_frames)], and the quadrant of each
+
+    Raises
+    ------
+    DivergenceError
+        If a loss is no longer a finite number.
+    """
+    present = np.unique(train.labels)
+    bottlenecks = []
+    for quadrant in present:
+        trained = _train_generator(
+            train.take(np.flatnonzero(train.labels == quadrant)),
+            autoencoder,
+            stage=f"gan_{QUADRANTS[quadrant]}",
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            on_epoch=on_epoch,
+        )
+        noise = np.random.default_rng([seed, int(quadrant)]).normal(size=(n_each, N_NOISE))
+        bottlenecks.append(
+            keras.ops.convert_to_numpy(trained(noise.astype(np.float32), training=False))
+        )
+    return autoencoder.decode(np.concatenate(bottlenecks)), np.repeat(present, n_each)
+
+
+def _train_generator(
+    train: Examples,
+    autoencoder: FittedAutoencoder,
+    *,
+    stage: str,
+    learning_rate: float,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    on_epoch: OnEpoch,
+) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    shape = train.item_shape(0)
+    judge = critic(input_shape=shape, dropout=DROPOUT)
+    maker = generator(output_shape=shape, n_noise=N_NOISE)
+    painter = keras.Sequential([maker, autoencoder.decoder])
+    autoencoder.decoder.trainable = False
+    _compile(judge, learning_rate)
+    judge.trainable = False
+    against = keras.Sequential([painter, judge])
+    _compile(against, learning_rate)
+
+    def noise(n: int) -> NDArray[np.float32]:
+        return rng.normal(size=(n, N_NOISE)).astype(np.float32)
+
+    for epoch in range(1, epochs + 1):
+        loss = 0.0
+        for batch in batches(rng.permutation(len(train)), batch_size):
+            recorded = autoencoder.encoder.normalised(train, batch)
+            painted = keras.ops.convert_to_numpy(painter(noise(len(batch)), training=False))
+            shown = np.concatenate([recorded, painted])
+            says = np.repeat([RECORDED, GENERATED], len(batch)).astype(np.float32)[:, np.newaxis]
+            judge.trainable = True
+            judge.train_on_batch(shown, says)
+            judge.trainable = False
+            wished = np.ones((len(batch), 1), dtype=np.float32)
+            loss += float(against.train_on_batch(noise(len(batch)), wished)) * len(batch)
+        loss /= len(train)
+        refuse_divergence(loss, epoch=epoch, learning_rate=learning_rate)
+        on_epoch(EpochRecord(epoch=epoch, loss=loss, accuracy=None, stage=stage), None)
+    return maker
+
+
+def _compile(network: keras.Model, learning_rate: float) -> None:
+    network.compile(
+        optimizer=keras.optimizers.Adam(learning_rate, beta_1=FIRST_MOMENTUM),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+    )

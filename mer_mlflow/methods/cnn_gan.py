@@ -1,0 +1,122 @@
+"""CNN + GAN: the baseline CNN, trained also on spectrograms that generators make.
+
+A small convolutional generator for each quadrant turns noise into bottlenecks of an autoencoder,
+whose decoder, trained on all training clips and then frozen, makes spectrograms of them; a critic
+tells these from the quadrant's recordings. The study names it as tried before, without scores; all
+but the idea is a choice made here.
+
+References
+----------
+I. Goodfellow et al., "Generative adversarial nets", NIPS 2014.
+A. Radford, L. Metz, S. Chintala, "Unsupervised representation learning with deep convolutional
+generative adversarial networks", ICLR 2016.
+P. Louro et al., "A comparison study of deep learning methodologies for music emotion
+recognition", Sensors 24(7), 2024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
+from mer_mlflow.methods._network import load_network
+from mer_mlflow.representations import Examples, Mel
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNNGANHyperparameters:
+    """The baseline's, and the training of autoencoder and generators.
+
+    n_synthesised : spectrograms that are made of each quadrant.
+    """
+
+    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
+    learning_rate: float = searchable(
+        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    )
+    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
+    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
+    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
+    filters: int = searchable(16, low=1, grid=(8, 16, 32))
+    dense_units: int = searchable(300, low=1, grid=(150, 300, 600))
+    block_dropout: float = searchable(0.1, low=0.0, high=0.9)
+    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
+    momentum: float = searchable(0.9, low=0.0, high=1.0)
+    n_synthesised: int = searchable(25, low=1, grid=(10, 25, 50, 100))
+    autoencoder_learning_rate: float = searchable(
+        0.002, low=0.0, exclusive_low=True, grid=(0.001, 0.002, 0.004)
+    )
+    autoencoder_batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
+    autoencoder_epochs: int = searchable(50, low=1, grid=(25, 50, 100))
+    gan_learning_rate: float = searchable(
+        0.0002, low=0.0, exclusive_low=True, grid=(0.0001, 0.0002, 0.0005)
+    )
+    gan_batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
+    gan_epochs: int = searchable(30, low=1, grid=(15, 30, 60))
+
+
+def fit(
+    train: Examples, hyperparameters: CNNGANHyperparameters, seed: int, on_epoch: OnEpoch
+) -> FittedModel:
+    """Train the autoencoder, a generator for each quadrant, and the CNN on all.
+
+    Parameters
+    ----------
+    train : examples of mel spectrograms; copies synthesised from recordings train the CNN only
+    hyperparameters : of all networks
+    seed : of weights, dropout, order and noise
+    on_epoch : called after every epoch of each network
+    """
+    from mer_mlflow.methods._autoencoder import train_autoencoder
+    from mer_mlflow.methods._gan import generate
+    from mer_mlflow.methods._synthesised import train_with_synthesised
+
+    recordings = train.recordings()
+    autoencoder = train_autoencoder(
+        recordings,
+        learning_rate=hyperparameters.autoencoder_learning_rate,
+        batch_size=hyperparameters.autoencoder_batch_size,
+        epochs=hyperparameters.autoencoder_epochs,
+        seed=seed,
+        on_epoch=on_epoch,
+    )
+    spectrograms, quadrants = generate(
+        recordings,
+        autoencoder,
+        n_each=hyperparameters.n_synthesised,
+        learning_rate=hyperparameters.gan_learning_rate,
+        batch_size=hyperparameters.gan_batch_size,
+        epochs=hyperparameters.gan_epochs,
+        seed=seed,
+        on_epoch=on_epoch,
+    )
+    return train_with_synthesised(
+        train,
+        spectrograms=spectrograms,
+        quadrants=quadrants,
+        autoencoder=autoencoder,
+        numbers={},
+        hyperparameters=hyperparameters,
+        seed=seed,
+        on_epoch=on_epoch,
+    )
+
+
+METHOD = Method(
+    name="cnn_gan",
+    title="CNN + GAN",
+    summary="The baseline CNN, trained also on spectrograms that adversarial generators make.",
+    version=1,
+    inputs=(Mel(),),
+    hyperparameters=CNNGANHyperparameters,
+    fit=fit,
+    load=load_network,
+    shortest=1.3,
+    framework="keras",
+    quick_epochs=6,
+    cost=0.15,
+    citation="Goodfellow et al., NIPS 2014; Radford et al., ICLR 2016; Louro et al., Sensors 2024",
+    table=None,
+    baseline="cnn",
+    published={},
+)
