@@ -15,6 +15,7 @@ from entrypoints.parameters import (
     SEARCH,
     STUDY,
     TRAIN,
+    WEIGHTS,
     Parameter,
 )
 from entrypoints.train import hyperparameter_options
@@ -41,6 +42,7 @@ def mlproject() -> str:
         _entry("study", "study", STUDY, "Run many methodologies on many datasets by a plan."),
         _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
         _entry("augment", "augment", AUGMENT, "Make a synthesised copy of one clip."),
+        _entry("weights", "weights", WEIGHTS, "List pretrained weights: needed, there, known."),
         _entry("report", "report", REPORT, "Build the comparison table."),
     ]
     for name in method_names():

@@ -51,6 +51,12 @@ CROSS_VALIDATION = (
     ),
     Parameter(name="augment", default=None, kind=str, help='"tfm,rg", none, or the method\'s own'),
     Parameter(name="noise_root", default=None, kind=str, help="folder of noises, such as ESC-50"),
+    Parameter(
+        name="weights", default=None, kind=str, help="pretrained weights, or MER_WEIGHTS_ROOT"
+    ),
+    Parameter(
+        name="allow_unverified_weights", default=False, kind=bool, help="true for unknown digests"
+    ),
     Parameter(name="duration", default=None, kind=float, help="excerpt of each clip, in seconds"),
     Parameter(name="workers", default=None, kind=int, help="processes, by default one a core"),
     Parameter(name="threads", default=1, kind=int, help="arithmetic threads of a process"),
@@ -117,6 +123,12 @@ AUGMENT = (
     Parameter(name="seed", default=0, kind=int, help="seed of the size that is drawn"),
     Parameter(name="noise_root", default=None, kind=str, help="folder of noises, such as ESC-50"),
     Parameter(name="output", default="augmented", kind=str, help="folder for the files"),
+)
+
+WEIGHTS = (
+    Parameter(
+        name="weights", default=None, kind=str, help="pretrained weights, or MER_WEIGHTS_ROOT"
+    ),
 )
 
 METHOD = (

@@ -13,7 +13,7 @@ from entrypoints.datasets import announce_dataset
 from entrypoints.parameters import PREPARE, parse
 from mer_mlflow.augmentation import Synthesised
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
-from mer_mlflow.errors import listing
+from mer_mlflow.errors import WeightsError, listing
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import (
@@ -23,6 +23,7 @@ from mer_mlflow.representations import (
     open_store,
     with_duration,
     with_features,
+    with_weights,
 )
 from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
 
@@ -145,7 +146,12 @@ def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
     """What the methods read of the clips' audio, everything once."""
     found: dict[str, Representation] = {}
     for method in map(get_method, method_names()):
-        for item in with_duration(with_features(method.inputs, clips), duration):
+        try:
+            inputs = with_weights(with_duration(with_features(method.inputs, clips), duration))
+        except WeightsError as error:
+            print(f"{method.name} is left out: {error}", flush=True)
+            continue
+        for item in inputs:
             if isinstance(item, Features):
                 continue
             found[item.key] = item

@@ -50,6 +50,8 @@ def search(
     features: str | None = None,
     augment: str | None = None,
     noise_root: str | None = None,
+    weights: str | None = None,
+    allow_unverified_weights: bool = False,
     duration: float | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -67,7 +69,8 @@ def search(
     trials : number of trials after which ``tpe`` ends
     storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
     dataset, data_root, profile, protocol, folds, repeats, seed, max_epochs, features, augment, \
-        noise_root, duration, workers, threads : as for ``train``
+        noise_root, weights, allow_unverified_weights, duration, workers, threads : as for \
+        ``train``
 
     Returns
     -------
@@ -110,6 +113,8 @@ def search(
         augmentations=resolve_transforms(declared, augment=augment, noise_root=noise_root)[0],
         duration=frame.duration,
         threads=threads,
+        weights=weights,
+        allow_unverified_weights=allow_unverified_weights,
     )
     wanted = declare_search(
         shared, strategy=strategy, space=values, start=beginning, trials=trials, prune=prune

@@ -51,6 +51,8 @@ def train(
     features: str | None = None,
     augment: str | None = None,
     noise_root: str | None = None,
+    weights: str | None = None,
+    allow_unverified_weights: bool = False,
     duration: float | None = None,
     workers: int | None = None,
     threads: int = 1,
@@ -77,6 +79,9 @@ def train(
     augment : transforms that give every training clip a copy to train on, with commas between them,
         or ``none``; by default the methodology's own
     noise_root : folder of recordings for background noise, by default noise is synthesised
+    weights : file of pretrained weights, or folder that holds them, by default
+        ``MER_WEIGHTS_ROOT``
+    allow_unverified_weights : whether files whose digest is not known are taken
     workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
     test_curve : 1 to predict the test clips after every epoch
@@ -138,6 +143,8 @@ def train(
         augmentations=training,
         duration=frame.duration,
         threads=threads,
+        weights=weights,
+        allow_unverified_weights=allow_unverified_weights,
     )
     shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
     print(f"method: {declared.title} ({shown})", flush=True)
@@ -238,10 +245,14 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
     if setting.features:
         why = "as asked"
         if chosen is None:
-            tables = [item.table for item in setting.method.inputs if isinstance(item, Features)]
+            read = setting.method.inputs_for(setting.hyperparameters)
+            tables = [item.table for item in read if isinstance(item, Features)]
             has = "has" if setting.features == "published" else "has no"
             why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
         print(f"handcrafted features: {setting.features} ({why})", flush=True)
+    for found in setting.weights:
+        words = "known" if found.is_known else "NOT VERIFIED"
+        print(f"weights: {found.name}, {found.file} (SHA-256 {found.digest[:12]}…, {words})")
     n_copies = len(setting.augmentations)
     if n_copies:
         print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)

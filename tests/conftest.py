@@ -18,6 +18,7 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MER_CACHE_ROOT", str(root))
         patch.delenv("MER_DATA_ROOT", raising=False)
+        patch.delenv("MER_WEIGHTS_ROOT", raising=False)
         yield Path(root)
 
 
@@ -32,6 +33,15 @@ def real_data() -> Path:
     root = Path(os.environ.get("MER_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
     if not (root / "4qaed-200").is_dir() or not (root / "4qaed-features").is_dir():
         pytest.skip(f"no 4qaed-200 and 4qaed-features in {root}; MER_TEST_DATA says where they are")
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """Folder that holds published weights of pretrained networks."""
+    root = Path(os.environ.get("MER_TEST_WEIGHTS") or REPOSITORY.parent / "shared" / "weights")
+    if not root.is_dir():
+        pytest.skip(f"no pretrained weights in {root}; MER_TEST_WEIGHTS says where they are")
     return root
 
 

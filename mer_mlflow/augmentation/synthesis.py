@@ -15,6 +15,7 @@ from mer_mlflow.augmentation.transform import Transform
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.representations import (
     Chunks,
+    Embedding,
     Examples,
     Features,
     Handcrafted,
@@ -44,7 +45,7 @@ class Synthesised:
         were decoded
     """
 
-    of: Mel | Waveform | Chunks
+    of: Mel | Waveform | Chunks | Embedding
     by: Transform
     seed: int
 
@@ -158,4 +159,5 @@ def with_synthesised(
         positions=np.arange(n_rows),
         quadrants=examples.labels[sources],
         sources=sources,
+        weights=examples.weights,
     )

@@ -26,7 +26,7 @@ from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method
 
-FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4}
+FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4, "torch": None}
 """Folds after which a worker is replaced: TensorFlow keeps the memory of forgotten models."""
 
 THREAD_VARIABLES = (
@@ -101,7 +101,7 @@ def check_workers(method: Method, n_workers: int) -> None:
     ParameterError
         If there are none and it trains a network.
     """
-    if n_workers == 0 and method.framework == "keras":
+    if n_workers == 0 and method.framework != "scikit-learn":
         raise ParameterError(
             f"workers=0: {method.name} needs a worker, whose arithmetic threads are fixed; "
             "use workers=1"

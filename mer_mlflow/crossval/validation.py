@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -30,6 +31,7 @@ from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import IncompleteError, ParameterError, listing
 from mer_mlflow.methods import Method, Value, get_method, method_names
 from mer_mlflow.representations import (
+    Embedding,
     Examples,
     Features,
     Handcrafted,
@@ -39,7 +41,9 @@ from mer_mlflow.representations import (
     open_store,
     with_duration,
     with_features,
+    with_weights,
 )
+from mer_mlflow.weights import Weights
 
 CHANGED = "changed/"
 """Prefix of a transform's name: share of test clips whose copy is put into another quadrant."""
@@ -81,7 +85,8 @@ class Setting:
         The number of repetitions is left out: fewer are a prefix of more. So are the versions of
         packages; runs carry them as tags.
         """
-        keras = self.method.framework == "keras"
+        backends = {"keras": os.environ.get("KERAS_BACKEND", "tensorflow"), "torch": "torch"}
+        backend = backends.get(self.method.framework)
         facts: dict[str, Any] = {
             "method": [self.method.name, self.method.version],
             "hyperparameters": asdict(self.hyperparameters),
@@ -90,11 +95,17 @@ class Setting:
             "dataset": [self.clips.name, self.clips.digest],
             "splits": [self.plan.protocol, self.plan.n_splits, self.plan.digest],
             "seed": self.plan.seed,
-            "arithmetic": [os.environ.get("KERAS_BACKEND", "tensorflow"), self.threads] * keras,
+            "arithmetic": [] if backend is None else [backend, self.threads],
         }
         if self.choice is not None:
             facts["choice"] = dict(self.choice.facts)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def weights(self) -> tuple[Weights, ...]:
+        """Files of the pretrained networks that inputs are computed by."""
+        found = [item.weights for item in self.inputs if isinstance(item, Embedding)]
+        return tuple(dict.fromkeys(each for each in found if each is not None))
 
     @property
     def features(self) -> str | None:
@@ -114,6 +125,8 @@ def resolve_setting(
     threads: int = 1,
     augmentations: Sequence[Transform] | None = None,
     choice: Choice | None = None,
+    weights: Path | str | None = None,
+    allow_unverified_weights: bool = False,
 ) -> Setting:
     """Complete and check what is to be cross-validated.
 
@@ -130,15 +143,24 @@ def resolve_setting(
     augmentations : transforms that give every training clip a synthesised copy to train on, by
         default the method's own
     choice : how each training set chooses hyperparameters, by default not at all
+    weights : file of pretrained weights, or folder that holds them, by default
+        ``MER_WEIGHTS_ROOT``
+    allow_unverified_weights : whether files whose digest is not known are taken
 
     Raises
     ------
     ParameterError
         If a value is not allowed.
+    WeightsError
+        If pretrained weights are needed and not there.
     """
     if threads < 1:
         raise ParameterError(f"threads={threads}: must be >= 1")
-    inputs = with_duration(with_features(method.inputs, clips, source=features), duration)
+    resolved = method.resolve(hyperparameters)
+    read = with_features(method.inputs_for(resolved), clips, source=features)
+    inputs = with_weights(
+        with_duration(read, duration), weights, allow_unverified=allow_unverified_weights
+    )
     transforms = tuple(method.augmentations if augmentations is None else augmentations)
     refuse_unusable(transforms, inputs, method=method.name)
     reads_audio = not all(isinstance(item, Features) for item in inputs)
@@ -148,7 +170,7 @@ def resolve_setting(
         )
     return Setting(
         method=method,
-        hyperparameters=method.resolve(hyperparameters),
+        hyperparameters=resolved,
         inputs=inputs,
         duration=float(duration) if reads_audio else None,
         clips=clips,
@@ -356,6 +378,8 @@ def cross_validate(
     threads: int = 1,
     augmentations: Sequence[Transform] | None = None,
     test_curve: bool = False,
+    weights: Path | str | None = None,
+    allow_unverified_weights: bool = False,
     store: Store | None = None,
 ) -> CrossValidation:
     """Cross-validate a methodology.
@@ -375,6 +399,9 @@ def cross_validate(
     augmentations : transforms from :func:`mer_mlflow.augmentation.get_transforms` that give every
         training clip a synthesised copy to train on, by default the method's own
     test_curve : whether test clips are predicted after every epoch, for a look at over-fitting
+    weights : file of pretrained weights, or folder that holds them, by default
+        ``MER_WEIGHTS_ROOT``
+    allow_unverified_weights : whether files whose digest is not known are taken
     store : where representations are kept, by default in the user's cache folder
 
     Returns
@@ -383,8 +410,8 @@ def cross_validate(
 
     Raises
     ------
-    ParameterError, DatasetError, AudioError
-        If a parameter is not allowed or the data cannot be used.
+    ParameterError, DatasetError, AudioError, WeightsError
+        If a parameter is not allowed, or data or pretrained weights cannot be used.
     IncompleteError
         If a fold failed.
 
@@ -406,6 +433,8 @@ def cross_validate(
         duration=duration,
         threads=threads,
         augmentations=augmentations,
+        weights=weights,
+        allow_unverified_weights=allow_unverified_weights,
     )
     examples = gather(setting, store=store or open_store())
     validation = validate(

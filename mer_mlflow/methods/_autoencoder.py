@@ -10,15 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.methods._method import EpochRecord, Illustration, OnEpoch
-from mer_mlflow.methods._training import (
-    PREDICT_BATCH,
-    FittedNetwork,
-    batches,
-    load_network,
-    outputs,
-    refuse_divergence,
-    statistics,
-)
+from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
+from mer_mlflow.methods._training import FittedNetwork, load_network, outputs, statistics
 from mer_mlflow.networks.autoencoder import decoder, encoder
 from mer_mlflow.representations import Examples
 

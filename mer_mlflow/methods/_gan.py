@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._autoencoder import FittedAutoencoder
 from mer_mlflow.methods._method import EpochRecord, OnEpoch
-from mer_mlflow.methods._training import batches, refuse_divergence
+from mer_mlflow.methods._steps import batches, refuse_divergence
 from mer_mlflow.networks.autoencoder import critic, generator
 from mer_mlflow.representations import Examples
 

@@ -134,6 +134,8 @@ class Space:
     low, high : inclusive bounds of a number; ``exclusive_low`` leaves ``low`` itself out
     choices : the values of a word
     grid : values that a grid search tries
+    selects_inputs : whether it says what is read of each clip: a search of many settings on the
+        same examples cannot change it
     """
 
     low: float = -math.inf
@@ -141,6 +143,7 @@ class Space:
     exclusive_low: bool = False
     choices: tuple[str, ...] = ()
     grid: tuple[Value, ...] = ()
+    selects_inputs: bool = False
 
     def complaint(self, value: Value) -> str | None:
         """Say what is wrong with a value, None where it is allowed."""
@@ -164,9 +167,17 @@ def searchable(
     exclusive_low: bool = False,
     choices: tuple[str, ...] = (),
     grid: tuple[Value, ...] = (),
+    selects_inputs: bool = False,
 ) -> Any:
     """Declare a hyperparameter: a dataclass field with the values that it may take."""
-    space = Space(low=low, high=high, exclusive_low=exclusive_low, choices=choices, grid=grid)
+    space = Space(
+        low=low,
+        high=high,
+        exclusive_low=exclusive_low,
+        choices=choices,
+        grid=grid,
+        selects_inputs=selects_inputs,
+    )
     return field(default=default, metadata={SPACE: space})
 
 
@@ -181,6 +192,7 @@ class Method:
     summary : one sentence
     version : raised whenever the same hyperparameters give other scores
     inputs : what ``fit`` reads of each clip, in order
+    reads : the same by hyperparameters, where it depends on them; ``inputs`` are the defaults' then
     augmentations : each gives every training clip a synthesised copy to train on
     baseline : name of the methodology that this one changes in one respect, empty for none
     fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
@@ -207,7 +219,7 @@ class Method:
     fit: Callable[[Examples, Any, int, OnEpoch], FittedModel]
     load: Callable[[Path], FittedModel]
     shortest: float
-    framework: Literal["scikit-learn", "keras"]
+    framework: Literal["scikit-learn", "keras", "torch"]
     quick_epochs: int | None
     cost: float
     citation: str
@@ -215,6 +227,7 @@ class Method:
     published: Mapping[str, Scores]
     augmentations: tuple[Transform, ...] = ()
     baseline: str = ""
+    reads: Callable[[Any], tuple[Input, ...]] | None = None
     fit_settings: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
 
     @property
@@ -254,6 +267,16 @@ class Method:
             if complaint:
                 raise ParameterError(f"{name}={value}: {complaint} for {self.name}")
         return self.hyperparameters(**values)
+
+    def inputs_for(self, hyperparameters: Any) -> tuple[Input, ...]:
+        """What is read of each clip with resolved hyperparameters.
+
+        Raises
+        ------
+        ParameterError
+            If they name what cannot be read.
+        """
+        return self.inputs if self.reads is None else self.reads(hyperparameters)
 
     def __reduce__(self) -> tuple[Callable[[str], Method], tuple[str]]:
         from mer_mlflow.methods import get_method

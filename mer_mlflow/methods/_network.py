@@ -15,8 +15,10 @@ from mer_mlflow.representations import Examples
 TRAINING = ("optimizer", "learning_rate", "batch_size", "epochs", "stop_accuracy")
 """Hyperparameters of the training."""
 SELECTION = "n_features"
-"""Hyperparameter of methodologies that keep the most relevant features; all others are the
-architecture's."""
+"""Hyperparameter of methodologies that keep the most relevant features."""
+NETWORK = "network"
+"""Hyperparameter of methodologies that read what one of several networks makes of a clip; all
+others are the architecture's."""
 
 
 def fit_network(
@@ -56,9 +58,9 @@ def build_network(
     ----------
     architecture : function from shapes and sizes to a Keras model
     input_shape : shape of one clip's input
-    hyperparameters : dataclass instance; its fields outside training and selection are sizes
+    hyperparameters : dataclass instance; those of its fields that are of no other use are sizes
     """
-    others = (*TRAINING, SELECTION)
+    others = (*TRAINING, SELECTION, NETWORK)
     sizes = {name: size for name, size in asdict(hyperparameters).items() if name not in others}
     return architecture(input_shape=input_shape, n_classes=len(QUADRANTS), **sizes)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import DivergenceError
 from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
+from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
 from mer_mlflow.networks.blocks import FRONT_END
 from mer_mlflow.representations import Examples
 
 NETWORK_FILE = "network.keras"
 NORMALISATION_FILE = "normalisation.npz"
-PREDICT_BATCH = 16
 NEGLIGIBLE = 1e-6
 """Deviation, relative to the mean, under which a feature counts as constant."""
 
@@ -144,21 +142,6 @@ def train_network(
     return fitted
 
 
-def refuse_divergence(loss: float, *, epoch: int, learning_rate: float) -> None:
-    """Make sure that a training is still one.
-
-    Raises
-    ------
-    DivergenceError
-        If the loss is no finite number.
-    """
-    if not math.isfinite(loss):
-        raise DivergenceError(
-            f"the training loss is {loss} after epoch {epoch}; "
-            f"try a learning_rate below {learning_rate:g}"
-        )
-
-
 def _train_epoch(
     fitted: FittedNetwork,
     train: Examples,
@@ -216,8 +199,3 @@ def outputs(network: keras.Model, fitted: FittedNetwork, examples: Examples) -> 
         for batch in batches(np.arange(len(examples)), PREDICT_BATCH)
     ]
     return np.concatenate(said)
-
-
-def batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Cut positions into batches, the last one maybe smaller."""
-    return (indices[start : start + size] for start in range(0, len(indices), size))

@@ -1,12 +1,14 @@
 """Representations: a clip as arrays, computed once and kept in the store."""
 
 from mer_mlflow.representations.chunks import Chunks
+from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.examples import (
     Examples,
     Input,
     assemble,
     with_duration,
     with_features,
+    with_weights,
 )
 from mer_mlflow.representations.handcrafted import Handcrafted
 from mer_mlflow.representations.mel import Mel
@@ -16,6 +18,7 @@ from mer_mlflow.representations.waveform import Waveform
 
 __all__ = [
     "Chunks",
+    "Embedding",
     "Examples",
     "Features",
     "Handcrafted",
@@ -29,4 +32,5 @@ __all__ = [
     "open_store",
     "with_duration",
     "with_features",
+    "with_weights",
 ]

@@ -90,6 +90,23 @@ def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
     return fitted
 
 
+def resample_repeated(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
+    """Resample a clip, crop it, and where it is shorter repeat it from its start.
+
+    Parameters
+    ----------
+    audio : the clip
+    sr : int > 0 [Hz]
+    duration : float > 0 [s]
+
+    Returns
+    -------
+    samples [shape=(n_samples,)]
+    """
+    recorded = resample(audio, sr=sr, duration=min(duration, audio.seconds))
+    return np.resize(recorded, round(duration * sr)) if len(recorded) else recorded
+
+
 def _decode_soundfile(path: Path) -> tuple[NDArray[np.float32], int]:
     with soundfile.SoundFile(path) as file:
         announced = file.frames / file.samplerate * _cut_wav_factor(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,16 +14,21 @@ from numpy.typing import NDArray
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations.chunks import Chunks
+from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.handcrafted import Handcrafted
 from mer_mlflow.representations.mel import Mel
 from mer_mlflow.representations.representation import Features
 from mer_mlflow.representations.store import Store
 from mer_mlflow.representations.waveform import Waveform
+from mer_mlflow.weights import Weights, find_weights
 
-Input = Mel | Waveform | Chunks | Features | Handcrafted
+Input = Mel | Waveform | Chunks | Features | Handcrafted | Embedding
 
 FEATURE_SOURCES = ("published", "extracted")
 """Handcrafted features of the dataset's own tables, or computed from audio."""
+
+SMALL = 1 << 14
+"""Values of a clip up to which all clips are kept in memory: they are read again and again."""
 
 SHORTEST, LONGEST = 0.5, 3600.0
 """Excerpts that can be asked for [s]."""
@@ -100,12 +107,15 @@ class Examples:
     quadrants : labels, 0 to 3 [shape=(n_clips,)]; None where they are to be predicted
     sources : row of the recording that each example is, or was synthesised from
         [shape=(n_clips,)]; None where all are recordings
+    weights : files of the pretrained networks that inputs were computed by, by their names; for
+        methods that train such a network further
     """
 
     inputs: tuple[ClipArray, ...]
     positions: NDArray[np.int64]
     quadrants: NDArray[np.int64] | None
     sources: NDArray[np.int64] | None = None
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -248,6 +258,39 @@ def with_duration(inputs: Sequence[Input], duration: float) -> tuple[Input, ...]
     )
 
 
+def with_weights(
+    inputs: Sequence[Input],
+    given: Path | str | None = None,
+    *,
+    allow_unverified: bool = False,
+) -> tuple[Input, ...]:
+    """Inputs whose pretrained networks have their files.
+
+    Parameters
+    ----------
+    inputs : what a method reads
+    given : file of weights, or folder that holds them, by default ``MER_WEIGHTS_ROOT``
+    allow_unverified : whether files whose digest is not known are taken
+
+    Raises
+    ------
+    ParameterError
+        If weights are given though none are needed, or are not there.
+    WeightsError
+        If weights are needed and not found, or not known.
+    """
+    if given is not None and not any(isinstance(item, Embedding) for item in inputs):
+        raise ParameterError(f"weights={given}: the method needs no pretrained weights")
+
+    def complete(item: Input) -> Input:
+        if not isinstance(item, Embedding):
+            return item
+        weights = find_weights(item.network, given, allow_unverified=allow_unverified)
+        return replace(item, weights=weights)
+
+    return tuple(complete(item) for item in inputs)
+
+
 def assemble(
     clips: Clips,
     inputs: Sequence[Input],
@@ -284,10 +327,15 @@ def assemble(
         if isinstance(item, Features):
             return tables[which]
         stored = store.fill(clips, item, on_progress=on_progress)
-        return stored[everything] if isinstance(item, Handcrafted) else stored
+        return stored[everything] if math.prod(item.shape) <= SMALL else stored
 
     return Examples(
         inputs=tuple(array(which, item) for which, item in enumerate(inputs)),
         positions=everything,
         quadrants=clips.quadrants,
+        weights={
+            item.network: item.weights
+            for item in inputs
+            if isinstance(item, Embedding) and item.weights is not None
+        },
     )

@@ -195,6 +195,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             "mer.dataset": setting.clips.name,
             "mer.protocol": setting.plan.protocol,
             "mer.folds_expected": str(len(setting.plan.splits)),
+            **_weights_tags(setting),
             **self._tags,
             **process,
             **self._software,
@@ -393,6 +394,12 @@ def _run_name(setting: Setting) -> str:
     plan = setting.plan
     size = f"{plan.n_repeats}x{plan.n_splits}"
     return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}"
+
+
+def _weights_tags(setting: Setting) -> dict[str, str]:
+    """Names the files whose digest is that of no published one."""
+    unverified = [each.name for each in setting.weights if not each.is_known]
+    return {"mer.unverified_weights": " ".join(unverified)} if unverified else {}
 
 
 def _is_at_work(run: Run) -> bool:

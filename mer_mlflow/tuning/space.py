@@ -54,6 +54,10 @@ def parse_space(text: str, method: Method) -> SearchSpace:
             raise ParameterError(f'space={part}: write "name=value,value;name=value"')
         if name in found:
             raise ParameterError(f"space: {name} is given twice")
+        if name in method.spaces and method.spaces[name].selects_inputs:
+            raise ParameterError(
+                f"space: {name} says what is read of each clip; fix it by hyperparameters="
+            )
         found[name] = _ordered(getattr(method.resolve({name: value}), name) for value in listed)
     if not found:
         raise ParameterError('space: names no hyperparameter; write "name=value,value;name=value"')

@@ -39,6 +39,8 @@ class Protocol:
     augmentations : transforms of training copies, None for the method's own
     duration : excerpt of each clip [s]
     threads : arithmetic threads of a fold
+    weights : file or folder of pretrained weights, None for ``MER_WEIGHTS_ROOT``
+    allow_unverified_weights : whether files whose digest is not known are taken
     """
 
     method: Method
@@ -49,6 +51,8 @@ class Protocol:
     augmentations: tuple[Transform, ...] | None = None
     duration: float = 30.0
     threads: int = 1
+    weights: str | None = None
+    allow_unverified_weights: bool = False
 
     def setting(self, point: Point) -> Setting:
         """The cross-validation of a point.
@@ -67,6 +71,8 @@ class Protocol:
             augmentations=self.augmentations,
             duration=self.duration,
             threads=self.threads,
+            weights=self.weights,
+            allow_unverified_weights=self.allow_unverified_weights,
         )
 
 

@@ -87,6 +87,8 @@ def deviations(item: Validation) -> list[str]:
         found.append(f"synthesised copies: {item.copies}")
     if BackgroundNoise().key in item.params.get("data.augmentations", ""):
         found.append("background noise synthesised instead of drawn from ESC-50")
+    if "mer.unverified_weights" in item.tags:
+        found.append(f"unverified weights: {item.tags['mer.unverified_weights']}")
     if item.selection == "given":
         found += [f"{name}={value}" for name, value in item.changed.items()]
     return found

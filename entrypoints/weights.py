@@ -1,0 +1,73 @@
+"""weights: what pretrained weights the methodologies need, and which of them are there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from entrypoints.command import OK, run_command
+from entrypoints.parameters import WEIGHTS, parse
+from mer_mlflow.errors import WeightsError
+from mer_mlflow.methods import Method, get_method, method_names
+from mer_mlflow.representations import Embedding
+from mer_mlflow.weights import PUBLISHED, ROOT_VARIABLE, find_weights
+
+
+def weights(*, weights: str | None = None) -> int:
+    """Print what each methodology needs, what is there, its digest and licence.
+
+    Parameters
+    ----------
+    weights : folder that holds the files at any depth, by default ``MER_WEIGHTS_ROOT``
+
+    Returns
+    -------
+    exit code
+
+    Raises
+    ------
+    MerError
+        If the folder is not there.
+    """
+    needed_by = _needed_by()
+    for name, published in PUBLISHED.items():
+        print(f"{name}: {_state(name, weights)}")
+        print(f"  needed by {', '.join(needed_by.get(name, ()))}")
+        print(f"  published {published.source}, {published.path} ({published.licence})")
+    print(f"give the folder of the files by -P weights=, or by {ROOT_VARIABLE}")
+    return OK
+
+
+def _state(name: str, given: str | None) -> str:
+    try:
+        found = find_weights(name, given, allow_unverified=True)
+    except WeightsError:
+        return "MISSING"
+    words = "as published" if found.is_known else "not verified"
+    return f"there, {words}\n  file {found.file}\n  SHA-256 {found.digest}"
+
+
+def _needed_by() -> dict[str, list[str]]:
+    needed: dict[str, list[str]] = {}
+    for method in map(get_method, method_names()):
+        for network in dict.fromkeys(_networks(method)):
+            needed.setdefault(network, []).append(method.name)
+    return needed
+
+
+def _networks(method: Method) -> Iterator[str]:
+    """Networks that a methodology reads with its defaults, or with another value of a word."""
+    choices = [
+        {name: value}
+        for name, space in method.spaces.items()
+        if space.selects_inputs
+        for value in space.choices
+    ]
+    for given in ({}, *choices):
+        for item in method.inputs_for(method.resolve(given)):
+            if isinstance(item, Embedding):
+                yield item.network
+
+
+if __name__ == "__main__":
+    run_command(lambda: weights(**parse(WEIGHTS, sys.argv[1:])))

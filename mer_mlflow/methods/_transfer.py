@@ -1,0 +1,86 @@
+"""Recipes of the transfer from a published CRNN; PyTorch is imported only to train or load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mer_mlflow.errors import WeightsError
+from mer_mlflow.methods._method import FittedModel, OnEpoch, searchable
+from mer_mlflow.representations import Embedding, Examples
+from mer_mlflow.representations.pretrained import won_crnn
+
+LAYERS = {"head": won_crnn.GRU, "last_block": won_crnn.LAST_BLOCK, "all": won_crnn.MEL}
+"""What is read of the frozen layers by what is trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferCRNNHyperparameters:
+    """Adam until epoch 80, then ever slower stochastic gradient descent.
+
+    unfreeze : what is trained beside the new output: nothing (``head``), the recurrent layers
+    (``last_block``) or all layers.
+    """
+
+    learning_rate: float = searchable(
+        0.001, low=0.0, exclusive_low=True, grid=(0.0005, 0.001, 0.005)
+    )
+    batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
+    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
+    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
+    dropout: float = searchable(0.5, low=0.0, high=0.9, grid=(0.3, 0.5))
+    unfreeze: str = searchable("head", choices=tuple(LAYERS), selects_inputs=True)
+
+
+def transfer_inputs(network: str) -> Callable[[Any], tuple[Embedding, ...]]:
+    """Make the ``reads`` of a methodology: outputs of what stays frozen.
+
+    Parameters
+    ----------
+    network : name of the published weights
+    """
+    return lambda chosen: (Embedding(network=network, layer=LAYERS[chosen.unfreeze]),)
+
+
+def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], FittedModel]:
+    """Make the ``fit`` of a methodology that trains a new output on a published CRNN.
+
+    Parameters
+    ----------
+    network : name of the published weights
+    """
+
+    def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
+        from mer_mlflow.methods._torch import train_transfer
+        from mer_mlflow.networks.won_crnn import trunk_above
+
+        layer = LAYERS[hyperparameters.unfreeze]
+        is_frozen = layer == won_crnn.GRU
+        if not is_frozen and network not in train.weights:
+            raise WeightsError(f"{network}: no weights to train further")
+        return train_transfer(
+            train,
+            layer=layer,
+            trunk=lambda: trunk_above(
+                layer, None if is_frozen else won_crnn.load(train.weights[network])
+            ),
+            is_frozen=is_frozen,
+            dropout=hyperparameters.dropout,
+            learning_rate=hyperparameters.learning_rate,
+            batch_size=hyperparameters.batch_size,
+            epochs=hyperparameters.epochs,
+            stop_accuracy=hyperparameters.stop_accuracy,
+            seed=seed,
+            on_epoch=on_epoch,
+        )
+
+    return fit
+
+
+def load_transfer(folder: Path) -> FittedModel:
+    """Read a network that was saved."""
+    from mer_mlflow.methods import _torch
+
+    return _torch.load_transfer(folder)

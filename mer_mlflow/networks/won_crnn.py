@@ -1,0 +1,185 @@
+"""Won's CRNN for music tagging, as it was published with trained weights in PyTorch.
+
+References
+----------
+K. Choi, G. Fazekas, M. Sandler, K. Cho, "Convolutional recurrent neural networks for music
+classification", ICASSP 2017.
+M. Won, A. Ferraro, D. Bogdanov, X. Serra, "Evaluation of CNN-based automatic music tagging models",
+SMC 2020; code and weights: https://github.com/minzwon/sota-music-tagging-models (MIT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import librosa.filters
+import torch
+from torch import Tensor, nn
+
+SR = 16_000
+N_SAMPLES = 465_600
+"""29.1 s, the excerpt that the network was trained on."""
+N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
+FLOOR = 1e-10
+"""Power below which the logarithm is cut."""
+N_TAGS = 50
+BLOCKS = ((1, 64, 2), (64, 128, 3), (128, 128, 4), (128, 128, 4))
+"""Channels in, channels out and pool of each convolution block."""
+N_UNITS = 32
+"""Of each of the two GRU layers."""
+FRONT_END_KEYS = "spec."
+"""Prefix of what the published files keep of the spectrogram, which has no trained weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activations:
+    """What the network sees of clips, layer by layer.
+
+    Attributes
+    ----------
+    blocks : outputs of the four convolution blocks [shape=(n_clips, n_channels, n_bands, n_steps)]
+    steps : outputs of the upper GRU layer [shape=(n_clips, n_steps, 32)]
+    logits : of the tags, before the sigmoid [shape=(n_clips, n_tags)]
+    """
+
+    blocks: tuple[Tensor, ...]
+    steps: Tensor
+    logits: Tensor
+
+
+class _Block(nn.Module):
+    def __init__(self, n_in: int, n_out: int, pool: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.bn = nn.BatchNorm2d(n_out)
+        self.pool = nn.MaxPool2d(pool)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        pooled: Tensor = self.pool(torch.relu(self.bn(self.conv(maps))))
+        return pooled
+
+
+class WonCRNN(nn.Module):
+    """Four convolution blocks on a decibel mel spectrogram, two GRU layers, a dense layer.
+
+    Parameters
+    ----------
+    n_outputs : int > 0, units of the last layer
+    """
+
+    def __init__(self, *, n_outputs: int = N_TAGS) -> None:
+        super().__init__()
+        self.spec_bn = nn.BatchNorm2d(1)
+        self.layer1, self.layer2, self.layer3, self.layer4 = (_Block(*block) for block in BLOCKS)
+        self.layer5 = nn.GRU(BLOCKS[-1][1], N_UNITS, num_layers=2, batch_first=True)
+        self.dropout = nn.Dropout(0.5)
+        self.dense = nn.Linear(N_UNITS, n_outputs)
+
+    def activations(self, mel: Tensor) -> Activations:
+        """Outputs of all layers.
+
+        Parameters
+        ----------
+        mel : from :func:`mel_spectrogram` [shape=(n_clips, 96, n_frames)]
+        """
+        blocks = []
+        maps = self.spec_bn(mel.unsqueeze(1))
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            maps = layer(maps)
+            blocks.append(maps)
+        steps, _ = self.layer5(maps.squeeze(2).transpose(1, 2))
+        return Activations(
+            blocks=tuple(blocks), steps=steps, logits=self.dense(self.dropout(steps[:, -1]))
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Logits of mel spectrograms [shape=(n_clips, n_outputs)]; their sigmoid is a tag's chance.
+
+        Parameters
+        ----------
+        mel : from :func:`mel_spectrogram` [shape=(n_clips, 96, n_frames)]
+        """
+        return self.activations(mel).logits
+
+
+def mel_spectrogram(samples: Tensor) -> Tensor:
+    """Mel spectrogram in decibels [shape=(..., 96, n_frames)], 96 x 1819 for 29.1 s.
+
+    Power of a periodic Hann window, frames centred with reflection, HTK mel scale without norm,
+    0 to 8000 Hz, no limit to the range below the maximum.
+
+    Parameters
+    ----------
+    samples : audio at 16 kHz [shape=(..., n_samples)]
+    """
+    spectrum = torch.stft(
+        samples,
+        N_FFT,
+        hop_length=HOP_LENGTH,
+        window=torch.hann_window(N_FFT, dtype=samples.dtype),
+        center=True,
+        pad_mode="reflect",
+        return_complex=True,
+    )
+    filters = librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS, htk=True, norm=None)
+    power = spectrum.real**2 + spectrum.imag**2
+    mel = torch.as_tensor(filters, dtype=samples.dtype) @ power
+    return 10.0 * torch.log10(torch.clamp(mel, min=FLOOR))
+
+
+class _Above(nn.Module):
+    """Layers above the last convolution block, or above the spectrogram, up to the last step."""
+
+    def __init__(self, network: WonCRNN, *, reads_mel: bool) -> None:
+        super().__init__()
+        self.below = nn.ModuleList(
+            [network.spec_bn, network.layer1, network.layer2, network.layer3, network.layer4]
+            if reads_mel
+            else []
+        )
+        self.gru = network.layer5
+
+    def forward(self, values: Tensor) -> Tensor:
+        if self.below:
+            values = values.unsqueeze(1)
+            for layer in self.below:
+                values = layer(values)
+            values = values.squeeze(2).transpose(1, 2)
+        steps, _ = self.gru(values)
+        last: Tensor = steps[:, -1]
+        return last
+
+
+def trunk_above(layer: str, network: WonCRNN | None) -> nn.Module:
+    """Layers from a layer's values to the last step of the GRU.
+
+    Parameters
+    ----------
+    layer : ``"mel"``, ``"layer4"`` or ``"gru"``, above which nothing is left
+    network : whose layers are taken; None for none
+    """
+    if layer == "gru" or network is None:
+        return nn.Identity()
+    return _Above(network, reads_mel=layer == "mel")
+
+
+def with_published_weights(state: Mapping[str, Tensor]) -> WonCRNN:
+    """Build the network and load a published state dict, for inference.
+
+    Parameters
+    ----------
+    state : of 45 entries, two of which belong to the spectrogram and are dropped
+
+    Raises
+    ------
+    ValueError
+        If an entry lacks, is unknown or has another shape.
+    """
+    network = WonCRNN()
+    own = {key: value for key, value in state.items() if not key.startswith(FRONT_END_KEYS)}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return network.eval()

@@ -1,0 +1,111 @@
+"""Embedding: what a pretrained network makes of a clip, computed once as any representation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import WeightsError
+from mer_mlflow.representations.audio import Audio
+from mer_mlflow.representations.representation import parameter_key
+from mer_mlflow.weights import Weights
+
+MODULES = {
+    "crnn_mtat": "won_crnn",
+    "crnn_jamendo": "won_crnn",
+    "crnn_msd": "won_crnn",
+    "artist_siamese": "artist_cnn",
+    "artist_basic": "artist_cnn",
+    "openl3_mel256": "openl3",
+    "openl3_mel128": "openl3",
+}
+"""Module of each network, by the name of its weights."""
+
+
+class Pretrained(Protocol):
+    """A module of :mod:`mer_mlflow.representations.pretrained`."""
+
+    VERSION: int
+
+    def shape(self, layer: str, duration: float) -> tuple[int, ...]:
+        """Shape of a layer's values for an excerpt [s]."""
+
+    def load(self, weights: Weights) -> Any:
+        """Load the network; ``WeightsError`` where the file is not what its name says."""
+
+    def embed(
+        self, network: Any, audio: Audio, *, layer: str, duration: float
+    ) -> NDArray[np.float32]:
+        """Values of a layer for one clip [shape=shape(layer, duration)]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """Values of a layer of a pretrained network.
+
+    Attributes
+    ----------
+    network : name of its weights
+    layer : of those that the network's module offers
+    duration : float > 0 [s]
+    weights : the file; None as long as nothing is computed
+    """
+
+    network: str
+    layer: str
+    duration: float = 30.0
+    weights: Weights | None = None
+
+    @property
+    def key(self) -> str:
+        """Name, version, parameters and digest of the weights in one word."""
+        known = replace(self, weights=None)
+        digest = self.weights.digest[:12] if self.weights else "no-weights"
+        name = f"{self.network}-{self.layer}-{digest}".replace("_", "-")
+        return parameter_key(name, self._module.VERSION, known)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one clip's array."""
+        return self._module.shape(self.layer, self.duration)
+
+    @property
+    def dtype(self) -> str:
+        """Data type of one clip's array."""
+        return "float32"
+
+    def compute(self, audio: Audio) -> NDArray[np.floating]:
+        """Embed one clip [shape=self.shape].
+
+        Raises
+        ------
+        WeightsError
+            If there are no weights, or they are not this network's.
+        """
+        if self.weights is None:
+            raise WeightsError(f"{self.network}: no weights")
+        network = _loaded(self.network, self.weights)
+        return self._module.embed(network, audio, layer=self.layer, duration=self.duration)
+
+    def with_duration(self, duration: float) -> Self:
+        """Return the same representation of another excerpt length [s]."""
+        return replace(self, duration=duration)
+
+    @property
+    def _module(self) -> Pretrained:
+        return _module(self.network)
+
+
+def _module(network: str) -> Pretrained:
+    name = f"mer_mlflow.representations.pretrained.{MODULES[network]}"
+    return cast(Pretrained, import_module(name))
+
+
+@cache
+def _loaded(network: str, weights: Weights) -> Any:
+    return _module(network).load(weights)

@@ -1,0 +1,122 @@
+"""Park's artist network: one vector of 256 values that tells artists apart.
+
+A clip is cut into segments of 129 frames, ten of them in 30 s; the network's last activations are
+maximal over a segment's time and averaged over segments. A clip that is shorter than the excerpt is
+repeated from its start.
+
+References
+----------
+J. Park, J. Lee, J. Park, J.-W. Ha, J. Nam, "Representation learning of music using artist labels",
+ISMIR 2018; weights: https://github.com/jongpillee/ismir2018-artist (MIT).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import WeightsError
+from mer_mlflow.representations.audio import Audio, resample_repeated
+from mer_mlflow.weights import Weights
+
+VERSION = 1
+SR, N_FFT, HOP_LENGTH, N_MELS = 22_050, 1024, 512, 128
+N_FRAMES = 129
+"""Of a segment."""
+SHORTEST = N_FRAMES * HOP_LENGTH / SR
+"""Excerpt that holds one segment [s]."""
+GAIN = 10.0
+MEAN, SCALE = 0.22620339, 0.25794547
+"""Of the spectrograms that the network was trained on."""
+LAYER = "artist"
+N_VALUES = 256
+CONVOLUTIONS = 5
+
+
+def shape(layer: str, duration: float) -> tuple[int, ...]:
+    """(256,), whatever the excerpt is."""
+    return {LAYER: (N_VALUES,)}[layer]
+
+
+def load(weights: Weights) -> Any:
+    """Load the network for inference.
+
+    Parameters
+    ----------
+    weights : HDF5, as Keras 2 saved it: a whole model or its weights
+
+    Raises
+    ------
+    WeightsError
+        If the file is not that of such a network.
+    """
+    import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
+    from mer_mlflow.networks.artist_cnn import artist_trunk
+
+    network = artist_trunk()
+    try:
+        network.set_weights(_read(weights))
+    except (OSError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"{weights.file}: not the weights of the artist network ({reason}); get the file again"
+        ) from error
+    return network
+
+
+def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:
+    """Embedding of one clip [shape=(256,)].
+
+    Parameters
+    ----------
+    network : from :func:`load`
+    audio : the clip
+    layer : ``"artist"``
+    duration : excerpt [s]
+    """
+    import keras
+
+    samples = resample_repeated(audio, sr=SR, duration=max(duration, SHORTEST))
+    activations = keras.ops.convert_to_numpy(network(segments(samples), training=False))
+    return np.asarray(activations.max(axis=1).mean(axis=0), dtype=np.float32)
+
+
+def segments(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Standardised mel spectrograms of a clip's segments [shape=(n_segments, 129, 128)].
+
+    Magnitudes of frames that are centred with reflection, into librosa's mel bands, as
+    log10(1 + 10 mel).
+
+    Parameters
+    ----------
+    samples : audio at 22 050 Hz [shape=(n_samples,)]
+    """
+    import librosa
+
+    magnitude = np.abs(
+        librosa.stft(samples, n_fft=N_FFT, hop_length=HOP_LENGTH, pad_mode="reflect")
+    )
+    mel = librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS) @ magnitude
+    standardised = (np.log10(1.0 + GAIN * mel.T) - MEAN) / SCALE
+    whole = len(standardised) // N_FRAMES * N_FRAMES
+    cut: NDArray[np.float32] = standardised[:whole].reshape(-1, N_FRAMES, N_MELS)
+    return cut.astype(np.float32)
+
+
+def _read(weights: Weights) -> list[NDArray[np.float32]]:
+    """Arrays in the order of the trunk's layers."""
+    import h5py
+
+    with h5py.File(weights.file) as file:
+        layers = file.get("model_weights", file)
+        return [
+            np.asarray(layers[f"{kind}_{number}/{kind}_{number}/{name}:0"])
+            for number in range(1, CONVOLUTIONS + 1)
+            for kind, names in (
+                ("conv1d", ("kernel", "bias")),
+                ("batch_normalization", ("gamma", "beta", "moving_mean", "moving_variance")),
+            )
+            for name in names
+        ]

@@ -1,0 +1,150 @@
+"""OpenL3: what a network that learned to match sound and image hears, ten times a second.
+
+Windows of one second are centred on a clip's start, 0.1 s, 0.2 s and so on. A clip that is shorter
+than the excerpt is repeated from its start, and not filled with silence.
+
+References
+----------
+J. Cramer, H.-H. Wu, J. Salamon, J. P. Bello, "Look, listen and learn more: design choices for deep
+audio embeddings", ICASSP 2019; weights: https://github.com/marl/openl3 (CC BY 4.0).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import WeightsError
+from mer_mlflow.representations.audio import Audio, resample_repeated
+from mer_mlflow.weights import Weights
+
+VERSION = 1
+SR = 48_000
+WINDOW, HOP = 48_000, 4_800
+"""Samples of a window and between windows."""
+BATCH_SIZE = 8
+"""Windows that the network sees at once."""
+LAYER = "frames"
+N_VALUES = 512
+N_MELS = {"openl3_mel256": 256, "openl3_mel128": 128}
+"""Mel bands of a network, by the name of its weights."""
+KINDS = {"kernel", "gamma"}
+"""Arrays that tell convolutions and normalisations from the front end, whose filters older files
+hold too."""
+UNREADABLE = (OSError, EOFError, zlib.error, RuntimeError, OverflowError)
+"""What gzip and h5py raise on damaged files."""
+
+
+def shape(layer: str, duration: float) -> tuple[int, ...]:
+    """(n_windows, 512); 296 windows for 30 s and 298 for 30.15 s.
+
+    Parameters
+    ----------
+    layer : ``"frames"``
+    duration : excerpt [s]
+    """
+    beyond_first = max(0, round(duration * SR) - WINDOW // 2)
+    return {LAYER: (1 + -(-beyond_first // HOP), N_VALUES)}[layer]
+
+
+def load(weights: Weights) -> Any:
+    """Load the network for inference.
+
+    Parameters
+    ----------
+    weights : HDF5 as Keras 2 saved it, a model's weights or a whole model, packed by gzip or not
+
+    Raises
+    ------
+    WeightsError
+        If the file is not that of such a network.
+    """
+    import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
+    from mer_mlflow.networks.openl3 import openl3
+
+    network = openl3(n_mels=N_MELS[weights.name])
+    try:
+        _assign(network, _saved_layers(weights.file))
+    except (*UNREADABLE, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"{weights.file}: not the weights of OpenL3 ({reason}); get the file again"
+        ) from error
+    network.trainable = False  # PyTorch would keep all activations for gradients
+    return network
+
+
+def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:
+    """Embeddings of one clip's windows [shape=(n_windows, 512)].
+
+    A clip that is shorter than the excerpt is repeated from its start: silence would be embedded as
+    if it had been recorded.
+
+    Parameters
+    ----------
+    network : from :func:`load`
+    audio : the clip
+    layer : ``"frames"``
+    duration : excerpt [s]
+    """
+    import keras
+
+    from mer_mlflow.networks.openl3 import decibel_mel, windows
+
+    cut = windows(resample_repeated(audio, sr=SR, duration=duration), hop_seconds=HOP / SR)
+    n_mels = network.input_shape[1]
+    batches = (
+        decibel_mel(cut[start : start + BATCH_SIZE], n_mels=n_mels)
+        for start in range(0, len(cut), BATCH_SIZE)
+    )
+    outputs = [keras.ops.convert_to_numpy(network(batch, training=False)) for batch in batches]
+    return np.concatenate(outputs, dtype=np.float32)
+
+
+def _saved_layers(file: Path) -> list[tuple[str, dict[str, NDArray[np.float32]]]]:
+    """Names of a file's layers, in order, and their arrays by name."""
+    import h5py
+
+    content = file.read_bytes()
+    unpacked = gzip.decompress(content) if file.suffix == ".gz" else content
+    with h5py.File(io.BytesIO(unpacked), "r") as saved:
+        root = saved.get("model_weights", saved)
+        if "layer_names" not in root.attrs:
+            raise ValueError("no layer_names in it")
+        encoded = root.attrs["layer_names"]
+        names = [name.decode() if isinstance(name, bytes) else name for name in encoded]
+        layers = [(name, _arrays(root[name])) for name in names]
+    return [(name, arrays) for name, arrays in layers if KINDS & arrays.keys()]
+
+
+def _arrays(group: Any) -> dict[str, NDArray[np.float32]]:
+    """Arrays of a group at any depth, by name."""
+    found: dict[str, NDArray[np.float32]] = {}
+
+    def keep(path: str, item: Any) -> None:
+        if hasattr(item, "shape"):
+            found[Path(path).name.removesuffix(":0")] = np.asarray(item)
+
+    group.visititems(keep)
+    return found
+
+
+def _assign(network: Any, saved: list[tuple[str, dict[str, NDArray[np.float32]]]]) -> None:
+    layers = [layer for layer in network.layers if layer.weights]
+    if len(saved) != len(layers):
+        raise ValueError(f"{len(saved)} layers with weights, not {len(layers)}")
+    for layer, (name, arrays) in zip(layers, saved, strict=True):
+        for variable in layer.weights:
+            wanted = tuple(variable.shape)
+            if variable.name not in arrays:
+                raise ValueError(f"layer {name} has no {variable.name}")
+            if arrays[variable.name].shape != wanted:
+                held = arrays[variable.name].shape
+                raise ValueError(f"{variable.name} of layer {name} is {held}, not {wanted}")
+            variable.assign(arrays[variable.name])

@@ -1,0 +1,144 @@
+"""Won's CRNN: mel spectrogram, GRU inputs and outputs, and statistics of all layers of a clip.
+
+The network reads 29.1 s, the first of a longer clip. A shorter one is repeated from its start:
+silence after its end would be the last that the recurrent layers hear.
+
+References
+----------
+M. Won, A. Ferraro, D. Bogdanov, X. Serra, "Evaluation of CNN-based automatic music tagging models",
+SMC 2020; weights: https://github.com/minzwon/sota-music-tagging-models (MIT).
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.errors import WeightsError
+from mer_mlflow.representations.audio import Audio, resample_repeated
+from mer_mlflow.weights import Weights
+
+VERSION = 1
+SR, HOP_LENGTH = 16_000, 256
+LONGEST = 29.1
+"""Excerpt that the network was trained on [s]."""
+POOLS = (2, 3, 4, 4)
+MEL, LAST_BLOCK, GRU, STATISTICS = "mel", "layer4", "gru", "statistics"
+"""Layers: spectrogram (96, n_frames); steps of the last convolution block (n_steps, 128); last step
+of the GRU (32,); statistics of all layers, see :data:`BLOCKS` (n_values,)."""
+N_MELS, N_CHANNELS, N_UNITS = 96, 128, 32
+BLOCKS = {
+    "layer2_mean": 128,
+    "layer3_mean": 128,
+    "layer4_mean": 128,
+    "layer4_max": 128,
+    "layer4_std": 128,
+    "gru": 32,
+    "tags": 50,
+}
+"""Blocks of the statistics and their sizes, in order: over time and bands of the convolution
+blocks, the last step of the GRU, logits of the tags."""
+
+
+def shape(layer: str, duration: float) -> tuple[int, ...]:
+    """Shape of a layer's values.
+
+    Parameters
+    ----------
+    layer : ``"mel"``, ``"layer4"``, ``"gru"`` or ``"statistics"``
+    duration : excerpt [s]; what is longer than 29.1 s is not heard
+    """
+    n_frames = 1 + round(min(duration, LONGEST) * SR) // HOP_LENGTH
+    n_steps = n_frames
+    for pool in POOLS:
+        n_steps //= pool
+    return {
+        MEL: (N_MELS, n_frames),
+        LAST_BLOCK: (n_steps, N_CHANNELS),
+        GRU: (N_UNITS,),
+        STATISTICS: (sum(BLOCKS.values()),),
+    }[layer]
+
+
+def load(weights: Weights) -> Any:
+    """Load the network for inference.
+
+    Parameters
+    ----------
+    weights : a state dict, saved by PyTorch
+
+    Raises
+    ------
+    WeightsError
+        If the file is not that of such a network.
+    """
+    import torch
+
+    from mer_mlflow.networks.won_crnn import with_published_weights
+
+    try:
+        state = torch.load(weights.file, map_location="cpu", weights_only=True)
+        return with_published_weights(state)
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise WeightsError(
+            f"{weights.file}: not the weights of Won's CRNN ({reason}); get the file again"
+        ) from error
+
+
+def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:
+    """Values of a layer for one clip [shape=shape(layer, duration)].
+
+    Parameters
+    ----------
+    network : from :func:`load`
+    audio : the clip
+    layer : see :func:`shape`
+    duration : excerpt [s]
+    """
+    import torch
+
+    from mer_mlflow.networks.won_crnn import mel_spectrogram
+
+    samples = resample_repeated(audio, sr=SR, duration=min(duration, LONGEST))
+    with torch.inference_mode():
+        mel = mel_spectrogram(torch.from_numpy(samples).unsqueeze(0))
+        if layer == MEL:
+            values = mel
+        else:
+            seen = network.activations(mel)
+            values = _of_layer(seen, layer)
+    return np.asarray(values[0].numpy(), dtype=np.float32)
+
+
+def _of_layer(seen: Any, layer: str) -> Any:
+    import torch
+
+    if layer == LAST_BLOCK:
+        return seen.blocks[-1].squeeze(2).transpose(1, 2)
+    if layer == GRU:
+        return seen.steps[:, -1]
+    last = seen.blocks[3].flatten(2)
+    return torch.cat(
+        [
+            seen.blocks[1].mean((2, 3)),
+            seen.blocks[2].mean((2, 3)),
+            last.mean(2),
+            last.amax(2),
+            last.std(2, correction=0),
+            seen.steps[:, -1],
+            seen.logits,
+        ],
+        dim=1,
+    )
