@@ -37,7 +37,7 @@ class FittedForest:
         """Quadrant of each clip, and the probability of every quadrant."""
         if self.summary == VOTE:
             return FittedSegments(of=self.forest).predict(examples)
-        return self.forest.predict(_as_rows(examples, self.summary))
+        return self.forest.predict(as_rows(examples, self.summary))
 
     def save(self, folder: Path) -> None:
         """Write forest and summary into an existing folder."""
@@ -62,13 +62,20 @@ def fit_forest(train: Examples, *, summary: str, n_estimators: int, seed: int) -
     n_estimators : int > 0, trees
     seed : of the trees
     """
-    rows = train.by_part() if summary == VOTE else _as_rows(train, summary)
+    rows = train.by_part() if summary == VOTE else as_rows(train, summary)
     forest = RandomForestClassifier(n_estimators=n_estimators, random_state=seed)
     forest.fit(rows.read(0), rows.labels)
     return FittedForest(forest=FittedEstimator(estimator=forest), summary=summary)
 
 
-def _as_rows(examples: Examples, summary: str) -> Examples:
+def as_rows(examples: Examples, summary: str) -> Examples:
+    """Put each clip's windows into one row.
+
+    Parameters
+    ----------
+    examples : whose first input is a matrix of windows [shape=(n_windows, n_values)]
+    summary : ``"mean_std"`` or ``"flat"``
+    """
     rows = [
         _summarised(examples.read(0, batch), summary)
         for batch in batches(np.arange(len(examples)), PREDICT_BATCH)

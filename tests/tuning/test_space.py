@@ -42,6 +42,11 @@ def test_bad_space_is_named(text: str, words: str) -> None:
         parse_space(text, get_method("cnn"))
 
 
+def test_what_is_read_of_each_clip_cannot_be_searched() -> None:
+    with pytest.raises(ParameterError, match="unfreeze says what is read of each clip"):
+        parse_space("unfreeze=head,all", get_method("crnn_mtat"))
+
+
 def test_grid_has_every_combination_once() -> None:
     points = list(grid({"a": (1, 2), "b": ("x", "y", "z")}))
     assert len({point_key(point) for point in points}) == len(points) == 6

@@ -58,8 +58,8 @@ def load(weights: Weights) -> Any:
     network = artist_trunk()
     try:
         network.set_weights(_read(weights))
-    except (OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except (OSError, KeyError, ValueError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise WeightsError(
             f"{weights.file}: not the weights of the artist network ({reason}); get the file again"
         ) from error

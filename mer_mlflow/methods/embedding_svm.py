@@ -1,0 +1,130 @@
+"""SVM on embeddings: what pretrained networks make of a clip, alone or with handcrafted features.
+
+Each network and each table of features is a source; their blocks of values are standardised and
+weighed so that every source has the same say in one RBF kernel, and one SVM tells each quadrant
+from the others. Of the tagging networks, the means of the upper three convolution blocks over time
+and bands are read: maxima, deviations, recurrent steps and tags added nothing when compared.
+Nothing is tuned but on request, and all that is fitted is fitted in the training clips. The study
+has no such methodology; its transfer trains an output on the last recurrent step.
+
+References
+----------
+C. Cortes, V. Vapnik, "Support-vector networks", Machine Learning 20, 1995.
+M. Won, A. Ferraro, D. Bogdanov, X. Serra, "Evaluation of CNN-based automatic music tagging models",
+SMC 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
+from mer_mlflow.representations import Embedding, Examples, Features
+from mer_mlflow.representations.pretrained import artist_cnn, openl3, won_crnn
+
+EMBEDDINGS = {
+    "crnn_mtat": won_crnn.STATISTICS,
+    "crnn_jamendo": won_crnn.STATISTICS,
+    "crnn_msd": won_crnn.STATISTICS,
+    "artist_siamese": artist_cnn.LAYER,
+    "artist_basic": artist_cnn.LAYER,
+    "openl3_mel256": openl3.LAYER,
+    "openl3_mel128": openl3.LAYER,
+}
+"""Layer that is read of each pretrained network."""
+TABLES = ("top100", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSVMHyperparameters:
+    """C : penalty of an error; gamma : inverse width of a kernel whose squared distances average 2.
+
+    inputs : sources with commas between them: pretrained networks, ``top100``, ``all``.
+    blocks : statistics that are read of a tagging network, with commas between them.
+    """
+
+    inputs: str = searchable("crnn_mtat,crnn_jamendo,crnn_msd", selects_inputs=True)
+    blocks: str = searchable("layer2_mean,layer3_mean,layer4_mean")
+    C: float = searchable(1.5, low=0.0, exclusive_low=True, grid=(0.5, 1.0, 1.5, 3.0, 8.0))
+    gamma: float = searchable(0.5, low=0.0, exclusive_low=True, grid=(0.125, 0.25, 0.5, 1.0))
+
+
+def listed(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Split names with commas between them.
+
+    Raises
+    ------
+    ParameterError
+        If there are none, or one is unknown or given twice.
+    """
+    found = tuple(name.strip() for name in names.split(",") if name.strip())
+    for i, name in enumerate(found):
+        if name not in known:
+            raise ParameterError(f"{what}={name}: unknown; {what} are {', '.join(known)}")
+        if name in found[:i]:
+            raise ParameterError(f"{what}: {name} is given twice")
+    if not found:
+        raise ParameterError(f"{what}: none is given; {what} are {', '.join(known)}")
+    return found
+
+
+def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Features, ...]:
+    """What the sources are read from."""
+    names = listed(hyperparameters.inputs, what="inputs", known=(*EMBEDDINGS, *TABLES))
+    return tuple(
+        Features(table=name) if name in TABLES else Embedding(network=name, layer=EMBEDDINGS[name])
+        for name in names
+    )
+
+
+def fit(
+    train: Examples, hyperparameters: EmbeddingSVMHyperparameters, seed: int, on_epoch: OnEpoch
+) -> FittedModel:
+    """Fit scaling, SVMs and the temperature of their probabilities; there are no epochs to tell of.
+
+    Parameters
+    ----------
+    train : examples of the sources
+    hyperparameters : sources, blocks, C and gamma
+    seed : unused, the fit has no randomness
+    on_epoch : not called
+    """
+    from mer_mlflow.methods._blocks import Layout, fit_blocks
+
+    blocks = listed(hyperparameters.blocks, what="blocks", known=tuple(won_crnn.BLOCKS))
+    sources = tuple(name.strip() for name in hyperparameters.inputs.split(","))
+    return fit_blocks(
+        train,
+        layout=Layout(sources=sources, blocks=blocks),
+        C=hyperparameters.C,
+        gamma=hyperparameters.gamma,
+    )
+
+
+def load(folder: Path) -> FittedModel:
+    """Read a model that was saved."""
+    from mer_mlflow.methods._blocks import load_blocks
+
+    return load_blocks(folder)
+
+
+METHOD = Method(
+    name="embedding_svm",
+    title="SVM on embeddings",
+    summary="SVM on what pretrained networks make of a clip, alone or with handcrafted features.",
+    version=1,
+    inputs=reads(EmbeddingSVMHyperparameters()),
+    reads=reads,
+    hyperparameters=EmbeddingSVMHyperparameters,
+    fit=fit,
+    load=load,
+    shortest=2.0,
+    framework="scikit-learn",
+    quick_epochs=None,
+    cost=0.002,
+    citation="Cortes, Vapnik, Machine Learning 1995; Won et al., SMC 2020",
+    table=None,
+    published={},
+)

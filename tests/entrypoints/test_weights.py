@@ -1,0 +1,78 @@
+"""The weights entry point: what is needed, what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from entrypoints.command import OK
+from entrypoints.parameters import WEIGHTS, parse
+from entrypoints.train import train
+from entrypoints.weights import weights
+from mer_mlflow.errors import ParameterError, WeightsError
+from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.representations import Embedding
+from mer_mlflow.weights import PUBLISHED
+
+
+def listed(text: str) -> dict[str, str]:
+    """What is said of each weights, by name."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        name = line.partition(":")[0]
+        if name in PUBLISHED:
+            last = name
+        if found or name in PUBLISHED:
+            found[last] = found.get(last, "") + line + "\n"
+    return found
+
+
+def test_missing_and_unknown_files_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "msd" / "crnn" / "best_model.pth"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"numbers")
+    assert weights(weights=str(tmp_path)) == OK
+    said = listed(capsys.readouterr().out)
+    assert said.keys() == PUBLISHED.keys()
+    assert "MISSING" in said["crnn_mtat"]
+    assert "needed by crnn_mtat" in said["crnn_mtat"]
+    assert "there, not verified" in said["crnn_msd"]
+    assert str(file) in said["crnn_msd"]
+    for name, published in PUBLISHED.items():
+        assert published.licence in said[name]
+        assert published.source in said[name]
+
+
+def test_every_network_that_a_method_reads_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    weights()
+    said = listed(capsys.readouterr().out)
+    for method in map(get_method, method_names()):
+        for item in method.inputs:
+            if isinstance(item, Embedding):
+                assert method.name in said[item.network]
+    assert "cnn_artist" in said["artist_siamese"]
+
+
+def test_published_files_are_there(real_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights(weights=str(real_weights))
+    assert "there, as published" in listed(capsys.readouterr().out)["crnn_jamendo"]
+
+
+def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    given = parse(WEIGHTS, [f"--weights={tmp_path / 'nowhere'}"])
+    with pytest.raises(ParameterError, match="nowhere: does not exist"):
+        weights(**given)
+
+
+@pytest.mark.parametrize("method", ["crnn_mtat", "cnn_artist", "openl3_rf"])
+def test_training_without_weights_opens_no_run(store: Path, method: str) -> None:
+    from mlflow import MlflowClient
+
+    with pytest.raises(WeightsError, match=r"no weights; get .* and give its folder"):
+        train(method=method, dataset="demo", folds=2)
+    client = MlflowClient()
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    assert not client.search_runs(experiments)
