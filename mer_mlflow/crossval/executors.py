@@ -63,15 +63,24 @@ class FoldFinished:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldFailed:
-    """A fold ended without a result; ``traceback`` has the details."""
+class FoldRetried:
+    """A fold ended without a result for the first time, and begins again with the same seed."""
 
     split: Split
     reason: str
     traceback: str
 
 
-FoldEvent = FoldStarted | EpochEnded | FoldFinished | FoldFailed
+@dataclass(frozen=True, kw_only=True)
+class FoldFailed:
+    """A fold ended without a result, twice; ``traceback`` has the details."""
+
+    split: Split
+    reason: str
+    traceback: str
+
+
+FoldEvent = FoldStarted | EpochEnded | FoldFinished | FoldRetried | FoldFailed
 
 
 def resolve_workers(workers: int | None) -> int:
@@ -116,7 +125,7 @@ def run_folds(
     threads: int,
     on_event: Callable[[FoldEvent], None],
 ) -> None:
-    """Run folds; one that fails does not stop the others.
+    """Run folds; one that fails is tried once more, and does not stop the others.
 
     Parameters
     ----------
@@ -130,20 +139,29 @@ def run_folds(
     """
     if workers == 0:
         for split in splits:
-            _run_here(task, split, on_event)
+            event = _run_here(task, split, on_event)
+            if isinstance(event, FoldFailed):
+                on_event(_retried(event))
+                event = _run_here(task, split, on_event)
+            on_event(event)
     elif splits:
         _run_in_workers(task, splits, min(workers, len(splits)), threads, on_event)
 
 
-def _run_here(task: Task, split: Split, on_event: Callable[[FoldEvent], None]) -> None:
+def _run_here(
+    task: Task, split: Split, on_event: Callable[[FoldEvent], None]
+) -> FoldFinished | FoldFailed:
     on_event(FoldStarted(split=split))
     try:
         result = run_fold(task, split, lambda epoch: on_event(EpochEnded(split=split, epoch=epoch)))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        on_event(FoldFailed(split=split, reason=reason, traceback=traceback.format_exc()))
-    else:
-        on_event(FoldFinished(split=split, result=result))
+        return FoldFailed(split=split, reason=reason, traceback=traceback.format_exc())
+    return FoldFinished(split=split, result=result)
+
+
+def _retried(event: FoldFailed) -> FoldRetried:
+    return FoldRetried(split=event.split, reason=event.reason, traceback=event.traceback)
 
 
 @dataclass(kw_only=True)
@@ -194,6 +212,7 @@ def _run_in_workers(
     waiting = deque(splits)
     most_folds = FOLDS_PER_WORKER[task.method.framework]
     workers: list[_Worker] = []
+    failed_before: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
         task_file = Path(folder) / "task.pickle"
         task_file.write_bytes(pickle.dumps(task))
@@ -217,6 +236,10 @@ def _run_in_workers(
                 for ready in wait([worker.connection for worker in workers]):
                     worker = next(worker for worker in workers if worker.connection is ready)
                     event = worker.receive()
+                    if isinstance(event, FoldFailed) and event.split.id not in failed_before:
+                        failed_before.add(event.split.id)
+                        waiting.appendleft(event.split)
+                        event = _retried(event)
                     started = None
                     if not isinstance(event, EpochEnded):
                         is_leaving = not waiting or worker.is_worn_out(most_folds)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._autoencoder import FittedAutoencoder
+from mer_mlflow.methods._autoencoder import STAGE as AUTOENCODER
+from mer_mlflow.methods._autoencoder import FittedAutoencoder, train_autoencoder
 from mer_mlflow.methods._method import EpochRecord, Illustration, OnEpoch, Predict, Prediction
 from mer_mlflow.methods._network import TRAINING, build_network
 from mer_mlflow.methods._training import FittedNetwork, train_network
@@ -58,6 +59,28 @@ class FittedWithSynthesised:
     def save(self, folder: Path) -> None:
         """Write the network into an existing folder."""
         self.network.save(folder)
+
+
+def autoencoder_beside(
+    train: Examples, hyperparameters: Any, *, seed: int, on_epoch: OnEpoch
+) -> FittedAutoencoder:
+    """Train the autoencoder of a methodology whose main network is another.
+
+    Parameters
+    ----------
+    train : recordings, whose one input is a spectrogram
+    hyperparameters : of which those that begin with ``autoencoder_`` count
+    seed : of weights and order
+    on_epoch : called after every epoch
+
+    Raises
+    ------
+    DivergenceError
+        If the loss is no longer a finite number.
+    """
+    names = ("learning_rate", "batch_size", "epochs")
+    own = {name: getattr(hyperparameters, f"{AUTOENCODER}_{name}") for name in names}
+    return train_autoencoder(train, **own, seed=seed, on_epoch=on_epoch)
 
 
 def train_with_synthesised(

@@ -67,19 +67,11 @@ def fit(
     seed : of weights, dropout, order and noise
     on_epoch : called after every epoch of each network
     """
-    from mer_mlflow.methods._autoencoder import train_autoencoder
     from mer_mlflow.methods._gan import generate
-    from mer_mlflow.methods._synthesised import train_with_synthesised
+    from mer_mlflow.methods._synthesised import autoencoder_beside, train_with_synthesised
 
     recordings = train.recordings()
-    autoencoder = train_autoencoder(
-        recordings,
-        learning_rate=hyperparameters.autoencoder_learning_rate,
-        batch_size=hyperparameters.autoencoder_batch_size,
-        epochs=hyperparameters.autoencoder_epochs,
-        seed=seed,
-        on_epoch=on_epoch,
-    )
+    autoencoder = autoencoder_beside(recordings, hyperparameters, seed=seed, on_epoch=on_epoch)
     spectrograms, quadrants = generate(
         recordings,
         autoencoder,

@@ -31,6 +31,7 @@ from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
     FoldFinished,
+    FoldRetried,
     FoldStarted,
 )
 from mer_mlflow.crossval.fold import FoldResult
@@ -163,7 +164,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                     self._epochs.setdefault(event.split.id, []).extend(epoch_metrics(event.epoch))
                 case FoldFinished():
                     self._finish_child(event.split, items, "FINISHED")
-                case FoldFailed():
+                case FoldRetried() | FoldFailed():
                     self._finish_child(event.split, items, "FAILED")
         if isinstance(event, FoldFinished | FoldFailed):
             self._n_finished += isinstance(event, FoldFinished)
@@ -315,7 +316,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         match event:
             case FoldFinished():
                 return self._fold_items(event.split, event.result)
-            case FoldFailed():
+            case FoldRetried() | FoldFailed():
                 details = File(name=TRACEBACK, content=event.traceback.encode())
                 return [Tag(key="mer.error", value=event.reason), details]
         return []

@@ -14,6 +14,7 @@ from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
     FoldFinished,
+    FoldRetried,
     FoldStarted,
     resolve_workers,
     run_folds,
@@ -85,7 +86,18 @@ def test_failed_fold_is_told_and_others_go_on(plan: SplitPlan, workers: int) -> 
     assert all("Traceback" in e.traceback for e in events if isinstance(e, FoldFailed))
 
 
-def test_killed_worker_fails_its_own_fold_only(plan: SplitPlan) -> None:
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_fold_that_fails_is_tried_once_more(plan: SplitPlan, workers: int) -> None:
+    broken = int(plan.splits[0].test[0])
+    events = run(make_task(broken_row=broken), plan, workers)
+    for split in plan.splits:
+        kinds = [type(event) for event in events if event.split.id == split.id]
+        assert kinds == [FoldStarted, FoldRetried, FoldStarted, FoldFailed]
+    retried = [event for event in events if isinstance(event, FoldRetried)]
+    assert all("NaN" in event.reason and "Traceback" in event.traceback for event in retried)
+
+
+def test_killed_worker_costs_nothing_but_time(plan: SplitPlan) -> None:
     events: list[FoldEvent] = []
     killed: list[str] = []
 
@@ -97,10 +109,20 @@ def test_killed_worker_fails_its_own_fold_only(plan: SplitPlan) -> None:
             os.kill(worker.pid, signal.SIGKILL)
 
     run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event)
-    failed = [e for e in events if isinstance(e, FoldFailed)]
-    assert [e.split.id for e in failed] == killed
-    assert "exit code -9" in failed[0].reason
-    assert sum(isinstance(e, FoldFinished) for e in events) == len(plan.splits) - 1
+    retried = [e for e in events if isinstance(e, FoldRetried)]
+    assert [e.split.id for e in retried] == killed
+    assert "exit code -9" in retried[0].reason
+    assert not any(isinstance(e, FoldFailed) for e in events)
+    results = {e.split.id: e.result for e in events if isinstance(e, FoldFinished)}
+    undisturbed = {
+        e.split.id: e.result
+        for e in run(make_task(), plan, workers=1)
+        if isinstance(e, FoldFinished)
+    }
+    assert results.keys() == undisturbed.keys()
+    for split_id, result in results.items():
+        expected = undisturbed[split_id].prediction.probabilities
+        assert np.array_equal(result.prediction.probabilities, expected)
 
 
 def test_worker_that_cannot_start_fails_its_fold_with_its_last_words(

@@ -211,9 +211,10 @@ def test_failed_folds_leave_the_run_incomplete_and_without_scores() -> None:
     assert run.info.status == "FAILED"
     assert not any(name.startswith("f1_macro") for name in run.data.metrics)
     failed = [run for run in children(tree) if run.info.status == "FAILED"]
-    assert failed
+    attempts = [run.data.tags["mer.split"] for run in failed]
+    assert sorted(attempts) == sorted(2 * [item.split.id for item in validation.failures])
     assert all(": " in run.data.tags["mer.error"] for run in failed)
-    assert b"Traceback" in artifact(failed[0], "traceback.txt")
+    assert all(b"Traceback" in artifact(run, "traceback.txt") for run in failed)
 
 
 def test_second_process_is_told_who_works_on_the_run() -> None:
