@@ -65,10 +65,10 @@ def _entry(name: str, command: str, parameters: Sequence[Parameter], summary: st
 
 
 def _shown(default: str | int | float | bool | None) -> str:
-    """Empty text for no default; truth values as text, which YAML would otherwise change."""
-    if default is None:
-        return '""'
-    return f'"{str(default).lower()}"' if isinstance(default, bool) else str(default)
+    """Empty text for no default; text in quotes, and truth values as text: YAML reads both anew."""
+    if isinstance(default, bool):
+        return f'"{str(default).lower()}"'
+    return f'"{default or ""}"' if default is None or isinstance(default, str) else str(default)
 
 
 if __name__ == "__main__":

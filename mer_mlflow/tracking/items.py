@@ -91,7 +91,6 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         "data.features": setting.features or "",
         "data.augmentations": " ".join(item.key for item in setting.augmentations),
         "data.inputs": " ".join(item.key for item in setting.inputs),
-        "data.weights": " ".join(f"{each.name}:{each.digest[:12]}" for each in setting.weights),
     }
     for key, fact in facts.items():
         yield Param(key=key, value=str(fact))

@@ -398,9 +398,12 @@ def _run_name(setting: Setting) -> str:
 
 
 def _weights_tags(setting: Setting) -> dict[str, str]:
-    """Names the files whose digest is that of no published one."""
-    unverified = [each.name for each in setting.weights if not each.is_known]
-    return {"mer.unverified_weights": " ".join(unverified)} if unverified else {}
+    """Names of the pretrained weights with their digests, and of those that are not known."""
+    found = {
+        "mer.weights": [f"{each.name}:{each.digest[:12]}" for each in setting.weights],
+        "mer.unverified_weights": [each.name for each in setting.weights if not each.is_known],
+    }
+    return {tag: " ".join(names) for tag, names in found.items() if names}
 
 
 def _is_at_work(run: Run) -> bool:

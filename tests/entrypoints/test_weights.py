@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from entrypoints.command import OK
 from entrypoints.parameters import WEIGHTS, parse
@@ -14,6 +18,8 @@ from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import Embedding
 from mer_mlflow.weights import PUBLISHED
+
+SR = 16_000
 
 
 def listed(text: str) -> dict[str, str]:
@@ -76,3 +82,43 @@ def test_training_without_weights_opens_no_run(store: Path, method: str) -> None
     client = MlflowClient()
     experiments = [item.experiment_id for item in client.search_experiments()]
     assert not client.search_runs(experiments)
+
+
+def test_run_says_which_weights_it_used_and_that_they_are_not_known(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from mlflow import MlflowClient
+
+    from mer_mlflow.networks.won_crnn import WonCRNN
+
+    monkeypatch.setenv("MER_CACHE_ROOT", str(tmp_path / "cache"))
+    audio = tmp_path / "music"
+    for quadrant in ("Q1", "Q2", "Q3", "Q4"):
+        (audio / quadrant).mkdir(parents=True)
+        for i in range(3):
+            rng = np.random.default_rng([i, int(quadrant[1])])
+            soundfile.write(audio / quadrant / f"{quadrant}{i}.wav", rng.normal(0, 0.1, 48_000), SR)
+    torch.manual_seed(0)
+    torch.save(WonCRNN().state_dict(), tmp_path / "own.pth")
+    given: dict[str, Any] = {
+        "method": "crnn_mtat",
+        "dataset": "folder",
+        "data_root": str(audio),
+        "weights": str(tmp_path / "own.pth"),
+        "folds": 3,
+        "repeats": 1,
+        "duration": 3.0,
+        "max_epochs": 2,
+        "workers": 1,
+    }
+    with pytest.raises(WeightsError, match="allow_unverified_weights=true"):
+        train(**given)
+    assert train(**given, allow_unverified_weights=True) == OK
+    client = MlflowClient()
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    (run,) = client.search_runs(experiments, "tags.`mer.status` = 'complete'")
+    digest = hashlib.sha256((tmp_path / "own.pth").read_bytes()).hexdigest()
+    assert run.data.tags["mer.weights"] == f"crnn_mtat:{digest[:12]}"
+    assert run.data.tags["mer.unverified_weights"] == "crnn_mtat"
+    assert run.data.metrics["folds_done"] == 3
