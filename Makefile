@@ -5,12 +5,12 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
 
-.PHONY: setup demo test lint ui dashboard mlproject
+.PHONY: setup demo test test-platform lint ui dashboard mlproject
 
 setup: .venv/installed
 	@$(BIN)/python -m entrypoints.environment
 
-.venv/installed: requirements.txt requirements-dev.txt pyproject.toml
+.venv/installed: requirements.txt requirements-dev.txt server/requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade pip
@@ -29,6 +29,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-platform: setup
+	$(BIN)/python -m pytest tests/platform -m "platform or not platform"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from mer_mlflow.access import refusal, shown
 from mer_mlflow.errors import MerError
 
 OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
@@ -30,6 +31,12 @@ def run_command(command: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         print("interrupted: give the same command again to continue", file=sys.stderr, flush=True)
         code = INTERRUPTED
+    except Exception as error:
+        words = refusal(error)
+        if words is None:
+            raise
+        print(f"error: {words}", file=sys.stderr, flush=True)
+        code = BAD_INPUT
     sys.exit(code)
 
 
@@ -41,7 +48,7 @@ def print_where(run_id: str, experiment_id: str) -> None:
     """Print how to look at a run."""
     import mlflow
 
-    uri = mlflow.get_tracking_uri()
+    uri = shown(mlflow.get_tracking_uri())
     if uri.startswith("http"):
         print(f"look at it: {uri}/#/experiments/{experiment_id}/runs/{run_id}")
     else:

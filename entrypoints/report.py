@@ -17,6 +17,7 @@ from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import REPORT, listed, parse
+from mer_mlflow.access import shown
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError
@@ -73,7 +74,7 @@ def report(
     sources = asked or [home]
     selection = read_validations(client, sources, **wanted)
     selection.fetch()
-    server = mlflow.get_tracking_uri()
+    server = shown(mlflow.get_tracking_uri())
     document = build_report(
         selection,
         address=pages or (server if server.startswith("http") else LOCAL_PAGES),

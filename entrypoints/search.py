@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import CROSS_VALIDATION, METHOD, SEARCH, parse, parse_hyperparameters
 from entrypoints.protocol import Resolved, resolve_protocol, resolve_transforms
+from mer_mlflow.access import shown
 from mer_mlflow.crossval.validation import gather
 from mer_mlflow.errors import IncompleteError, ParameterError
 from mer_mlflow.methods import Value, get_method
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mer_mlflow.tuning.trials import Protocol
 
 STORAGE = "sqlite:///optuna.db"
+STORAGE_VARIABLE = "MER_OPTUNA_STORAGE"
 
 
 def search(
@@ -119,7 +121,7 @@ def search(
     wanted = declare_search(
         shared, strategy=strategy, space=values, start=beginning, trials=trials, prune=prune
     )
-    url = storage or os.environ.get("MER_OPTUNA_STORAGE") or STORAGE
+    url = storage or os.environ.get(STORAGE_VARIABLE) or STORAGE
     return _run(wanted, shared, frame, url)
 
 
@@ -133,7 +135,7 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
     from mer_mlflow.tuning.trials import evaluate_point
 
     n_points = sum(1 for _ in grid(wanted.space))
-    print(f"study: {wanted.name} (storage {url})")
+    print(f"study: {wanted.name} (storage {shown(url)})")
     print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)
     check_store()
     study = open_study(wanted, url)

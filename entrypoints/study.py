@@ -16,6 +16,7 @@ from rich.table import Table
 
 from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
 from entrypoints.parameters import STUDY, parse
+from entrypoints.search import STORAGE_VARIABLE
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
@@ -187,12 +188,15 @@ def _run_all(board: Board, record: Record) -> None:
 
 def _run(item: Item, arguments: Mapping[str, object], experiment_id: str) -> Outcome:
     command = [sys.executable, "-m", f"entrypoints.{item.action}"]
-    command += [f"--{name}={value}" for name, value in arguments.items() if value is not None]
+    given = {name: value for name, value in arguments.items() if value is not None}
+    storage = given.pop("storage", None)  # command lines show a password in it to everybody
+    command += [f"--{name}={value}" for name, value in given.items()]
     root = str(Path(__file__).parents[1])
     search_path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
     own = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME")
     environment = {key: value for key, value in os.environ.items() if key not in own}
     environment |= {"MLFLOW_EXPERIMENT_ID": experiment_id, "PYTHONPATH": search_path}
+    environment |= {STORAGE_VARIABLE: str(storage)} if storage else {}
     print(f"study: {item}", flush=True)
     return run_process(command, prefix=f"  {item} | ", environment=environment)
 

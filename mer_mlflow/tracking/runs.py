@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
+from mer_mlflow.access import refusal, shown
 from mer_mlflow.errors import ParameterError, TrackingError
 
 PAGE = 1000
@@ -64,10 +65,9 @@ def check_store() -> None:
     try:
         MlflowClient().search_experiments(max_results=1)
     except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise TrackingError(
-            f"tracking store {uri} cannot be used ({reason}); check MLFLOW_TRACKING_URI"
-        ) from error
+        reason = str(error).replace(uri, shown(uri)).splitlines()[0]
+        words = f"tracking store {shown(uri)} cannot be used ({reason}); check MLFLOW_TRACKING_URI"
+        raise TrackingError(refusal(error) or words) from error
 
 
 def is_untouched(uri: str) -> bool:
@@ -156,7 +156,9 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
         raise ParameterError(f"experiment={name}: no such experiment (there are: {known})")
     try:
         return str(client.create_experiment(name))
-    except MlflowException:
+    except MlflowException:  # another process may have created it
+        if client.get_experiment_by_name(name) is None:
+            raise
         return experiment_id(client, name, create=False)
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from mer_mlflow.access import shown
 from mer_mlflow.errors import IncompleteError, TrackingError
 from mer_mlflow.methods import Value
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
@@ -125,7 +126,7 @@ def _create_or_load(search: Search, storage: str) -> optuna.Study:
 def _unusable(storage: str, error: Exception) -> TrackingError:
     reason = str(error).splitlines()[0]
     return TrackingError(
-        f"storage={storage}: cannot be used ({reason}); give the URL of a database"
+        f"storage={shown(storage)}: cannot be used ({reason}); give the URL of a database"
     )
 
 

