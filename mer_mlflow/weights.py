@@ -15,6 +15,7 @@ from pathlib import Path
 from mer_mlflow.errors import ParameterError, WeightsError
 
 ROOT_VARIABLE = "MER_WEIGHTS_ROOT"
+UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
 CHUNK_BYTES = 1 << 20
 
 WON = "https://github.com/minzwon/sota-music-tagging-models"
@@ -34,6 +35,7 @@ class PublishedWeights:
     licence : its licence
     sha256 : hex digests of the files that are known, empty where none is
     package : installed package whose folder may hold it, empty for none
+    may_be_packed : whether it is published packed by gzip too
     """
 
     name: str
@@ -42,6 +44,7 @@ class PublishedWeights:
     licence: str
     sha256: tuple[str, ...] = ()
     package: str = ""
+    may_be_packed: bool = False
 
 
 PUBLISHED = {
@@ -82,6 +85,7 @@ PUBLISHED = {
             source=OPENL3,
             licence="CC BY 4.0",
             package="openl3",
+            may_be_packed=True,
         ),
         PublishedWeights(
             name="openl3_mel128",
@@ -89,6 +93,7 @@ PUBLISHED = {
             source=OPENL3,
             licence="CC BY 4.0",
             package="openl3",
+            may_be_packed=True,
         ),
     )
 }
@@ -112,6 +117,22 @@ class Weights:
     digest: str
     is_known: bool
 
+    def read(self) -> bytes:
+        """Content of the file.
+
+        Raises
+        ------
+        WeightsError
+            If it cannot be read, or is no longer what was found.
+        """
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            raise _unreadable(self.file, error) from error
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise WeightsError(f"{self.file}: has changed since the run began; start it again")
+        return content
+
 
 def find_weights(
     name: str, given: Path | str | None = None, *, allow_unverified: bool = False
@@ -123,7 +144,8 @@ def find_weights(
     name : of :data:`PUBLISHED`
     given : the file, or a folder that holds it at any depth; by default ``MER_WEIGHTS_ROOT``, then
         for OpenL3 the installed package
-    allow_unverified : whether a file whose digest is not known is taken
+    allow_unverified : whether a file whose digest is not known is taken; also where
+        ``MER_ALLOW_UNVERIFIED_WEIGHTS`` is ``true``
 
     Raises
     ------
@@ -140,9 +162,12 @@ def find_weights(
             f"{name}: no weights{f' in {root}' if root else ''}; get {wanted.path} from "
             f"{wanted.source} ({wanted.licence}) and give its folder by weights= or {ROOT_VARIABLE}"
         )
-    digest = _sha256(file, file.stat().st_mtime_ns)
+    digest = _digest_of(file)
     is_known = digest in wanted.sha256
-    if not is_known and not allow_unverified:
+    other = next((each.name for each in PUBLISHED.values() if digest in each.sha256), name)
+    if other != name:
+        raise WeightsError(f"{name}: {file} has the weights of {other}")
+    if not (is_known or allow_unverified or os.environ.get(UNVERIFIED_VARIABLE) == "true"):
         known = f"not that of {wanted.source}" if wanted.sha256 else "of no published file known"
         raise WeightsError(
             f"{name}: {file} has the SHA-256 {digest}, {known}; give "
@@ -154,7 +179,7 @@ def find_weights(
 def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:
     root = given or os.environ.get(ROOT_VARIABLE)
     if root:
-        place = Path(root).expanduser()
+        place = Path(os.path.expanduser(root))  # noqa: PTH111, it takes an unknown user as a name
         if not place.exists():
             raise ParameterError(
                 f"{'weights=' if given else ROOT_VARIABLE + '='}{root}: does not exist"
@@ -169,14 +194,27 @@ def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:
 
 
 def _held(folder: Path, wanted: PublishedWeights) -> Path | None:
-    """The file below a folder whose path ends as published, packed or not; the first of several."""
-    ends = (wanted.path, f"{wanted.path}.gz")
-    return next((path for end in ends for path in sorted(folder.rglob(end))), None)
+    """The file below a folder whose path ends as published; of several one that is known."""
+    ends = [wanted.path, *[f"{wanted.path}.gz"] * wanted.may_be_packed]
+    found = [path for end in ends for path in sorted(folder.rglob(end)) if path.is_file()]
+    known = (path for path in found if len(found) > 1 and _digest_of(path) in wanted.sha256)
+    return next(known, found[0] if found else None)
 
 
 def _package_folder(package: str) -> Path | None:
     spec = importlib.util.find_spec(package) if package else None
     return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _digest_of(file: Path) -> str:
+    try:
+        return _sha256(file, file.stat().st_mtime_ns)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> WeightsError:
+    return WeightsError(f"{file}: cannot be read ({error.strerror}); give another file by weights=")
 
 
 @cache

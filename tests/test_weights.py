@@ -10,6 +10,8 @@ import pytest
 
 from mer_mlflow import weights
 from mer_mlflow.errors import ParameterError, WeightsError
+from mer_mlflow.methods import get_method
+from mer_mlflow.representations import with_weights
 from mer_mlflow.weights import PUBLISHED, find_weights
 
 CONTENT = b"numbers"
@@ -79,6 +81,39 @@ def test_unknown_digest_is_taken_only_when_allowed(tmp_path: Path, name: str) ->
         find_weights(name, tmp_path)
     found = find_weights(name, tmp_path, allow_unverified=True)
     assert (found.file, found.is_known) == (file, False)
+
+
+@pytest.mark.usefixtures("known")
+def test_weights_of_another_network_are_never_taken(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    with pytest.raises(WeightsError, match=f"crnn_mtat: {file} has the weights of crnn_msd"):
+        find_weights("crnn_mtat", file, allow_unverified=True)
+
+
+@pytest.mark.usefixtures("known")
+def test_published_file_goes_before_others_and_folders_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "a" / "msd" / "crnn" / "best_model.pth").mkdir(parents=True)
+    write(tmp_path, "backup/msd/crnn/best_model.pth").write_bytes(b"others")
+    file = write(tmp_path)
+    assert find_weights("crnn_msd", tmp_path).file == file
+
+
+def test_one_file_is_not_enough_for_several_networks(tmp_path: Path) -> None:
+    inputs = get_method("embedding_svm").inputs
+    with pytest.raises(ParameterError, match="needs 3 files; give a folder of them"):
+        with_weights(inputs, write(tmp_path))
+
+
+def test_environment_may_allow_unknown_digests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_ALLOW_UNVERIFIED_WEIGHTS", "true")
+    assert not find_weights("crnn_msd", write(tmp_path)).is_known
+
+
+def test_unknown_user_is_a_path_that_is_not_there() -> None:
+    with pytest.raises(ParameterError, match="does not exist"):
+        find_weights("crnn_msd", "~nobody-of-that-name/weights")
 
 
 def test_changed_file_is_hashed_again(tmp_path: Path) -> None:

@@ -79,10 +79,10 @@ def oversample(
     DatasetError
         If a quadrant has fewer than three points, or half of them.
     """
+    refuse_unusable_labels(labels)
     if algorithm not in SAMPLERS:
         raise ParameterError(f"sampler={algorithm}: unknown; samplers are {', '.join(SAMPLERS)}")
     present = np.unique(labels)
-    _refuse_unusable(labels, present)
     made, n_by_last_resort = [], np.zeros(len(QUADRANTS), dtype=np.int64)
     for quadrant in present:
         is_own = labels == quadrant
@@ -99,8 +99,18 @@ def oversample(
     )
 
 
-def _refuse_unusable(labels: NDArray[np.int64], present: NDArray[np.int64]) -> None:
-    for quadrant in present:
+def refuse_unusable_labels(labels: NDArray[np.int64]) -> None:
+    """Make sure that points with these quadrants can be oversampled, before any is computed.
+
+    Raises
+    ------
+    ParameterError
+        If smote-variants is not installed.
+    DatasetError
+        If a quadrant has fewer than three points, or half of them.
+    """
+    _smote_variants()
+    for quadrant in np.unique(labels):
         n_own = int(np.sum(labels == quadrant))
         if n_own < FEWEST:
             raise DatasetError(
@@ -126,7 +136,7 @@ def _sampled(
     share = (n_made + 0.5) / lack
     sampler = sampler_class(proportion=share, random_state=np.random.RandomState(seed))
     grown, _ = sampler.sample(values, is_own.astype(np.int64))
-    new: NDArray[np.floating] = grown[len(values) :]
+    new: NDArray[np.floating] = grown[len(values) :].copy()  # a view would keep all points alive
     if len(new) != n_made and (len(new) or algorithm == LAST_RESORT):
         raise RuntimeError(f"{algorithm} made {len(new)} points instead of {n_made}")
     return new

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import IncompleteError, ParameterError, listing
-from mer_mlflow.methods import Method, Value, get_method, method_names
+from mer_mlflow.methods import Illustration, Method, Value, get_method, method_names
 from mer_mlflow.representations import (
     Embedding,
     Examples,
@@ -161,6 +161,10 @@ def resolve_setting(
     inputs = with_weights(
         with_duration(read, duration), weights, allow_unverified=allow_unverified_weights
     )
+    if len({item.key for item in read}) < len(read):
+        raise ParameterError(
+            f"{method.name} would read the same features twice: the dataset lacks one of its tables"
+        )
     transforms = tuple(method.augmentations if augmentations is None else augmentations)
     refuse_unusable(transforms, inputs, method=method.name)
     reads_audio = not all(isinstance(item, Features) for item in inputs)
@@ -483,7 +487,10 @@ def validate(
 
     def on_event(event: FoldEvent) -> None:
         if isinstance(event, FoldFinished):
-            known[event.split.id] = event.result
+            numbers = event.result.illustration.numbers  # the arrays of all folds would fill memory
+            known[event.split.id] = replace(
+                event.result, illustration=Illustration(numbers=numbers)
+            )
         elif isinstance(event, FoldFailed):
             failures.append(event)
         if listener is not None:

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
@@ -159,8 +159,9 @@ def fit_blocks(train: Examples, *, layout: Layout, C: float, gamma: float) -> Fi
     values = np.concatenate(blocks, axis=1)
     with quick_checks():
         decisions = np.empty((len(values), len(np.unique(train.labels))))
-        folds = StratifiedKFold(min(CALIBRATION_FOLDS, smallest))
-        for rows, held_out in folds.split(values, train.labels):
+        folds = StratifiedGroupKFold(min(CALIBRATION_FOLDS, smallest))
+        recordings = train.positions if train.sources is None else train.sources
+        for rows, held_out in folds.split(values, train.labels, recordings):
             own, machines = _fitted(values[rows], train.labels[rows], scaler, C=C, gamma=gamma)
             decisions[held_out] = machines.decision_function(own.transform(values[held_out]))
         own, machines = _fitted(values, train.labels, scaler, C=C, gamma=gamma)

@@ -20,9 +20,9 @@ from mer_mlflow.representations import Examples
 FILE = "network.pt"
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 """Of the optimizers, as Won et al.'s published training has them."""
-PHASES = ((80, 1.0), (100, 0.1), (120, 0.01), (None, 0.001))
+PHASES = ((80, 1.0), (99, 0.1), (119, 0.01), (None, 0.001))
 """Last epoch of each phase and its learning rate as a share of the first: Adam in the first phase,
-plain stochastic gradient descent in the others."""
+stochastic gradient descent in the others."""
 
 
 @dataclass(frozen=True, kw_only=True)

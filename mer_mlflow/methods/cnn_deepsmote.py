@@ -65,10 +65,11 @@ def fit(
     seed : of weights, dropout, order and draws
     on_epoch : called after every epoch of the autoencoder and of the CNN
     """
-    from mer_mlflow.augmentation.oversampling import oversample
+    from mer_mlflow.augmentation.oversampling import oversample, refuse_unusable_labels
     from mer_mlflow.methods._synthesised import autoencoder_beside, train_with_synthesised
 
     recordings = train.recordings()
+    refuse_unusable_labels(recordings.labels)
     autoencoder = autoencoder_beside(recordings, hyperparameters, seed=seed, on_epoch=on_epoch)
     made = oversample(
         autoencoder.encode(recordings),

@@ -72,11 +72,16 @@ def listed(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Features, ...]:
     """What the sources are read from."""
-    names = listed(hyperparameters.inputs, what="inputs", known=(*EMBEDDINGS, *TABLES))
+    listed(hyperparameters.blocks, what="blocks", known=tuple(won_crnn.BLOCKS))
     return tuple(
         Features(table=name) if name in TABLES else Embedding(network=name, layer=EMBEDDINGS[name])
-        for name in names
+        for name in sources_of(hyperparameters)
     )
+
+
+def sources_of(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[str, ...]:
+    """Names of the sources."""
+    return listed(hyperparameters.inputs, what="inputs", known=(*EMBEDDINGS, *TABLES))
 
 
 def fit(
@@ -94,10 +99,9 @@ def fit(
     from mer_mlflow.methods._blocks import Layout, fit_blocks
 
     blocks = listed(hyperparameters.blocks, what="blocks", known=tuple(won_crnn.BLOCKS))
-    sources = tuple(name.strip() for name in hyperparameters.inputs.split(","))
     return fit_blocks(
         train,
-        layout=Layout(sources=sources, blocks=blocks),
+        layout=Layout(sources=sources_of(hyperparameters), blocks=blocks),
         C=hyperparameters.C,
         gamma=hyperparameters.gamma,
     )

@@ -7,3 +7,8 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def backend_name() -> str:
+    """Keras' backend, without importing Keras."""
+    return os.environ["KERAS_BACKEND"]

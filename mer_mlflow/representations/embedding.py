@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
+from mer_mlflow.networks import backend_name
 from mer_mlflow.representations.audio import Audio
 from mer_mlflow.representations.representation import parameter_key
 from mer_mlflow.weights import Weights
@@ -25,6 +27,12 @@ MODULES = {
     "openl3_mel128": "openl3",
 }
 """Module of each network, by the name of its weights."""
+
+
+ON_KERAS = ("artist_cnn", "openl3")
+"""Modules whose results depend on Keras' backend in the last digits."""
+ONE_AT_A_TIME = threading.Lock()
+"""A network takes all cores and much memory by itself, whoever asks for clips side by side."""
 
 
 class Pretrained(Protocol):
@@ -66,7 +74,8 @@ class Embedding:
         """Name, version, parameters and digest of the weights in one word."""
         known = replace(self, weights=None)
         digest = self.weights.digest[:12] if self.weights else "no-weights"
-        name = f"{self.network}-{self.layer}-{digest}".replace("_", "-")
+        backend = backend_name() if MODULES[self.network] in ON_KERAS else ""
+        name = f"{self.network}-{self.layer}-{digest}-{backend}".replace("_", "-").rstrip("-")
         return parameter_key(name, self._module.VERSION, known)
 
     @property
@@ -89,8 +98,9 @@ class Embedding:
         """
         if self.weights is None:
             raise WeightsError(f"{self.network}: no weights")
-        network = _loaded(self.network, self.weights)
-        return self._module.embed(network, audio, layer=self.layer, duration=self.duration)
+        with ONE_AT_A_TIME:
+            network = _loaded(self.network, self.weights)
+            return self._module.embed(network, audio, layer=self.layer, duration=self.duration)
 
     def with_duration(self, duration: float) -> Self:
         """Return the same representation of another excerpt length [s]."""

@@ -279,8 +279,13 @@ def with_weights(
     WeightsError
         If weights are needed and not found, or not known.
     """
-    if given is not None and not any(isinstance(item, Embedding) for item in inputs):
+    networks = {item.network for item in inputs if isinstance(item, Embedding)}
+    if given is not None and not networks:
         raise ParameterError(f"weights={given}: the method needs no pretrained weights")
+    if given is not None and len(networks) > 1 and Path(given).is_file():
+        raise ParameterError(
+            f"weights={given}: the method needs {len(networks)} files; give a folder of them"
+        )
 
     def complete(item: Input) -> Input:
         if not isinstance(item, Embedding):

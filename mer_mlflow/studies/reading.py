@@ -276,12 +276,14 @@ def _method(entry: _Part) -> MethodPlan:
     if inner.value is None:
         return MethodPlan(name=name)
     parts = inner.mapping(METHOD_KEYS)
-    reads_features = any(isinstance(item, Features) for item in get_method(name).inputs)
+    hyperparameters = _hyperparameters(parts.get("hyperparameters"), get_method(name))
+    inputs = get_method(name).inputs_for(get_method(name).resolve(hyperparameters))
+    reads_features = any(isinstance(item, Features) for item in inputs)
     if "features" in parts and not reads_features:
         raise parts["features"].refused(f"{name} reads no handcrafted features")
     return MethodPlan(
         name=name,
-        hyperparameters=_hyperparameters(parts.get("hyperparameters"), get_method(name)),
+        hyperparameters=hyperparameters,
         duration=_duration(parts.get("duration")),
         max_epochs=_whole(parts.get("max_epochs"), low=1),
         features=_choice(parts.get("features"), FEATURE_SOURCES),

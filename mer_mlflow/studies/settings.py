@@ -134,7 +134,9 @@ def search_repeats(plan: Plan, asked: SearchPlan) -> int | None:
 
 def features_of(plan: Plan, method: MethodPlan) -> str | None:
     """Source of handcrafted features, None for the dataset's choice or where none are read."""
-    reads = any(isinstance(item, Features) for item in get_method(method.name).inputs)
+    declared = get_method(method.name)
+    inputs = declared.inputs_for(declared.resolve(method.hyperparameters))
+    reads = any(isinstance(item, Features) for item in inputs)
     return (method.features or plan.features) if reads else None
 
 

@@ -27,6 +27,7 @@ PACKAGES = (
     "keras",
     "tensorflow",
     "torch",
+    "smote-variants",
 )
 HEARTBEAT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0

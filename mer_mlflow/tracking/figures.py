@@ -132,7 +132,7 @@ def spectrograms_figure(rows: Sequence[Mapping[str, NDArray[np.floating]]]) -> F
             panel, origin="lower", aspect="auto", cmap="PuOr_r" if is_difference else "magma"
         )
         image.set_clim(*bounds)
-        axes.set_title(name, fontsize="small")
+        axes.set_title(name, fontsize="small", parse_math=False)
         images[is_difference] = image
     for axes in grid[-1]:
         axes.set_xlabel("frame")

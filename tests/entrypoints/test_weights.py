@@ -67,6 +67,12 @@ def test_published_files_are_there(real_weights: Path, capsys: pytest.CaptureFix
     assert "there, as published" in listed(capsys.readouterr().out)["crnn_jamendo"]
 
 
+def test_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.pth").touch()
+    with pytest.raises(ParameterError, match="is a file; give the folder"):
+        weights(weights=str(tmp_path / "model.pth"))
+
+
 def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     given = parse(WEIGHTS, [f"--weights={tmp_path / 'nowhere'}"])
     with pytest.raises(ParameterError, match="nowhere: does not exist"):

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mer_mlflow.crossval import split_plan
+from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, ParameterError
 from mer_mlflow.methods import get_method
 from mer_mlflow.methods._blocks import Layout, WeighedBlocks, fit_blocks
@@ -103,10 +106,21 @@ def test_bad_inputs_are_named(inputs: str, words: str) -> None:
         METHOD.inputs_for(METHOD.resolve({"inputs": inputs}))
 
 
-def test_bad_blocks_are_named() -> None:
+def test_bad_blocks_are_named_before_anything_is_read() -> None:
     chosen = METHOD.resolve({"inputs": "crnn_msd,top100", "blocks": "layer9"})
     with pytest.raises(ParameterError, match="blocks=layer9: unknown; blocks are layer2_mean"):
-        METHOD.fit(make_examples(), chosen, 0, lambda record, predict: None)
+        METHOD.inputs_for(chosen)
+
+
+def test_commas_too_many_change_nothing() -> None:
+    given = {"inputs": " crnn_msd,,top100, ", "blocks": "layer3_mean,"}
+    fitted = METHOD.fit(make_examples(), METHOD.resolve(given), 0, lambda record, predict: None)
+    assert fitted.predict(make_examples().without_labels()).quadrants.shape == (24,)
+
+
+def test_tables_that_are_extracted_alike_are_not_read_twice(demo: Clips) -> None:
+    with pytest.raises(ParameterError, match="would read the same features twice"):
+        resolve_setting(METHOD, demo, split_plan(demo), hyperparameters={"inputs": "top100,all"})
 
 
 def test_too_few_clips_are_named() -> None:

@@ -27,6 +27,12 @@ def test_reconstructions_and_synthesised_spectrograms_are_drawn() -> None:
         assert np.ptp(matplotlib.image.imread(io.BytesIO(content))) > 0.5
 
 
+def test_clips_may_have_any_name() -> None:
+    shown = Illustration(reconstructed=np.zeros((1, 2, 4, 5), dtype=np.float32))
+    (file,) = illustration_files(shown, ["cost $5^^ $x"])
+    assert file.content.startswith(b"\x89PNG")
+
+
 def test_panels_share_a_scale_and_differences_have_their_own() -> None:
     before = np.linspace(-80, 0, 12).reshape(3, 4)
     row = {"c1": before, "reconstructed": before + 5, "difference": np.full((3, 4), 5.0)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.reporting.document import Block, Cell, Section, Text
 from mer_mlflow.reporting.sections._compared import HEADS, paired_rows, unpaired_cells
 from mer_mlflow.reporting.sections._context import (
@@ -155,10 +154,7 @@ def _substitutions(context: Context) -> Iterator[Block]:
 
 
 def _reads_top_100(item: Validation) -> bool:
-    if item.method not in method_names():
-        return False
-    inputs = get_method(item.method).inputs
-    return any(isinstance(each, Features) and each.table == "top100" for each in inputs)
+    return Features(table="top100").key in item.params.get("data.inputs", "").split()
 
 
 def _grouping(one: Validation, other: Validation) -> bool:

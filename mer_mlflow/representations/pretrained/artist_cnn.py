@@ -12,6 +12,7 @@ ISMIR 2018; weights: https://github.com/jongpillee/ismir2018-artist (MIT).
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,9 @@ def load(weights: Weights) -> Any:
     from mer_mlflow.networks.artist_cnn import artist_trunk
 
     network = artist_trunk()
+    content = weights.read()
     try:
-        network.set_weights(_read(weights))
+        network.set_weights(_read(content))
     except (OSError, KeyError, ValueError, RuntimeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise WeightsError(
@@ -105,11 +107,11 @@ def segments(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return cut.astype(np.float32)
 
 
-def _read(weights: Weights) -> list[NDArray[np.float32]]:
+def _read(content: bytes) -> list[NDArray[np.float32]]:
     """Arrays in the order of the trunk's layers."""
     import h5py
 
-    with h5py.File(weights.file) as file:
+    with h5py.File(io.BytesIO(content), "r") as file:
         layers = file.get("model_weights", file)
         return [
             np.asarray(layers[f"{kind}_{number}/{kind}_{number}/{name}:0"])

@@ -69,8 +69,9 @@ def load(weights: Weights) -> Any:
     from mer_mlflow.networks.openl3 import openl3
 
     network = openl3(n_mels=N_MELS[weights.name])
+    content = weights.read()
     try:
-        _assign(network, _saved_layers(weights.file))
+        _assign(network, _saved_layers(content, is_packed=weights.file.suffix == ".gz"))
     except (*UNREADABLE, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
@@ -107,12 +108,13 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     return np.concatenate(outputs, dtype=np.float32)
 
 
-def _saved_layers(file: Path) -> list[tuple[str, dict[str, NDArray[np.float32]]]]:
+def _saved_layers(
+    content: bytes, *, is_packed: bool
+) -> list[tuple[str, dict[str, NDArray[np.float32]]]]:
     """Names of a file's layers, in order, and their arrays by name."""
     import h5py
 
-    content = file.read_bytes()
-    unpacked = gzip.decompress(content) if file.suffix == ".gz" else content
+    unpacked = gzip.decompress(content) if is_packed else content
     with h5py.File(io.BytesIO(unpacked), "r") as saved:
         root = saved.get("model_weights", saved)
         if "layer_names" not in root.attrs:

@@ -11,6 +11,7 @@ SMC 2020; weights: https://github.com/minzwon/sota-music-tagging-models (MIT).
 
 from __future__ import annotations
 
+import io
 import pickle
 from typing import Any
 
@@ -79,8 +80,9 @@ def load(weights: Weights) -> Any:
 
     from mer_mlflow.networks.won_crnn import with_published_weights
 
+    content = weights.read()
     try:
-        state = torch.load(weights.file, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return with_published_weights(state)
     except (
         OSError,
@@ -89,6 +91,8 @@ def load(weights: Weights) -> Any:
         ValueError,
         TypeError,
         AttributeError,
+        LookupError,
+        AssertionError,
         pickle.UnpicklingError,
     ) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

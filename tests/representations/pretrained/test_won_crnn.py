@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks.won_crnn import WonCRNN
 from mer_mlflow.representations import Embedding
 from mer_mlflow.representations.audio import Audio
 from mer_mlflow.representations.pretrained import won_crnn
-from mer_mlflow.weights import Weights
+from mer_mlflow.weights import Weights, find_weights
 
 LAYERS = ("mel", "layer4", "gru", "statistics")
 
@@ -24,7 +26,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     file = tmp_path_factory.mktemp("weights") / "best_model.pth"
     torch.manual_seed(0)
     torch.save(WonCRNN().state_dict(), file)
-    return Weights(name="crnn_mtat", file=file, digest="d" * 64, is_known=False)
+    return find_weights("crnn_mtat", file, allow_unverified=True)
 
 
 def embedding(weights: Weights, layer: str, duration: float = 3.0) -> Embedding:
@@ -77,6 +79,38 @@ def test_nothing_is_computed_without_weights(make_audio: Any) -> None:
         Embedding(network="crnn_mtat", layer="gru").compute(make_audio(seconds=1.0))
 
 
+def test_file_that_changed_since_it_was_found_is_not_used(tmp_path: Path) -> None:
+    file = tmp_path / "best_model.pth"
+    torch.save(WonCRNN().state_dict(), file)
+    found = find_weights("crnn_mtat", file, allow_unverified=True)
+    torch.save(WonCRNN().state_dict(), file)
+    with pytest.raises(WeightsError, match="has changed since the run began"):
+        won_crnn.load(found)
+    file.unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        won_crnn.load(found)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_weights_load_or_are_named(weights: Weights, tmp_path: Path, data: Any) -> None:
+    content = bytearray(weights.file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, min(len(content), 40_000) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.sampled_from([len(content), data.draw(st.integers(0, len(content)))]))
+    file = tmp_path / "best_model.pth"
+    file.write_bytes(bytes(content[:cut]))
+    try:
+        won_crnn.load(find_weights("crnn_mtat", file, allow_unverified=True))
+    except WeightsError as error:
+        assert str(file) in str(error)
+        assert "\n" not in str(error)
+
+
 def broken_files() -> dict[str, bytes]:
     return {"empty": b"", "text": b"no weights at all", "zip": b"PK\x03\x04" + b"x" * 100}
 
@@ -99,7 +133,7 @@ def test_truncated_and_other_weights_are_named(weights: Weights, tmp_path: Path)
 
 
 def _assert_refused(file: Path) -> None:
-    broken = Weights(name="crnn_mtat", file=file, digest="0" * 64, is_known=False)
+    broken = find_weights("crnn_mtat", file, allow_unverified=True)
     with pytest.raises(WeightsError, match=f"{file}: not the weights of Won's CRNN") as caught:
         won_crnn.load(broken)
     assert "\n" not in str(caught.value)
