@@ -185,13 +185,14 @@ def run_study(
     on_trial : called after each trial with (finished, known to be needed)
     """
     study.pruner = _pruner(search.prune)
+    seen_running: set[int] = set()
     while wanted := wanted_points(study, search):
         finished = len(scores(study))
         on_trial(finished, finished + len(wanted))
         _queue(study, wanted)
         if search.strategy != "tpe" and not study.get_trials(False, (TrialState.WAITING,)):
             time.sleep(WAIT_SECONDS)
-            _requeue_the_dead(study)
+            _requeue_the_dead(study, seen_running)
             continue
         seed = search.seed + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -254,10 +255,19 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
     ]
 
 
-def _requeue_the_dead(study: optuna.Study) -> None:
+def _requeue_the_dead(study: optuna.Study, seen: set[int]) -> None:
+    """Queue trials again whose process gives no sign of life.
+
+    Optuna never calls a trial dead whose process was killed before its first sign. So that its
+    silence counts too, a first sign is given for each trial when it is seen at work.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
+    for trial in study.get_trials(False, (TrialState.RUNNING,)):
+        if trial._trial_id not in seen:
+            seen.add(trial._trial_id)
+            study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
 
 
 def _queue(study: optuna.Study, wanted: list[Point]) -> None:

@@ -167,6 +167,24 @@ def test_one_of_two_processes_is_killed_and_every_point_ends_once(
     assert len(study.get_trials(states=(TrialState.FAIL,))) >= 1
 
 
+@pytest.mark.timeout(90)
+def test_trial_that_died_before_its_first_sign_of_life_is_run_again(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(module, "GRACE_SECONDS", 1)
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.3)
+    study = open_study(make_search(), storage)
+    study.enqueue_trial({"C": 1.0, "units": 10})
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask()  # takes the point and is never heard of again
+    run_study(study, make_search(), lambda trial, point: 0.5)
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    assert "1.0" in {str(trial.params["C"]) for trial in complete}
+    assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    assert len(study.get_trials(states=(TrialState.FAIL,))) == 1
+
+
 def test_storage_that_cannot_be_used_is_named() -> None:
     with pytest.raises(TrackingError, match="storage=nonsense: cannot be used"):
         open_study(make_search(), "nonsense")
