@@ -20,9 +20,10 @@ from mer_mlflow.representations import Examples
 FILE = "network.pt"
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
 """Of the optimizers, as Won et al.'s published training has them."""
-PHASES = ((80, 1.0), (99, 0.1), (119, 0.01), (None, 0.001))
-"""Last epoch of each phase and its learning rate as a share of the first: Adam in the first phase,
-stochastic gradient descent in the others."""
+PHASE_ENDS = (80, 99, 119)
+"""Last epoch of each phase but the last: Adam in the first, gradient descent in the others."""
+RATES = (1.0, 0.1, 0.01, 0.001)
+"""Learning rate of each phase as a share of the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,31 +123,41 @@ def train_transfer(
     below.requires_grad_(not is_frozen)
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)
-    labels = torch.from_numpy(train.labels)
-    optimizer, last = None, None
+    optimizer = _optimizer(network, 0, learning_rate)
     for epoch in range(1, epochs + 1):
-        phase = next(i for i, (end, _) in enumerate(PHASES) if end is None or epoch <= end)
-        if phase != last:
-            optimizer, last = _optimizer(network, phase, learning_rate), phase
-        assert optimizer is not None
+        if epoch - 1 in PHASE_ENDS:
+            optimizer = _optimizer(network, 1 + PHASE_ENDS.index(epoch - 1), learning_rate)
         network.train()
         below.train(not is_frozen)
-        loss, n_correct = 0.0, 0
-        for batch in batches(order.permutation(len(train)), batch_size):
-            optimizer.zero_grad()
-            logits = network(_read(train, batch))
-            wanted = labels[torch.from_numpy(batch)]
-            step = nn.functional.cross_entropy(logits, wanted)
-            step.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            loss += float(step.detach()) * len(batch)
-            n_correct += int((logits.argmax(1) == wanted).sum())
-        loss, accuracy = loss / len(train), n_correct / len(train)
+        loss, accuracy = _train_epoch(
+            network, optimizer, train, order.permutation(len(train)), batch_size
+        )
         refuse_divergence(loss, epoch=epoch, learning_rate=learning_rate)
         on_epoch(EpochRecord(epoch=epoch, loss=loss, accuracy=accuracy), fitted.predict)
         if accuracy >= stop_accuracy:
             break
     return fitted
+
+
+def _train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    train: Examples,
+    order: NDArray[np.int64],
+    batch_size: int,
+) -> tuple[float, float]:
+    labels = torch.from_numpy(train.labels)
+    loss, n_correct = 0.0, 0
+    for batch in batches(order, batch_size):
+        optimizer.zero_grad()
+        logits = network(_read(train, batch))
+        wanted = labels[torch.from_numpy(batch)]
+        step = nn.functional.cross_entropy(logits, wanted)
+        step.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        loss += float(step.detach()) * len(batch)
+        n_correct += int((logits.argmax(1) == wanted).sum())
+    return loss / len(order), n_correct / len(order)
 
 
 def _read(examples: Examples, batch: NDArray[np.int64]) -> Tensor:
@@ -155,7 +166,7 @@ def _read(examples: Examples, batch: NDArray[np.int64]) -> Tensor:
 
 def _optimizer(network: nn.Module, phase: int, learning_rate: float) -> torch.optim.Optimizer:
     weights = [each for each in network.parameters() if each.requires_grad]
-    rate = PHASES[phase][1] * learning_rate
+    rate = RATES[phase] * learning_rate
     if phase == 0:
         return torch.optim.Adam(weights, lr=rate, weight_decay=WEIGHT_DECAY)
     return torch.optim.SGD(
