@@ -61,20 +61,15 @@ class _Block(nn.Module):
 
 
 class WonCRNN(nn.Module):
-    """Four convolution blocks on a decibel mel spectrogram, two GRU layers, a dense layer.
+    """Four convolution blocks on a decibel mel spectrogram, two GRU layers, a dense layer."""
 
-    Parameters
-    ----------
-    n_outputs : int > 0, units of the last layer
-    """
-
-    def __init__(self, *, n_outputs: int = N_TAGS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.spec_bn = nn.BatchNorm2d(1)
         self.layer1, self.layer2, self.layer3, self.layer4 = (_Block(*block) for block in BLOCKS)
         self.layer5 = nn.GRU(BLOCKS[-1][1], N_UNITS, num_layers=2, batch_first=True)
         self.dropout = nn.Dropout(0.5)
-        self.dense = nn.Linear(N_UNITS, n_outputs)
+        self.dense = nn.Linear(N_UNITS, N_TAGS)
 
     def activations(self, mel: Tensor) -> Activations:
         """Outputs of all layers.
@@ -94,7 +89,7 @@ class WonCRNN(nn.Module):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Logits of mel spectrograms [shape=(n_clips, n_outputs)]; their sigmoid is a tag's chance.
+        """Logits of mel spectrograms [shape=(n_clips, n_tags)]; their sigmoid is a tag's chance.
 
         Parameters
         ----------
