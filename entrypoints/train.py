@@ -30,6 +30,7 @@ from mer_mlflow.tuning.space import resolve_space
 from mer_mlflow.tuning.strategies import STRATEGIES
 
 if TYPE_CHECKING:
+    from mer_mlflow.tracking import RunTree
     from mer_mlflow.tuning.nested import InnerSearch
 
 BEST = "best"
@@ -100,6 +101,8 @@ def train(
     ------
     MerError
         If a parameter or the data cannot be used.
+    UndeliveredError
+        If all is done, but the tracking server has not taken all results.
     """
     declared = get_method(method)
     frame = resolve_protocol(
@@ -161,36 +164,24 @@ def train(
             store=open_store(),
             on_progress=clip_progress,
         )
-    with (
-        progress(f"{method} folds") as fold_progress,
-        RunTree(
-            setting,
-            tags={"mer.profile": frame.profile, **tuned_by},
-            source=frame.source,
-            on_fold=lambda done, total, event: fold_progress(done, total),
-        ) as runs,
-    ):
-        if runs.n_adopted:
-            print(f"{runs.n_adopted} folds were already done", flush=True)
-            if test_curve or probe:
-                print("test_curve and probe: those folds keep what they have")
-        if runs.n_of_other_software:
-            print(
-                f"warning: {runs.n_of_other_software} of them were run by another version of the "
-                "code or its packages (see their tags)"
+    with RunTree(
+        setting, tags={"mer.profile": frame.profile, **tuned_by}, source=frame.source
+    ) as runs:
+        _announce_continued(runs, keeps_what_it_has=bool(test_curve or probe))
+        with progress(f"{method} folds") as advance:
+            advance(runs.n_adopted, len(plan.splits))
+            runs.on_fold = lambda done, total, event: advance(done, total)
+            validation = validate(
+                setting,
+                examples,
+                workers=frame.n_workers,
+                test_curve=bool(test_curve),
+                probes=probes,
+                listener=runs,
             )
-        fold_progress(runs.n_adopted, len(plan.splits))
-        validation = validate(
-            setting,
-            examples,
-            workers=frame.n_workers,
-            test_curve=bool(test_curve),
-            probes=probes,
-            listener=runs,
-        )
         if runs.duplicate_of is None:
             runs.conclude(validation)
-    _print_outcome(validation)
+        _print_outcome(validation)
     if runs.duplicate_of is not None:
         adopt_trial(runs.duplicate_of, tuned_by)
         print(f"nothing was run again: run {runs.duplicate_of} is this cross-validation, complete")
@@ -258,6 +249,18 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
         print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
     if any(isinstance(each, BackgroundNoise) and not each.files for each in setting.augmentations):
         print("notice: the background noise is synthesised; -P noise_root= names recordings")
+
+
+def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
+    if runs.n_adopted:
+        print(f"{runs.n_adopted} folds were already done", flush=True)
+        if keeps_what_it_has:
+            print("test_curve and probe: those folds keep what they have")
+    if runs.n_of_other_software:
+        print(
+            f"warning: {runs.n_of_other_software} of them were run by another version of the "
+            "code or its packages (see their tags)"
+        )
 
 
 def _print_outcome(validation: CrossValidation) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class MerError(Exception):
-    """Root of the errors that name what is wrong, where, and what to do."""
+    """Root of the errors that name what is wrong, where, and what to do, in one line."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(" ".join(words.splitlines()))
 
 
 class ParameterError(MerError):
@@ -25,6 +28,14 @@ class WeightsError(MerError):
 
 class TrackingError(MerError):
     """The tracking store cannot be used."""
+
+
+class JournalError(TrackingError):
+    """A journal of writes to the tracking store cannot be used."""
+
+
+class UndeliveredError(TrackingError):
+    """Results wait in a journal, because the tracking store did not take them."""
 
 
 class RunInProgressError(MerError):

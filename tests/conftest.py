@@ -17,6 +17,7 @@ def cache(tmp_path_factory):
     root = os.environ.get("MER_TEST_CACHE") or tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MER_CACHE_ROOT", str(root))
+        patch.setenv("MER_JOURNAL_ROOT", str(tmp_path_factory.mktemp("journals")))
         patch.delenv("MER_DATA_ROOT", raising=False)
         patch.delenv("MER_WEIGHTS_ROOT", raising=False)
         yield Path(root)

@@ -3,6 +3,9 @@
 The parent continues what an interrupted parent of the same identity left: finished children move
 over to it, unfinished ones are closed, and the old parent is marked superseded. Children of a
 complete parent stay where they are and are copied.
+
+Reading waits for a server that is away; what is written goes to a journal, and from there to the
+server as soon as it takes it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Set
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,7 +40,18 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
-from mer_mlflow.errors import RunInProgressError
+from mer_mlflow.errors import JournalError, RunInProgressError, UndeliveredError
+from mer_mlflow.tracking.delivery import (
+    EXPERIMENT,
+    IDENTITY,
+    NAME,
+    PARENT,
+    SERVER,
+    Courier,
+    deliver_left,
+    left_journals,
+    server_name,
+)
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
     hardware_tags,
@@ -62,11 +76,29 @@ from mer_mlflow.tracking.items import (
     setting_params,
     validation_items,
 )
+from mer_mlflow.tracking.journal import (
+    SUFFIX,
+    Close,
+    Create,
+    Entry,
+    Write,
+    journal_root,
+    new_journal,
+    now,
+)
+from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently
 from mer_mlflow.tracking.runs import Kind, Status, open_run, search
-from mer_mlflow.tracking.writer import write
+from mer_mlflow.tracking.writer import batch, write
 
 FLUSH_SECONDS = 5.0
 """Time between writes of the epochs that have passed."""
+LEAVING_SECONDS = 10.0
+"""Patience with the server where the run is stopped anyway."""
+READ_ATTEMPTS = 3
+
+
+Finished = tuple[Run, Split, FoldResult]
+"""A finished fold's run, its split, and its result as read from the run."""
 
 
 class RunTree(AbstractContextManager["RunTree"]):
@@ -80,7 +112,10 @@ class RunTree(AbstractContextManager["RunTree"]):
     tags : further tags of the parent run
     source : where the dataset was read from
     is_main : whether the parent is the run that ``mlflow run`` made, or a new one beside it
-    on_fold : called after each fold with (finished, expected, result or failure)
+
+    Attributes
+    ----------
+    on_fold : may be set; called after each fold with (finished, expected, result or failure)
     """
 
     def __init__(
@@ -90,8 +125,8 @@ class RunTree(AbstractContextManager["RunTree"]):
         tags: dict[str, str],
         source: str,
         is_main: bool = True,
-        on_fold: Callable[[int, int, FoldFinished | FoldFailed], None] = lambda *_: None,
     ) -> None:
+        self.on_fold: Callable[[int, int, FoldFinished | FoldFailed], None] = lambda *_: None
         self.known: dict[str, FoldResult] = {}
         self.duplicate_of: str | None = None
         self.n_adopted = 0
@@ -100,13 +135,14 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._tags = tags
         self._source = source
         self._is_main = is_main
-        self._on_fold = on_fold
         self._client = MlflowClient()
         self._user = getpass.getuser()
         self._software = software_tags()
+        self._process = process_tags()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._children: dict[str, str] = {}
+        self._n_children = 0
         self._epochs: dict[str, list[Metric]] = {}
         self._n_finished = 0
         self._status = Status.INTERRUPTED
@@ -127,16 +163,26 @@ class RunTree(AbstractContextManager["RunTree"]):
         return self._n_finished - len(self.known)
 
     def __enter__(self) -> Self:
-        self._run = open_run(self._client, name=_run_name(self._setting), is_main=self._is_main)
-        try:
-            self._announce()
-            self._continue_earlier_runs()
-        except BaseException as error:
-            self._abandon(error)
-            raise
-        self._n_finished = len(self.known)
-        self._pulse = threading.Thread(target=self._keep_alive, daemon=True)
-        self._pulse.start()
+        self._patience = patience()
+        root = journal_root()
+        with ExitStack() as stack:
+            stack.enter_context(own_retries())
+            self._run = open_run(self._client, name=_run_name(self._setting), is_main=self._is_main)
+            try:
+                patiently(self._announce)
+                self._deliver_left(root)
+                earlier, finished = patiently(self._find_earlier)
+                self._journal = new_journal(root / f"{self.run_id}{SUFFIX}", self._facts())
+            except BaseException as error:
+                self._abandon_at_once(error)
+                raise
+            self._courier = Courier(self._client, self._journal)
+            self._pulse = threading.Thread(target=self._keep_alive, daemon=True)
+            self._pulse.start()
+            stack.push(self._leave)
+            self._continue_earlier(earlier, finished)
+            self._n_finished = len(self.known)
+            self._exit = stack.pop_all()
         return self
 
     def __exit__(
@@ -145,13 +191,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._pulse.join()
-        if error is None or self._status == Status.PRUNED:
-            self._kill_children()
-            self._close(None)
-        else:
-            self._abandon(error)
+        self._exit.__exit__(kind, error, trace)
 
     def on_event(self, event: FoldEvent) -> None:
         """Write what happened in a fold."""
@@ -159,7 +199,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         with self._lock:
             match event:
                 case FoldStarted():
-                    self._children[event.split.id] = self._create_child(event.split)
+                    self._create_child(event.split)
                 case EpochEnded():
                     self._epochs.setdefault(event.split.id, []).extend(epoch_metrics(event.epoch))
                 case FoldFinished():
@@ -168,7 +208,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                     self._finish_child(event.split, items, "FAILED")
         if isinstance(event, FoldFinished | FoldFailed):
             self._n_finished += isinstance(event, FoldFinished)
-            self._on_fold(self._n_finished, len(self._setting.plan.splits), event)
+            self.on_fold(self._n_finished, len(self._setting.plan.splits), event)
 
     def conclude(self, validation: CrossValidation) -> None:
         """Write the summary of a cross-validation; scores only where every fold has a result."""
@@ -176,18 +216,17 @@ class RunTree(AbstractContextManager["RunTree"]):
         if validation.is_complete:
             items += validation_items(validation)
             items += figure_files(validation)
-        write(self._client, self.run_id, items)
+        self._append(Write(run=self.run_id, batch=batch(items)))
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
 
     def give_up(self) -> None:
         """Close the parent without a result when the ``with`` ends, whatever ends it."""
         self._status = Status.PRUNED
-        write(self._client, self.run_id, [Metric(key="folds_done", value=float(self._n_finished))])
+        items = [Metric(key="folds_done", value=float(self._n_finished))]
+        self._append(Write(run=self.run_id, batch=batch(items)))
 
     def _announce(self) -> None:
         setting = self._setting
-        process = process_tags()
-        self._announced = float(process["mer.announced"])
         tags = {
             "mer.kind": Kind.PARENT,
             "mer.status": Status.RUNNING,
@@ -198,7 +237,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             "mer.folds_expected": str(len(setting.plan.splits)),
             **_weights_tags(setting),
             **self._tags,
-            **process,
+            **self._process,
             **self._software,
             **hardware_tags(),
         }
@@ -210,7 +249,27 @@ class RunTree(AbstractContextManager["RunTree"]):
         )
         self._client.log_inputs(self.run_id, [_dataset_input(setting, self._source)])
 
-    def _continue_earlier_runs(self) -> None:
+    def _facts(self) -> dict[str, str]:
+        return {
+            SERVER: server_name(self._client.tracking_uri),
+            EXPERIMENT: self.experiment_id,
+            PARENT: self.run_id,
+            IDENTITY: self._setting.identity,
+            NAME: _run_name(self._setting),
+            **self._process,
+        }
+
+    def _deliver_left(self, root: Path) -> None:
+        """Deliver what earlier processes of this cross-validation could not deliver."""
+        mine = (server_name(self._client.tracking_uri), self._setting.identity)
+        for journal in left_journals(root):
+            if (journal.facts[SERVER], journal.facts[IDENTITY]) == mine:
+                deliver_left(self._client, journal)
+            else:
+                journal.close()
+
+    def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
+        """Earlier parents of the same identity that are not at work, and their finished folds."""
         identity = self._setting.identity
         earlier = {
             run.info.run_id: run
@@ -219,31 +278,37 @@ class RunTree(AbstractContextManager["RunTree"]):
         }
         at_work = {key for key, run in earlier.items() if _is_at_work(run)}
         self._refuse_to_disturb([earlier[key] for key in at_work])
-        complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
-        finished = list(self._finished_children(at_work))
+        ended = {key: run for key, run in earlier.items() if key not in at_work}
+        return ended, list(self._finished_children(at_work))
+
+    def _continue_earlier(self, earlier: dict[str, Run], finished: list[Finished]) -> None:
         self.known = {split.id: result for _, split, result in finished}
         self.n_adopted = len(finished)
         self.n_of_other_software = sum(
             any(child.data.tags.get(key) != value for key, value in self._software.items())
             for child, _, _ in finished
         )
+        complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
         if len(finished) == len(self._setting.plan.splits):
             expected = str(len(finished))
             self.duplicate_of = next(
                 (k for k in complete if earlier[k].data.tags["mer.folds_expected"] == expected),
                 None,
             )
-        if self.duplicate_of is None:
+        if self.duplicate_of is not None:
+            self._status = Status.DUPLICATE
+        else:
             for child, split, result in finished:
                 if child.data.tags[MLFLOW_PARENT_RUN_ID] in complete:
                     self._copy(child, split, result)
                 else:
-                    self._client.set_tag(child.info.run_id, MLFLOW_PARENT_RUN_ID, self.run_id)
-        for key in earlier.keys() - complete - at_work:
+                    tag = Tag(key=MLFLOW_PARENT_RUN_ID, value=self.run_id)
+                    self._append(Write(run=child.info.run_id, batch=batch([tag])))
+        for key in earlier.keys() - complete:
             if _status(earlier[key]) != Status.DUPLICATE:
-                self._supersede(key)
+                self._append(*self._superseding(earlier[key]))
 
-    def _finished_children(self, at_work: Set[str]) -> Iterator[tuple[Run, Split, FoldResult]]:
+    def _finished_children(self, at_work: Set[str]) -> Iterator[Finished]:
         waiting = {split.id: split for split in self._setting.plan.splits}
         identity = self._setting.identity
         for child in search(self._client, self.experiment_id, kind=Kind.FOLD, identity=identity):
@@ -258,7 +323,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                     yield child, waiting.pop(split_id), result
 
     def _refuse_to_disturb(self, at_work: Iterable[Run]) -> None:
-        mine = (self._announced, self.run_id)
+        mine = (float(self._process["mer.announced"]), self.run_id)
         for run in at_work:
             tags = run.data.tags
             if (float(tags["mer.announced"]), run.info.run_id) < mine:
@@ -269,7 +334,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 )
 
     def _copy(self, child: Run, split: Split, result: FoldResult) -> None:
-        self._children[split.id] = self._create_child(split, started=result.started)
+        self._create_child(split, started=result.started)
         items = list(fold_items(self._setting, split, result))
         items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]
         items += [Tag(key=key, value=child.data.tags.get(key, "")) for key in self._software]
@@ -277,12 +342,16 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._finish_child(split, items, "FINISHED")
 
     def _read(self, child: Run, split: Split) -> FoldResult | None:
-        try:
-            return self._read_artifacts(child, split)
-        except (MlflowException, OSError, KeyError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            print(f"fold {split.id} of run {child.info.run_id} is run again: {reason}", flush=True)
-            return None
+        for _ in range(READ_ATTEMPTS):
+            try:
+                return self._read_artifacts(child, split)
+            except (MlflowException, OSError, KeyError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                if not is_outage(error):
+                    break
+                patiently(lambda: self._client.get_run(child.info.run_id))
+        print(f"fold {split.id} of run {child.info.run_id} is run again: {reason}", flush=True)
+        return None
 
     def _read_artifacts(self, child: Run, split: Split) -> FoldResult:
         metrics = child.data.metrics
@@ -306,11 +375,13 @@ class RunTree(AbstractContextManager["RunTree"]):
             raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")
         return result
 
-    def _supersede(self, run_id: str) -> None:
+    def _superseding(self, earlier: Run) -> Iterator[Entry]:
+        run_id = earlier.info.run_id
         tags = {"mer.status": Status.SUPERSEDED, "mer.superseded_by": self.run_id}
-        write(self._client, run_id, [Tag(key=key, value=str(tags[key])) for key in tags])
-        if self._client.get_run(run_id).info.status == "RUNNING":
-            self._client.set_terminated(run_id, "KILLED")
+        items = [Tag(key=key, value=str(tags[key])) for key in tags]
+        yield Write(run=run_id, batch=batch(items))
+        if earlier.info.status == "RUNNING":
+            yield Close(run=run_id, status="KILLED", end_time=now(), tags={})
 
     def _items(self, event: FoldEvent) -> list[Item]:
         match event:
@@ -326,7 +397,11 @@ class RunTree(AbstractContextManager["RunTree"]):
         figures = illustration_files(result.illustration, ids)
         return [*fold_items(self._setting, split, result), *figures]
 
-    def _create_child(self, split: Split, *, started: float | None = None) -> str:
+    def _append(self, *entries: Entry) -> None:
+        self._journal.append(*entries)
+        self._courier.call()
+
+    def _create_child(self, split: Split, *, started: float | None = None) -> None:
         setting = self._setting
         tags = {
             MLFLOW_PARENT_RUN_ID: self.run_id,
@@ -338,18 +413,23 @@ class RunTree(AbstractContextManager["RunTree"]):
             "mer.dataset": setting.clips.name,
             **self._software,
         }
-        run = self._client.create_run(
-            self.experiment_id,
+        self._n_children += 1
+        run = f"{split.id} {self._n_children}"
+        create = Create(
+            run=run,
+            experiment_id=self.experiment_id,
+            name=split.id,
             start_time=int((started or time.time()) * 1000),
             tags={key: str(value) for key, value in tags.items()},
-            run_name=split.id,
         )
-        return str(run.info.run_id)
+        self._append(create)
+        self._children[split.id] = run
 
     def _finish_child(self, split: Split, items: Iterable[Item], status: str) -> None:
-        run_id = self._children[split.id]
-        write(self._client, run_id, [*self._epochs.pop(split.id, []), *items])
-        self._client.set_terminated(run_id, status)
+        run = self._children[split.id]
+        content = batch([*self._epochs.pop(split.id, []), *items])
+        close = Close(run=run, status=status, end_time=now(), tags={})
+        self._append(Write(run=run, batch=content), close)
         del self._children[split.id]
 
     def _keep_alive(self) -> None:
@@ -366,29 +446,58 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _flush_epochs(self) -> None:
         with self._lock:
             for split_id in list(self._epochs):
-                write(self._client, self._children[split_id], self._epochs[split_id])
+                content = batch(self._epochs[split_id])
+                self._append(Write(run=self._children[split_id], batch=content))
                 del self._epochs[split_id]
 
-    def _abandon(self, error: BaseException) -> None:
-        self._status = Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
-        self._kill_children()
-        with contextlib.suppress(MlflowException):
-            self._client.set_tag(self.run_id, "mer.error", f"{type(error).__name__}: {error}")
-            self._close(error)
+    def _leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._pulse.join()
+        if error is None or self._status == Status.PRUNED:
+            self._append(*self._closing({}))
+            self._deliver_rest(self._patience)
+            return
+        self._status = _status_after(error)
+        try:
+            self._append(*self._closing({"mer.error": f"{type(error).__name__}: {error}"}))
+            self._deliver_rest(min(self._patience, LEAVING_SECONDS))
+        except JournalError:  # what ended the run was a full disk
+            self._abandon_at_once(error)
+        except UndeliveredError as undelivered:
+            print(undelivered, flush=True)
 
-    def _kill_children(self) -> None:
+    def _deliver_rest(self, patience: float) -> None:
+        self._courier.finish(patience=patience)
+        self._journal.remove()
+
+    def _closing(self, tags: dict[str, str]) -> Iterator[Close]:
         for child in self._children.values():
-            with contextlib.suppress(MlflowException):
-                if self._client.get_run(child).info.status == "RUNNING":
-                    self._client.set_terminated(child, "KILLED")
-
-    def _close(self, error: BaseException | None) -> None:
-        if self.duplicate_of is not None and error is None:
-            self._status = Status.DUPLICATE
-            self._client.set_tag(self.run_id, "mer.duplicate_of", self.duplicate_of)
+            yield Close(run=child, status="KILLED", end_time=now(), tags={})
+        if self.duplicate_of is not None:
+            tags = {**tags, "mer.duplicate_of": self.duplicate_of}
         done = self._status in (Status.COMPLETE, Status.DUPLICATE)
-        self._client.set_terminated(self.run_id, "FINISHED" if done else "FAILED")
-        self._client.set_tag(self.run_id, "mer.status", str(self._status))
+        yield Close(
+            run=self.run_id,
+            status="FINISHED" if done else "FAILED",
+            end_time=now(),
+            tags={**tags, "mer.status": str(self._status)},
+        )
+
+    def _abandon_at_once(self, error: BaseException) -> None:
+        """Close the parent where there is no journal yet."""
+        tags = {"mer.error": f"{type(error).__name__}: {error}", "mer.status": _status_after(error)}
+        with contextlib.suppress(MlflowException):
+            self._client.set_terminated(self.run_id, "FAILED")
+            write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
+
+
+def _status_after(error: BaseException) -> Status:
+    return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
 
 
 def _run_name(setting: Setting) -> str:

@@ -6,8 +6,11 @@ import contextlib
 import getpass
 import os
 import sqlite3
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,16 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
-from mer_mlflow.access import refusal, shown
 from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
+from mer_mlflow.tracking.writer import make_run
 
 PAGE = 1000
 SQLITE = "sqlite:///"
+START_SECONDS = 60.0
+"""Patience with a server at the start of a command, where its address may be wrong."""
+FILE_SECONDS = 5.0
+"""Patience with a file: two commands that make its tables at once are in each other's way."""
 
 
 class Kind(StrEnum):
@@ -61,13 +69,15 @@ def check_store() -> None:
     TrackingError
         If it does not.
     """
-    uri = mlflow.get_tracking_uri()
+    is_file = mlflow.get_tracking_uri().startswith(SQLITE)
+    most = FILE_SECONDS if is_file else START_SECONDS
     try:
-        MlflowClient().search_experiments(max_results=1)
+        with own_retries():
+            patiently(lambda: MlflowClient().search_experiments(max_results=1), most=most)
+    except TrackingError:
+        raise
     except Exception as error:
-        reason = str(error).replace(uri, shown(uri)).splitlines()[0]
-        words = f"tracking store {shown(uri)} cannot be used ({reason}); check MLFLOW_TRACKING_URI"
-        raise TrackingError(refusal(error) or words) from error
+        raise unusable_store(error) from error
 
 
 def is_untouched(uri: str) -> bool:
@@ -88,15 +98,30 @@ def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:
     -------
     the run of ``MLFLOW_RUN_ID``, else a new one in ``MLFLOW_EXPERIMENT_NAME`` or ``Default``
     """
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    if run_id and is_main:
-        run = client.get_run(run_id)
-        client.update_run(run_id, name=name)
-    else:
-        experiment = current_experiment(client)
-        run = client.create_run(experiment, run_name=name, tags={MLFLOW_USER: getpass.getuser()})
+    with own_retries():
+        given = os.environ.get("MLFLOW_RUN_ID") if is_main else None
+        run_id = given or _new_run(client, name)
+        if given:
+            patiently(lambda: client.update_run(run_id, name=name))
+        run = patiently(lambda: client.get_run(run_id))
     _log_ahead(client.tracking_uri)
     return run
+
+
+def _new_run(client: MlflowClient, name: str) -> str:
+    experiment = patiently(lambda: current_experiment(client))
+    mark, start_time, tries = uuid.uuid4().hex, int(time.time() * 1000), count()
+    return patiently(
+        lambda: make_run(
+            client,
+            experiment,
+            name=name,
+            start_time=start_time,
+            tags={MLFLOW_USER: getpass.getuser()},
+            mark=mark,
+            was_tried=next(tries) > 0,
+        )
+    )
 
 
 def current_experiment(client: MlflowClient) -> str:

@@ -1,19 +1,58 @@
-"""Writing log items to MLflow: the one place that talks to the server, in few calls."""
+"""Writing to MLflow: the one place that talks to the server, in few calls."""
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient, entities
 
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 
+MOST_METRICS, MOST_TEXTS = 800, 100
+"""Values in a call: MLflow takes 100 parameters, 100 tags, and 1000 values in all."""
+MARK = "mer.made_by"
+"""Tag by which a run is found again whose making was not answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What a run is to carry, ready to be sent any number of times: the result is the same.
+
+    Attributes
+    ----------
+    metrics : (key, value, Unix time [ms], step)
+    params : parameters; they may be sent again only with the same value
+    tags : tags
+    files : artifacts
+    """
+
+    metrics: tuple[tuple[str, float, int, int], ...]
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    files: tuple[File, ...]
+
+
+def batch(items: Iterable[Item]) -> Batch:
+    """Put items together, with the time of now."""
+    now = int(time.time() * 1000)
+    every = list(items)
+    return Batch(
+        metrics=tuple(
+            (item.key, item.value, now, item.step) for item in every if isinstance(item, Metric)
+        ),
+        params={item.key: item.value for item in every if isinstance(item, Param)},
+        tags={item.key: item.value for item in every if isinstance(item, Tag)},
+        files=tuple(item for item in every if isinstance(item, File)),
+    )
+
 
 def write(client: MlflowClient, run_id: str, items: Iterable[Item]) -> None:
-    """Write items to a run: one call for the values, one for the files.
+    """Write items to a run.
 
     Parameters
     ----------
@@ -21,25 +60,73 @@ def write(client: MlflowClient, run_id: str, items: Iterable[Item]) -> None:
     run_id : the run
     items : what to write; parameters may be written again only with the same value
     """
-    now = int(time.time() * 1000)
-    metrics, params, tags, files = [], [], [], []
-    for item in items:
-        match item:
-            case Metric():
-                metrics.append(entities.Metric(item.key, item.value, now, item.step))
-            case Param():
-                params.append(entities.Param(item.key, item.value))
-            case Tag():
-                tags.append(entities.RunTag(item.key, item.value))
-            case File():
-                files.append(item)
-    if metrics or params or tags:
-        client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
-    if files:
-        _write_files(client, run_id, files)
+    send(client, run_id, batch(items))
 
 
-def _write_files(client: MlflowClient, run_id: str, files: Iterable[File]) -> None:
+def send(client: MlflowClient, run_id: str, content: Batch) -> None:
+    """Send a batch to a run: mostly one call for the values, one for the files.
+
+    Parameters
+    ----------
+    client : of the tracking server
+    run_id : the run
+    content : from :func:`batch`
+    """
+    metrics = _parts([entities.Metric(*each) for each in content.metrics], MOST_METRICS)
+    params = _parts([entities.Param(*each) for each in content.params.items()], MOST_TEXTS)
+    tags = _parts([entities.RunTag(*each) for each in content.tags.items()], MOST_TEXTS)
+    while metrics or params or tags:
+        now = [parts.pop(0) if parts else [] for parts in (metrics, params, tags)]
+        client.log_batch(run_id, metrics=now[0], params=now[1], tags=now[2])
+    if content.files:
+        _send_files(client, run_id, content.files)
+
+
+def make_run(
+    client: MlflowClient,
+    experiment_id: str,
+    *,
+    name: str,
+    start_time: int,
+    tags: Mapping[str, str],
+    mark: str,
+    was_tried: bool,
+) -> str:
+    """Make a run, but once: a server may make one and fail to say so.
+
+    Parameters
+    ----------
+    client : of the tracking server
+    experiment_id : experiment of the run
+    name : of the run
+    start_time : Unix time [ms]
+    tags : of the run
+    mark : that no other run has
+    was_tried : whether the run may be there already
+
+    Returns
+    -------
+    id of the run
+    """
+    if was_tried and (made := marked_runs(client, experiment_id, mark)):
+        return made[0]
+    run = client.create_run(
+        experiment_id, start_time=start_time, tags={**tags, MARK: mark}, run_name=name
+    )
+    return str(run.info.run_id)
+
+
+def marked_runs(client: MlflowClient, experiment_id: str, mark: str) -> list[str]:
+    """Ids of the runs with a mark; more than one where an answer came too late."""
+    found = client.search_runs([experiment_id], filter_string=f"tags.`{MARK}` = '{mark}'")
+    return sorted(str(run.info.run_id) for run in found)
+
+
+def _parts(values: list[Any], most: int) -> list[list[Any]]:
+    return [values[i : i + most] for i in range(0, len(values), most)]
+
+
+def _send_files(client: MlflowClient, run_id: str, files: Iterable[File]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
             path = Path(folder) / file.name

@@ -68,7 +68,8 @@ def work(
         if done == stop_after:
             raise KeyboardInterrupt
 
-    tree = RunTree(setting, tags={"mer.profile": "quick"}, source="made", on_fold=on_fold)
+    tree = RunTree(setting, tags={"mer.profile": "quick"}, source="made")
+    tree.on_fold = on_fold
     examples = assemble(setting.clips, setting.inputs, store=open_store())
     try:
         with tree as runs:
@@ -90,6 +91,15 @@ def children(tree: RunTree) -> list[Run]:
             [tree.experiment_id], f"tags.`mlflow.parentRunId` = '{tree.run_id}'", max_results=1000
         )
     )
+
+
+def one_child(tree: RunTree) -> Run:
+    """The only child, as soon as the server knows it."""
+    deadline = time.monotonic() + 20
+    while not (found := children(tree)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (child,) = found
+    return child
 
 
 def artifact(run: Run, name: str) -> bytes:
@@ -239,7 +249,7 @@ def test_process_that_announced_first_goes_on_though_its_run_was_made_later(
         second = RunTree(setting, tags={}, source="made")
         with pytest.raises(RunInProgressError, match=first.run_id), second:
             pass
-        (child,) = children(first)
+        child = one_child(first)
         assert child.info.status == "RUNNING"
         assert parent(first).data.tags["mer.status"] == "running"
 
@@ -312,7 +322,7 @@ def test_epochs_are_live_before_their_fold_ends(monkeypatch: pytest.MonkeyPatch)
             events.append(EpochEnded(split=split, epoch=epoch))
         for event in events:
             tree.on_event(event)
-        (child,) = children(tree)
+        child = one_child(tree)
         deadline = time.monotonic() + 20
         history: list[float] = []
         while len(history) < 3 and time.monotonic() < deadline:

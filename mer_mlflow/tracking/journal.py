@@ -1,0 +1,308 @@
+"""The journal: what a tracking server is to be told waits in a file until the server has taken it.
+
+A journal is a sqlite database that its process holds locked: what was appended survives the
+process, a torn write leaves no half entry, and a journal that can be opened belongs to a process
+that has ended. It is removed once nothing waits in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from mer_mlflow.errors import JournalError, ParameterError
+from mer_mlflow.tracking.items import File
+from mer_mlflow.tracking.writer import Batch
+
+ROOT_VARIABLE = "MER_JOURNAL_ROOT"
+SUFFIX = ".journal"
+LOOK_SECONDS = 5.0
+"""Another process may look into a journal that was just made: it lets it go at once."""
+TABLES = """
+CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE entries (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, content TEXT);
+CREATE TABLE files (number INTEGER, name TEXT, content BLOB);
+CREATE TABLE made (run TEXT PRIMARY KEY, run_id TEXT, number INTEGER);
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create:
+    """A run is made; until it has an id of the server's, ``run`` names it."""
+
+    run: str
+    experiment_id: str
+    name: str
+    start_time: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """A run carries more."""
+
+    run: str
+    batch: Batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close:
+    """A run ends; ``tags`` are written last."""
+
+    run: str
+    status: str
+    end_time: int
+    tags: Mapping[str, str]
+
+
+Entry = Create | Write | Close
+KINDS = {"create": Create, "write": Write, "close": Close}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A run that the server has made for a journal, and that is not closed."""
+
+    run: str
+    run_id: str
+    number: int
+
+
+def journal_root() -> Path:
+    """Folder of the journals, made if needed: ``MER_JOURNAL_ROOT``, else the user's state folder.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be made.
+    """
+    given = os.environ.get(ROOT_VARIABLE)
+    root = Path(given) if given else Path(platformdirs.user_state_dir("mer_mlflow")) / "journals"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(
+            f"{root}: cannot be used as folder of journals ({error.strerror}); set {ROOT_VARIABLE}"
+        ) from error
+    return root
+
+
+def journals(root: Path) -> Iterator[Path]:
+    """Files of the journals in a folder, the oldest first."""
+    yield from sorted(root.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime, path.name))
+
+
+class Journal:
+    """Entries in their order, each until it is discarded.
+
+    Parameters
+    ----------
+    path : file of the journal
+    seconds : to wait for another process to let it go
+
+    Raises
+    ------
+    JournalInUseError
+        If a process holds it.
+    JournalError
+        If it cannot be read.
+    """
+
+    was_left = True
+    """Whether another process wrote it."""
+
+    def __init__(self, path: Path, *, seconds: float = 0.0) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        if not path.is_file():
+            raise JournalError(f"{path}: no such journal")
+        try:
+            self._database = _opened(path, seconds)
+            self.facts = dict(self._database.execute("SELECT key, value FROM facts"))
+            for table in ("entries", "files", "made"):
+                self._database.execute(f"SELECT max(rowid) FROM {table}")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                words = f"{path}: the process that writes this journal is at work"
+                raise JournalInUseError(words) from error
+            raise _damaged(path, error) from error
+        except sqlite3.Error as error:
+            raise _damaged(path, error) from error
+
+    def append(self, *entries: Entry) -> None:
+        """Append entries: all of them or, where there is no room, none.
+
+        Raises
+        ------
+        JournalError
+            If they cannot be written.
+        """
+        with self._writing() as database:
+            for entry in entries:
+                _insert(database, entry)
+
+    def first(self) -> tuple[int, Entry] | None:
+        """Number and content of the entry that is next; None where nothing waits."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT number, kind, content FROM entries ORDER BY number LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            number, kind, content = row
+            files = database.execute(
+                "SELECT name, content FROM files WHERE number = ? ORDER BY rowid", (number,)
+            ).fetchall()
+        return number, _read(kind, json.loads(content), files)
+
+    def discard(self, number: int, *, run_id: str | None = None) -> None:
+        """Forget an entry that the server has taken.
+
+        Parameters
+        ----------
+        number : of the entry
+        run_id : id of the run that it made, if it made one
+        """
+        with self._writing() as database:
+            row = database.execute(
+                "SELECT kind, content FROM entries WHERE number = ?", (number,)
+            ).fetchone()
+            kind, run = row[0], json.loads(row[1])["run"]
+            if run_id is not None:
+                database.execute("INSERT INTO made VALUES (?, ?, ?)", (run, run_id, number))
+            if kind == "close":
+                database.execute("DELETE FROM made WHERE run = ?", (run,))
+            database.execute("DELETE FROM entries WHERE number = ?", (number,))
+            database.execute("DELETE FROM files WHERE number = ?", (number,))
+
+    def made(self) -> tuple[Made, ...]:
+        """Runs that were made and are not closed."""
+        with self._reading() as database:
+            rows = database.execute("SELECT run, run_id, number FROM made ORDER BY number")
+            return tuple(Made(run=run, run_id=key, number=n) for run, key, n in rows.fetchall())
+
+    def __len__(self) -> int:
+        """Number of entries that wait."""
+        with self._reading() as database:
+            return int(database.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+    def close(self) -> None:
+        """Let the journal go."""
+        self._database.close()
+
+    def remove(self) -> None:
+        """Let the journal go and remove it: everything in it has been taken."""
+        self.path.unlink(missing_ok=True)
+        self._database.close()
+        self.path.with_name(f"{self.path.name}-wal").unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as error:
+                raise _damaged(self.path, error) from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._database.execute("BEGIN")
+                yield self._database
+                self._database.execute("COMMIT")
+            except sqlite3.Error as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")
+                raise _no_room(self.path, error) from error
+
+
+class JournalInUseError(JournalError):
+    """A process holds the journal."""
+
+
+def new_journal(path: Path, facts: Mapping[str, str]) -> Journal:
+    """Make a journal.
+
+    Parameters
+    ----------
+    path : file of the journal
+    facts : what it is about
+
+    Raises
+    ------
+    JournalError
+        If it cannot be written.
+    """
+    draft = path.with_suffix(".new")
+    try:
+        with contextlib.closing(sqlite3.connect(draft)) as database, database:
+            database.executescript(f"BEGIN; {TABLES}")
+            database.executemany("INSERT INTO facts VALUES (?, ?)", list(facts.items()))
+        draft.replace(path)
+    except (sqlite3.Error, OSError) as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise _no_room(path, error) from error
+    journal = Journal(path, seconds=LOOK_SECONDS)
+    journal.was_left = False
+    return journal
+
+
+def now() -> int:
+    """Unix time [ms], as MLflow counts it."""
+    return int(time.time() * 1000)
+
+
+def _opened(path: Path, seconds: float) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=seconds, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA locking_mode=EXCLUSIVE")
+    database.execute("PRAGMA journal_mode=WAL")  # a commit need not wait for the disk
+    database.execute("PRAGMA synchronous=NORMAL")
+    database.execute("PRAGMA user_version=1")  # the first write takes the lock, and keeps it
+    return database
+
+
+def _no_room(path: Path, error: Exception) -> JournalError:
+    return JournalError(
+        f"journal {path} cannot be written ({error}); make room there, or set {ROOT_VARIABLE} to "
+        "another folder, and give the same command again"
+    )
+
+
+def _damaged(path: Path, error: Exception) -> JournalError:
+    return JournalError(
+        f"journal {path} cannot be read ({error}); move it away, and folds that only it has will "
+        "be run again"
+    )
+
+
+def _insert(database: sqlite3.Connection, entry: Entry) -> None:
+    kind = next(kind for kind, of in KINDS.items() if isinstance(entry, of))
+    content = asdict(entry)
+    files = content["batch"].pop("files") if isinstance(entry, Write) else ()
+    inserted = database.execute(
+        "INSERT INTO entries (kind, content) VALUES (?, ?)", (kind, json.dumps(content))
+    )
+    rows = [(inserted.lastrowid, file["name"], file["content"]) for file in files]
+    database.executemany("INSERT INTO files VALUES (?, ?, ?)", rows)
+
+
+def _read(kind: str, content: dict[str, Any], files: list[tuple[str, bytes]]) -> Entry:
+    if kind != "write":
+        entry: Entry = KINDS[kind](**content)
+        return entry
+    values = content["batch"]
+    values["metrics"] = tuple(tuple(each) for each in values["metrics"])
+    found = tuple(File(name=name, content=data) for name, data in files)
+    return Write(run=content["run"], batch=Batch(**values, files=found))

@@ -1,0 +1,132 @@
+"""Outages: telling a server that is away from one that says no, and waiting for its return."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import mlflow
+import requests
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from mer_mlflow.access import refusal, shown
+from mer_mlflow.errors import ParameterError, TrackingError
+
+PATIENCE_VARIABLE = "MER_TRACKING_PATIENCE"
+PATIENCE_SECONDS = 600.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 15.0
+SILENT_TRIES = 3
+"""Failures in a row before a word is said: a single one means nothing."""
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+DATABASE = "sqlalche.me"
+"""What all errors of SQLAlchemy have in them; some reach MLflow's clients as bad requests."""
+MOST_CHARACTERS = 160
+
+Answer = TypeVar("Answer")
+
+
+def patience() -> float:
+    """Seconds to wait for a tracking server that is away: ``MER_TRACKING_PATIENCE``, else 600.
+
+    Raises
+    ------
+    ParameterError
+        If it is no number, or negative.
+    """
+    text = os.environ.get(PATIENCE_VARIABLE) or PATIENCE_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ParameterError(f"{PATIENCE_VARIABLE}={text}: must be a number of seconds >= 0")
+    return seconds
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the same call may succeed later."""
+    if isinstance(error, MlflowException):
+        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+        return status in TRANSIENT or DATABASE in str(error)
+    if isinstance(error, requests.RequestException):
+        return error.response is None or error.response.status_code in TRANSIENT
+    return isinstance(error, OSError | SQLAlchemyError)
+
+
+def reason(error: BaseException) -> str:
+    """Why a call failed, in one line without passwords."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, requests.Timeout):
+            return "no answer in time"
+        if isinstance(cause, requests.exceptions.RetryError):
+            return "it answers with errors"
+        if isinstance(cause, requests.ConnectionError):
+            return "no connection"
+        cause = cause.__cause__ or cause.__context__
+    first = (str(error).splitlines() or [""])[0]
+    return shown(first or type(error).__name__)[:MOST_CHARACTERS]
+
+
+def unusable_store(error: BaseException) -> TrackingError:
+    """The error to raise where the tracking store does not do what it is asked."""
+    uri = mlflow.get_tracking_uri()
+    why = reason(error).replace(uri, shown(uri))
+    words = f"tracking store {shown(uri)} cannot be used ({why}); check MLFLOW_TRACKING_URI"
+    return TrackingError(refusal(error) or words)
+
+
+def patiently(ask: Callable[[], Answer], *, most: float = float("inf")) -> Answer:
+    """Ask a tracking server, again and again for as long as it is away.
+
+    Parameters
+    ----------
+    ask : may be called any number of times
+    most : seconds to wait at most, where that is less than :func:`patience`
+
+    Raises
+    ------
+    TrackingError
+        If it stays away longer.
+    """
+    end = time.monotonic() + min(patience(), most)
+    for n_failures, pause in enumerate(pauses(), start=1):
+        try:
+            return ask()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            if time.monotonic() + pause > end:
+                raise unusable_store(error) from error
+            if n_failures == SILENT_TRIES:
+                print(f"waiting for the tracking server: {reason(error)}", flush=True)
+        time.sleep(pause)
+    raise AssertionError("pauses have no end")
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between tries: each pause is twice as long as the last, up to a limit."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+@contextlib.contextmanager
+def own_retries() -> Iterator[None]:
+    """Keep MLflow from trying again by itself, which could make a run twice."""
+    variable = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
+    before = os.environ.get(variable)
+    os.environ[variable] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before

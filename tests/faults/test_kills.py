@@ -1,0 +1,111 @@
+"""SIGKILL of a run's whole process tree, at random moments: continuing ends as if nothing was."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mer_mlflow.datasets import Clips
+
+ROOT = Path(__file__).parents[2]
+N_KILLS = int(os.environ.get("MER_FAULT_KILLS", "2"))
+TRAIN = (sys.executable, "-m", "entrypoints.train", "--dataset=demo", "--workers=2")
+RUNS = {
+    "svm": (*TRAIN, "--method=svm", "--folds=5", "--repeats=4"),
+    "cnn": (*TRAIN, "--method=cnn", "--folds=4", "--repeats=1", "--max_epochs=2", "--duration=3"),
+}
+N_FOLDS = {"svm": 20, "cnn": 4}
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def start(command: tuple[str, ...], experiment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "MLFLOW_EXPERIMENT_NAME": experiment},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def runs_of(experiment: str, condition: str) -> list[Run]:
+    client = MlflowClient()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    return list(client.search_runs([found.experiment_id], condition, max_results=1000))
+
+
+def finished_folds(experiment: str) -> dict[str, int]:
+    """End of each finished fold's run, by the run's id."""
+    folds = runs_of(experiment, "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
+    return {run.info.run_id: run.info.end_time for run in folds}
+
+
+def predictions_of(experiment: str) -> pd.DataFrame:
+    (run,) = runs_of(experiment, "tags.`mer.status` = 'complete'")
+    path = MlflowClient().download_artifacts(run.info.run_id, "predictions.parquet")
+    return pd.read_parquet(path)
+
+
+def assert_whole(experiment: str, *, n_folds: int) -> None:
+    (parent,) = runs_of(experiment, "tags.`mer.status` = 'complete'")
+    folds = runs_of(experiment, "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
+    ran = Counter(run.data.tags["mer.split"] for run in folds)
+    assert len(ran) == n_folds and set(ran.values()) == {1}
+    assert {run.data.tags["mlflow.parentRunId"] for run in folds} == {parent.info.run_id}
+    assert not runs_of(experiment, "status = 'RUNNING' and tags.`mer.kind` = 'fold'")
+    assert list(Path(os.environ["MER_JOURNAL_ROOT"]).iterdir()) == []
+
+
+def kill_at(moments: Iterator[float], command: tuple[str, ...], experiment: str) -> bool:
+    """Kill a run at the next moment [s]; False where it had ended by then."""
+    process = start(command, experiment)
+    try:
+        assert process.wait(next(moments)) == 0
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+    return False
+
+
+@pytest.mark.parametrize("method", RUNS)
+def test_killed_run_ends_as_the_uninterrupted_one(
+    method: str, demo: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(tmp_path / "journals"))
+    command, n_folds = RUNS[method], N_FOLDS[method]
+    assert start(command, "warm-up").wait() == 0  # fills the store, which is not measured
+    begin = time.monotonic()
+    assert start(command, "whole").wait() == 0
+    seconds = time.monotonic() - begin
+    assert_whole("whole", n_folds=n_folds)
+    draw = random.Random(method)
+    moments = iter(lambda: seconds * draw.random(), None)
+    n_kills, n_rounds = 0, 0
+    while n_kills < N_KILLS:
+        experiment, n_rounds, before = f"round {n_rounds}", n_rounds + 1, {}
+        while n_kills < N_KILLS and kill_at(moments, command, experiment):
+            n_kills += 1
+            after = finished_folds(experiment)
+            assert before.items() <= after.items()
+            before = after
+        assert start(command, experiment).wait() == 0
+        assert before.items() <= finished_folds(experiment).items()
+        assert_whole(experiment, n_folds=n_folds)
+        assert predictions_of(experiment).equals(predictions_of("whole"))
+    print(f"{method}: killed {n_kills} times in {n_rounds} runs of {seconds:.0f} s")

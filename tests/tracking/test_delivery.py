@@ -1,0 +1,302 @@
+"""Delivery: whatever fails and however often, the server ends with each run once, and whole."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+from mer_mlflow.errors import UndeliveredError
+from mer_mlflow.tracking import outage
+from mer_mlflow.tracking.delivery import (
+    PARENT,
+    SERVER,
+    Courier,
+    Delivery,
+    deliver_left,
+    left_journals,
+    server_name,
+)
+from mer_mlflow.tracking.environment import process_tags
+from mer_mlflow.tracking.items import File, Metric, Param, Tag
+from mer_mlflow.tracking.journal import Close, Create, Entry, Journal, Write, new_journal
+from mer_mlflow.tracking.writer import batch
+
+pytestmark = pytest.mark.usefixtures("store")
+N_FOLDS, N_EPOCHS = 4, 3
+LOST = MlflowException("connection lost")
+WRITES = ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_tag")
+DEAD = {**process_tags(), "mer.pid": "999999999"}
+
+
+class Unreliable:
+    """A client whose calls fail now and then: before the server does them, or after."""
+
+    def __init__(self, *, seed: int, share: float) -> None:
+        self._client = MlflowClient()
+        self._random = random.Random(seed)
+        self._share = share
+        self.order: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        call: Callable[..., Any] = getattr(self._client, name)
+
+        def fail_or_call(*arguments: Any, **named: Any) -> Any:
+            if self._random.random() < self._share:
+                raise LOST
+            answer = call(*arguments, **named)
+            if name in WRITES:
+                self.order.append(name)
+            if self._random.random() < self._share:
+                raise LOST
+            return answer
+
+        return fail_or_call
+
+
+@pytest.fixture
+def parent() -> str:
+    run = MlflowClient().create_run("0", tags={"mer.status": "running"})
+    return str(run.info.run_id)
+
+
+@pytest.fixture
+def journal(tmp_path: Path, parent: str) -> Journal:
+    facts = {PARENT: parent, SERVER: server_name(MlflowClient().tracking_uri), **DEAD}
+    return new_journal(tmp_path / "a.journal", facts)
+
+
+def fold(name: str, parent: str) -> list[Entry]:
+    tags = {"mlflow.parentRunId": parent, "split": name}
+    losses = [Metric(key="loss", value=1 / step, step=step) for step in range(1, N_EPOCHS + 1)]
+    items = [Param(key="C", value="8"), Tag(key="t", value="u")]
+    table = File(name="folder/table.csv", content=name.encode())
+    return [
+        Create(run=name, experiment_id="0", name=name, start_time=7, tags=tags),
+        Write(run=name, batch=batch(losses)),
+        Write(run=name, batch=batch([*losses, *items, table])),
+        Close(run=name, status="FINISHED", end_time=9, tags={}),
+    ]
+
+
+def append_all(journal: Journal, parent: str) -> None:
+    for i in range(N_FOLDS):
+        journal.append(*fold(f"fold {i}", parent))
+    journal.append(
+        Close(run=parent, status="FINISHED", end_time=9, tags={"mer.status": "complete"})
+    )
+
+
+def assert_delivered(parent: str, folder: Path) -> None:
+    client = MlflowClient()
+    runs = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert sorted(run.data.tags["split"] for run in runs) == [f"fold {i}" for i in range(N_FOLDS)]
+    for run in runs:
+        assert (run.info.status, run.info.start_time, run.info.end_time) == ("FINISHED", 7, 9)
+        history = client.get_metric_history(run.info.run_id, "loss")
+        assert {(metric.step, metric.value) for metric in history} == {
+            (step, 1 / step) for step in range(1, N_EPOCHS + 1)
+        }
+        assert run.data.params == {"C": "8"}
+        path = client.download_artifacts(run.info.run_id, "folder/table.csv", str(folder))
+        assert Path(path).read_text() == run.data.tags["split"]
+    assert client.get_run(parent).data.tags["mer.status"] == "complete"
+    assert client.get_run(parent).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_calls_that_fail_are_made_again_until_each_run_is_there_once(
+    journal: Journal, parent: str, tmp_path: Path, seed: int
+) -> None:
+    append_all(journal, parent)
+    delivery = Delivery(Unreliable(seed=seed, share=0.3), journal)  # type: ignore[arg-type]
+    n_failures, is_left = 0, True
+    while is_left:
+        try:
+            is_left = delivery.deliver_next()
+        except MlflowException:
+            n_failures += 1
+    assert n_failures > N_FOLDS
+    assert_delivered(parent, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_process_that_dies_again_and_again_delivers_each_run_once(
+    journal: Journal, parent: str, tmp_path: Path, seed: int
+) -> None:
+    append_all(journal, parent)
+    n_deaths, is_left = 0, True
+    client: Any = Unreliable(seed=seed, share=0.2)
+    while is_left:
+        delivery = Delivery(client, journal)
+        try:
+            while is_left:
+                is_left = delivery.deliver_next()
+        except MlflowException:
+            n_deaths += 1
+            journal.close()
+            journal = Journal(journal.path)
+    assert n_deaths > N_FOLDS
+    assert_delivered(parent, tmp_path)
+
+
+def test_entries_reach_the_server_in_their_order(journal: Journal, parent: str) -> None:
+    client: Any = Unreliable(seed=0, share=0.0)
+    append_all(journal, parent)
+    delivery = Delivery(client, journal)
+    while delivery.deliver_next():
+        pass
+    a_fold = ["create_run", "log_batch", "log_batch", "log_artifacts", "set_terminated"]
+    assert client.order == [*(N_FOLDS * a_fold), "set_terminated", "set_tag"]
+
+
+def test_run_whose_answer_came_too_late_has_no_twin(journal: Journal, parent: str) -> None:
+    """The server makes the first run after the client has given up, and made a second one."""
+    client: Any = Unreliable(seed=0, share=0.0)
+    late: list[Callable[[], Any]] = []
+    create = client.create_run
+
+    def create_late(*arguments: Any, **named: Any) -> Any:
+        if late:
+            return create(*arguments, **named)
+        late.append(lambda: create(*arguments, **named))
+        raise LOST
+
+    client.create_run = create_late
+    journal.append(*fold("fold 0", parent))
+    delivery = Delivery(client, journal)
+    with pytest.raises(MlflowException):
+        delivery.deliver_next()
+    assert delivery.deliver_next()
+    late[0]()
+    found = f"tags.`mlflow.parentRunId` = '{parent}'"
+    assert len(MlflowClient().search_runs(["0"], found)) == 2
+    while delivery.deliver_next():
+        pass
+    (run,) = MlflowClient().search_runs(["0"], found)
+    assert run.info.status == "FINISHED"
+
+
+def test_superseded_run_does_not_become_complete(journal: Journal, parent: str) -> None:
+    append_all(journal, parent)
+    MlflowClient().set_tag(parent, "mer.status", "superseded")
+    deliver_left(MlflowClient(), journal)
+    assert MlflowClient().get_run(parent).data.tags["mer.status"] == "superseded"
+
+
+def test_courier_delivers_while_the_journal_grows(
+    journal: Journal, parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
+    courier = Courier(Unreliable(seed=3, share=0.2), journal)  # type: ignore[arg-type]
+    for i in range(N_FOLDS):
+        journal.append(*fold(f"fold {i}", parent))
+        courier.call()
+    end = Close(run=parent, status="FINISHED", end_time=9, tags={"mer.status": "complete"})
+    journal.append(end)
+    courier.call()
+    courier.finish(patience=60)
+    assert len(journal) == 0
+    assert_delivered(parent, tmp_path)
+
+
+class Away:
+    """A client whose server is away, or refuses, until it comes back."""
+
+    def __init__(self, error: Exception) -> None:
+        self._client = MlflowClient()
+        self._error = error
+        self.is_back = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        if not self.is_back.is_set():
+            raise self._error
+        return getattr(self._client, name)
+
+
+def test_courier_says_that_results_wait_and_that_they_are_taken_again(
+    journal: Journal,
+    parent: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE_SECONDS", 0.01)
+    client = Away(requests.ConnectionError("refused"))
+    courier = Courier(client, journal)  # type: ignore[arg-type]
+    append_all(journal, parent)
+    courier.call()
+    threading.Timer(0.5, client.is_back.set).start()
+    courier.finish(patience=60)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"the tracking server does not take results (no connection): they wait in {journal.path}",
+        "the tracking server takes results again",
+    ]
+    assert_delivered(parent, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "patience", "reason"),
+    [
+        (requests.ConnectionError("refused"), 0.3, "no connection"),
+        (MlflowException("no such run", error_code=RESOURCE_DOES_NOT_EXIST), 60, "no such run"),
+    ],
+)
+def test_courier_gives_up_and_says_where_the_rest_is(
+    journal: Journal, parent: str, tmp_path: Path, error: Exception, patience: float, reason: str
+) -> None:
+    client = Away(error)
+    courier = Courier(client, journal)  # type: ignore[arg-type]
+    append_all(journal, parent)
+    courier.call()
+    with pytest.raises(UndeliveredError, match=f"taken 17 writes .{reason}.*a.journal.*-e sync"):
+        courier.finish(patience=patience)
+    client.is_back.set()
+    journal.close()
+    (left,) = left_journals(tmp_path)
+    assert deliver_left(MlflowClient(), left) == 17
+    assert not left.path.exists()
+    assert_delivered(parent, tmp_path)
+
+
+def test_runs_that_a_dead_process_left_open_are_closed(journal: Journal, parent: str) -> None:
+    journal.append(*fold("done", parent), *fold("half", parent)[:2])
+    assert deliver_left(MlflowClient(), journal) == 6
+    runs = MlflowClient().search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
+    status = {run.data.tags["split"]: run.info.status for run in runs}
+    assert status == {"done": "FINISHED", "half": "KILLED"}
+    assert MlflowClient().get_run(parent).info.status == "FAILED"
+    assert MlflowClient().get_run(parent).data.tags["mer.status"] == "interrupted"
+
+
+def test_journals_of_processes_at_work_are_left_alone(
+    tmp_path: Path, parent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = new_journal(tmp_path / "held.journal", {PARENT: parent, **DEAD})
+    new_journal(tmp_path / "mine.journal", {PARENT: parent, **process_tags()}).close()
+    assert list(left_journals(tmp_path)) == []
+    held.close()
+    (left,) = left_journals(tmp_path)
+    assert left.path.name == "held.journal"
+    (tmp_path / "bad.journal").write_bytes(b"nothing")
+    left.close()
+    assert [each.path.name for each in left_journals(tmp_path)] == ["held.journal"]
+    assert "warning: journal" in capsys.readouterr().out
+
+
+def test_server_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert server_name("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert server_name(f"sqlite:///{tmp_path}/mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert server_name("mlruns") == str(tmp_path / "mlruns")
+    assert "secret" not in server_name("https://ada:secret@host:5000")
