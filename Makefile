@@ -5,7 +5,7 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
 
-.PHONY: setup demo test test-platform lint ui dashboard mlproject
+.PHONY: setup demo test test-platform test-faults lint ui dashboard mlproject
 
 setup: .venv/installed
 	@$(BIN)/python -m entrypoints.environment
@@ -32,6 +32,9 @@ test: setup
 
 test-platform: setup
 	$(BIN)/python -m pytest tests/platform -m "platform or not platform"
+
+test-faults: setup
+	MER_FAULT_KILLS=30 MER_FAULT_EXAMPLES=2000 $(BIN)/python -m pytest tests/faults
 
 lint: setup
 	$(BIN)/ruff check .

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from types import FrameType
 
-from mer_mlflow.access import refusal, shown
+from mer_mlflow.access import pages_address, refusal, run_page, shown
 from mer_mlflow.errors import MerError, UndeliveredError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
 
 
@@ -25,21 +28,36 @@ def run_command(command: Callable[[], int]) -> None:
     command : returns the exit code
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command()
     except MerError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        _complain(f"error: {error}")
         code = INCOMPLETE if isinstance(error, UndeliveredError) else BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted: give the same command again to continue", file=sys.stderr, flush=True)
+        _complain("interrupted: give the same command again to continue")
         code = INTERRUPTED
     except Exception as error:
-        words = refusal(error)
+        words = refusal(error) or _shortage(error)
         if words is None:
             raise
-        print(f"error: {words}", file=sys.stderr, flush=True)
+        _complain(f"error: {words}")
         code = BAD_INPUT
     sys.exit(code)
+
+
+def _shortage(error: Exception) -> str | None:
+    """What to tell a user whose disk is full; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; make room and give the same command again"
+
+
+def _complain(words: str) -> None:
+    sys.stdout.flush()  # in a log of both, the last line says how it ended
+    print(words, file=sys.stderr, flush=True)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -61,6 +79,6 @@ def print_where(run_id: str, experiment_id: str) -> None:
 
     uri = shown(mlflow.get_tracking_uri())
     if uri.startswith("http"):
-        print(f"look at it: {uri}/#/experiments/{experiment_id}/runs/{run_id}")
+        print(f"look at it: {run_page(pages_address(uri), experiment_id, run_id)}")
     else:
         print(f"look at it: `make ui`, then run {run_id} (store: {uri})")

@@ -9,11 +9,14 @@ from pathlib import Path
 from entrypoints.parameters import (
     AUGMENT,
     CROSS_VALIDATION,
+    EXPORT,
+    IMPORT,
     METHOD,
     PREPARE,
     REPORT,
     SEARCH,
     STUDY,
+    SYNC,
     TRAIN,
     WEIGHTS,
     Parameter,
@@ -44,6 +47,9 @@ def mlproject() -> str:
         _entry("augment", "augment", AUGMENT, "Make a synthesised copy of one clip."),
         _entry("weights", "weights", WEIGHTS, "List pretrained weights: needed, there, known."),
         _entry("report", "report", REPORT, "Build the comparison table."),
+        _entry("sync", "sync", SYNC, "Deliver results that the tracking server did not take."),
+        _entry("export", "export", EXPORT, "Write an experiment's runs to one archive."),
+        _entry("import", "import_", IMPORT, "Write an archive's runs to an experiment."),
     ]
     for name in method_names():
         parameters = (*hyperparameter_options(name), *TRAIN)

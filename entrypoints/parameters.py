@@ -103,6 +103,16 @@ REPORT = (
     Parameter(name="pages", default=None, kind=str, help="address of MLflow's pages, for links"),
 )
 
+EXPORT = (
+    Parameter(name="experiment", default=None, kind=str, help="its name; default this run's"),
+    Parameter(name="archive", default=None, kind=str, help="file to write; default EXPERIMENT.zip"),
+)
+
+IMPORT = (
+    Parameter(name="archive", default=None, kind=str, help="file that export wrote"),
+    Parameter(name="experiment", default=None, kind=str, help="where to; default as it was"),
+)
+
 STUDY = (
     Parameter(name="plan", default="quick", kind=str, help="quick, paper, or a YAML file of yours"),
     Parameter(
@@ -130,6 +140,8 @@ WEIGHTS = (
         name="weights", default=None, kind=str, help="pretrained weights, or MER_WEIGHTS_ROOT"
     ),
 )
+
+SYNC = (Parameter(name="journal", default=None, kind=str, help="file; by default all that wait"),)
 
 METHOD = (
     Parameter(name="method", default="svm", kind=str, help="methodology"),
@@ -166,7 +178,10 @@ def parse(parameters: Sequence[Parameter], arguments: Sequence[str] | None) -> d
     parser = _Parser(allow_abbrev=False)
     for parameter in parameters:
         parser.add_argument(f"--{parameter.name}", default="", help=parameter.help)
-    given = vars(parser.parse_args(arguments))
+    given = {  # argparse of Python 3.11 takes "--" for a separator even as a value
+        name: "--" if text == [] else text
+        for name, text in vars(parser.parse_args(arguments)).items()
+    }
     return {parameter.name: _value(parameter, given[parameter.name]) for parameter in parameters}
 
 

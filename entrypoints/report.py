@@ -17,11 +17,12 @@ from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import REPORT, listed, parse
-from mer_mlflow.access import shown
+from mer_mlflow.access import pages_address, shown
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import get_method
+from mer_mlflow.paths import given_path
 from mer_mlflow.reporting.rendering import report_files
 from mer_mlflow.reporting.report import build_report, read_reasons
 from mer_mlflow.reporting.validations import Selection, read_validations
@@ -68,7 +69,7 @@ def report(
     check_store()
     client = MlflowClient()
     asked = _experiments(client, experiment)
-    folder = _writable(Path(output))
+    folder = _writable(given_path(output, name="output"))
     run = open_run(client, name="report")
     run_id, home = str(run.info.run_id), str(run.info.experiment_id)
     sources = asked or [home]
@@ -77,7 +78,7 @@ def report(
     server = shown(mlflow.get_tracking_uri())
     document = build_report(
         selection,
-        address=pages or (server if server.startswith("http") else LOCAL_PAGES),
+        address=pages or (pages_address(server) if server.startswith("http") else LOCAL_PAGES),
         facts=(
             ("made", datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")),
             ("experiments", ", ".join(client.get_experiment(each).name for each in sources)),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
+from urllib.parse import quote
 
 UNKNOWN, FORBIDDEN = 401, 403
 OTHER_HOST = "Invalid Host header"
@@ -15,6 +17,29 @@ PASSWORD = re.compile(r"(?<=[?&]password=)[^&]*")
 def shown(url: str) -> str:
     """An address without the user and password in it."""
     return PASSWORD.sub("…", USER.sub("", url))
+
+
+def pages_address(server: str) -> str:
+    """Address of MLflow's pages as a browser finds them: ``MER_PAGES``, else the server's."""
+    return (os.environ.get("MER_PAGES") or shown(server)).rstrip("/")
+
+
+def user_name() -> str:
+    """Name that runs carry: the tracking server's user, else the system's."""
+    return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+
+
+def run_page(address: str, experiment_id: str, run_id: str) -> str:
+    """Address of a run's page.
+
+    Parameters
+    ----------
+    address : of MLflow's pages
+    experiment_id, run_id : of the run
+    """
+    workspace = os.environ.get("MLFLOW_WORKSPACE")
+    ending = f"?workspace={quote(workspace)}" if workspace else ""
+    return f"{address}/#/experiments/{experiment_id}/runs/{run_id}{ending}"
 
 
 def refusal(error: BaseException) -> str | None:

@@ -22,6 +22,10 @@ class AudioError(MerError):
     """An audio file cannot be decoded."""
 
 
+class StoreError(MerError):
+    """The store of representations cannot be written."""
+
+
 class WeightsError(MerError):
     """A methodology needs pretrained weights that are not there."""
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import Clips
-from mer_mlflow.errors import AudioError, listing
+from mer_mlflow.errors import AudioError, StoreError, listing
 from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.representation import Representation
 
@@ -149,16 +149,31 @@ class Store:
 
 
 def write_entry(path: Path, array: NDArray[np.floating]) -> None:
-    """Write an array and its checksum so that the file appears whole or not at all."""
+    """Write an array and its checksum so that the file appears whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
     buffer = io.BytesIO()
     np.save(buffer, array)
     content = buffer.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent}: the store cannot be written ({error.strerror}); make room there, or "
+            "set MER_CACHE_ROOT to another folder, and give the same command again"
+        ) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.write(zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Tracking: the MLflow run tree of a cross-validation, and how runs are found again."""
 
+import logging
 import os
 
 from mer_mlflow.tracking.run_tree import RunTree
@@ -19,6 +20,8 @@ from mer_mlflow.tracking.writer import write
 # A run's address costs a request a fold, and MLflow's words and bars tear our progress bar apart.
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# It also prints a traceback for each error of a database, which it raises as well.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 __all__ = [
     "Kind",

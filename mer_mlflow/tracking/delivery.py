@@ -61,13 +61,13 @@ class Delivery:
         match entry:
             case Create():
                 self._ids[entry.run] = self._create(number, entry)
-                self._journal.discard(number, run_id=self._ids[entry.run])
+                self._journal.discard(number, entry, run_id=self._ids[entry.run])
             case Write():
                 send(self._client, run_id, entry.batch)
-                self._journal.discard(number)
+                self._journal.discard(number, entry)
             case Close():
                 self._close(run_id, entry)
-                self._journal.discard(number)
+                self._journal.discard(number, entry)
         return True
 
     def _create(self, number: int, entry: Create) -> str:

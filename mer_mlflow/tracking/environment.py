@@ -109,4 +109,5 @@ def _git_commit() -> str:
         changed = "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
         return git("rev-parse", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        # an image holds no repository: its variable tells what it was built from
+        return os.environ.get("MER_GIT_COMMIT") or "unknown"

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -165,25 +165,23 @@ class Journal:
             ).fetchall()
         return number, _read(kind, json.loads(content), files)
 
-    def discard(self, number: int, *, run_id: str | None = None) -> None:
+    def discard(self, number: int, entry: Entry, *, run_id: str | None = None) -> None:
         """Forget an entry that the server has taken.
 
         Parameters
         ----------
-        number : of the entry
+        number, entry : from :meth:`first`
         run_id : id of the run that it made, if it made one
         """
         with self._writing() as database:
-            row = database.execute(
-                "SELECT kind, content FROM entries WHERE number = ?", (number,)
-            ).fetchone()
-            kind, run = row[0], json.loads(row[1])["run"]
-            if run_id is not None:
-                database.execute("INSERT INTO made VALUES (?, ?, ?)", (run, run_id, number))
-            if kind == "close":
-                database.execute("DELETE FROM made WHERE run = ?", (run,))
+            if isinstance(entry, Create) and run_id is not None:
+                made = (entry.run, run_id, number)
+                database.execute("INSERT INTO made VALUES (?, ?, ?)", made)
+            if isinstance(entry, Close):
+                database.execute("DELETE FROM made WHERE run = ?", (entry.run,))
+            if isinstance(entry, Write) and entry.batch.files:
+                database.execute("DELETE FROM files WHERE number = ?", (number,))
             database.execute("DELETE FROM entries WHERE number = ?", (number,))
-            database.execute("DELETE FROM files WHERE number = ?", (number,))
 
     def made(self) -> tuple[Made, ...]:
         """Runs that were made and are not closed."""
@@ -289,12 +287,15 @@ def _damaged(path: Path, error: Exception) -> JournalError:
 
 def _insert(database: sqlite3.Connection, entry: Entry) -> None:
     kind = next(kind for kind, of in KINDS.items() if isinstance(entry, of))
-    content = asdict(entry)
-    files = content["batch"].pop("files") if isinstance(entry, Write) else ()
+    content = dict(vars(entry))
+    files: tuple[File, ...] = ()
+    if isinstance(entry, Write):
+        content["batch"] = dict(vars(entry.batch))
+        files = content["batch"].pop("files")
     inserted = database.execute(
         "INSERT INTO entries (kind, content) VALUES (?, ?)", (kind, json.dumps(content))
     )
-    rows = [(inserted.lastrowid, file["name"], file["content"]) for file in files]
+    rows = [(inserted.lastrowid, file.name, file.content) for file in files]
     database.executemany("INSERT INTO files VALUES (?, ?, ?)", rows)
 
 

@@ -11,12 +11,11 @@ server as soon as it takes it.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +28,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 
+from mer_mlflow.access import user_name
 from mer_mlflow.crossval.executors import (
     EpochEnded,
     FoldEvent,
@@ -136,7 +136,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._source = source
         self._is_main = is_main
         self._client = MlflowClient()
-        self._user = getpass.getuser()
+        self._user = user_name()
         self._software = software_tags()
         self._process = process_tags()
         self._lock = threading.Lock()
@@ -167,7 +167,9 @@ class RunTree(AbstractContextManager["RunTree"]):
         root = journal_root()
         with ExitStack() as stack:
             stack.enter_context(own_retries())
-            self._run = open_run(self._client, name=_run_name(self._setting), is_main=self._is_main)
+            self._run = open_run(
+                self._client, name=_run_name(self._setting, self._tags), is_main=self._is_main
+            )
             try:
                 patiently(self._announce)
                 self._deliver_left(root)
@@ -255,7 +257,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             EXPERIMENT: self.experiment_id,
             PARENT: self.run_id,
             IDENTITY: self._setting.identity,
-            NAME: _run_name(self._setting),
+            NAME: _run_name(self._setting, self._tags),
             **self._process,
         }
 
@@ -472,7 +474,11 @@ class RunTree(AbstractContextManager["RunTree"]):
             print(undelivered, flush=True)
 
     def _deliver_rest(self, patience: float) -> None:
-        self._courier.finish(patience=patience)
+        try:
+            self._courier.finish(patience=patience)
+        except UndeliveredError:
+            self._journal.close()
+            raise
         self._journal.remove()
 
     def _closing(self, tags: dict[str, str]) -> Iterator[Close]:
@@ -500,10 +506,11 @@ def _status_after(error: BaseException) -> Status:
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
 
 
-def _run_name(setting: Setting) -> str:
+def _run_name(setting: Setting, tags: Mapping[str, str]) -> str:
     plan = setting.plan
     size = f"{plan.n_repeats}x{plan.n_splits}"
-    return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}"
+    trial = f" trial {tags['mer.trial']}" if "mer.trial" in tags else ""
+    return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}{trial}"
 
 
 def _weights_tags(setting: Setting) -> dict[str, str]:

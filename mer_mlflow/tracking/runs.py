@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import sqlite3
 import time
@@ -20,6 +19,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
+from mer_mlflow.access import user_name
 from mer_mlflow.errors import ParameterError, TrackingError
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
 from mer_mlflow.tracking.writer import make_run
@@ -117,7 +117,7 @@ def _new_run(client: MlflowClient, name: str) -> str:
             experiment,
             name=name,
             start_time=start_time,
-            tags={MLFLOW_USER: getpass.getuser()},
+            tags={MLFLOW_USER: user_name()},
             mark=mark,
             was_tried=next(tries) > 0,
         )

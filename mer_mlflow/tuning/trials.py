@@ -10,6 +10,7 @@ from types import MappingProxyType
 import mlflow
 import optuna
 
+from mer_mlflow.access import pages_address, run_page
 from mer_mlflow.augmentation import Transform
 from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
 from mer_mlflow.crossval.fold import FoldResult
@@ -159,8 +160,8 @@ def evaluate_point(
         run_id = runs.duplicate_of or runs.run_id
         trial.set_user_attr(RUN_ID, run_id)
         if (server := mlflow.get_tracking_uri()).startswith("http"):
-            address = f"{server}/#/experiments/{runs.experiment_id}/runs/{run_id}"
-            trial.set_user_attr(RUN_ADDRESS, address)
+            page = run_page(pages_address(server), runs.experiment_id, run_id)
+            trial.set_user_attr(RUN_ADDRESS, page)
         trial.set_user_attr(REUSED, len(runs.known))
         listener = PruningListener(runs, trial, [split.id for split in setting.plan.splits])
         try:

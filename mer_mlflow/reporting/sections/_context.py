@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from mer_mlflow.access import run_page
 from mer_mlflow.reporting.document import Cell, Column, Table
 from mer_mlflow.reporting.validations import Frame, Selection, Validation
 
@@ -44,7 +45,7 @@ class Context:
 
     def link(self, item: Validation) -> Cell:
         """Cell that leads to the run."""
-        page = f"{self.address}/#/experiments/{item.experiment_id}/runs/{item.run_id}"
+        page = run_page(self.address, item.experiment_id, item.run_id)
         return Cell(text=item.run_id[:8], address=page)
 
 

@@ -1,0 +1,92 @@
+"""export: the runs of an experiment, with their artifacts, as one archive."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+import mlflow
+from mlflow import MlflowClient
+
+from entrypoints.command import OK, name_run, run_command
+from entrypoints.parameters import EXPORT, parse
+from mer_mlflow.access import shown
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.moving import export_runs
+from mer_mlflow.moving.archive import archive_path, check_target
+from mer_mlflow.moving.text import check_printable
+from mer_mlflow.progress import progress
+from mer_mlflow.tracking import check_store, current_experiment, experiment_id, is_untouched
+
+MIB = 2**20
+ODD = re.compile(r"[^\w.-]+")
+"""What an experiment's name may have and a file's had better not."""
+
+
+def export(*, experiment: str | None = None, archive: str | None = None) -> int:
+    """Write an experiment's runs to an archive, and say what is not in it.
+
+    Parameters
+    ----------
+    experiment : its name; by default the one that this run belongs to
+    archive : file to write, by default the experiment's name with ``.zip`` behind it
+
+    Returns
+    -------
+    exit code
+
+    Raises
+    ------
+    MerError
+        If there is nothing to export, or the archive is there already or cannot be written.
+    """
+    uri = mlflow.get_tracking_uri()
+    if is_untouched(uri):
+        raise ParameterError(f"there is no tracking store {shown(uri)}; check MLFLOW_TRACKING_URI")
+    check_store()
+    client = MlflowClient()
+    home = _experiment(client, experiment)
+    name = str(client.get_experiment(home).name)
+    target = archive_path(archive or f"{ODD.sub('_', name)}.zip")
+    check_target(target)
+    name_run(f"export {target.name}")
+    with progress("export: runs") as advance:
+        exported = export_runs(client, home, target, on_progress=advance)
+    if exported.closed:
+        print(
+            f"export: not finished: {_counted(exported.closed)}; in the archive as interrupted, "
+            "with the folds that they had finished"
+        )
+    if exported.left_out:
+        print(f"export: not finished: {_counted(exported.left_out)}; left out")
+    print(
+        f"export: {_counted(exported.counts)} of experiment {name} in {target} "
+        f"({exported.size / MIB:.1f} MiB)"
+    )
+    print(f"in the other place: mlflow run . -e import -P archive={target.name}")
+    return OK
+
+
+def _experiment(client: MlflowClient, asked: str | None) -> str:
+    """Id of the experiment to read; a name that is not there is no reason to make one."""
+    if asked is not None:
+        check_printable("experiment", asked)
+    name = asked
+    if name is None and not os.environ.get("MLFLOW_RUN_ID"):
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    return current_experiment(client) if name is None else experiment_id(client, name, create=False)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run ``export``."""
+    return export(**parse(EXPORT, arguments))
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""import: an archive's runs into an experiment of this tracking server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import mlflow
+from mlflow import MlflowClient
+
+from entrypoints.command import OK, name_run, run_command
+from entrypoints.parameters import IMPORT, parse
+from mer_mlflow.access import pages_address, shown
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.moving import open_archive, restore_runs
+from mer_mlflow.moving.archive import archive_path
+from mer_mlflow.moving.restore import Imported
+from mer_mlflow.moving.text import check_printable
+from mer_mlflow.progress import progress
+from mer_mlflow.tracking import check_store
+
+
+def import_(*, archive: str, experiment: str | None = None) -> int:
+    """Verify an archive, and write those of its runs that are not there yet.
+
+    Parameters
+    ----------
+    archive : file that ``export`` wrote
+    experiment : name of the experiment to write to, by default the one that the runs were in
+
+    Returns
+    -------
+    exit code
+
+    Raises
+    ------
+    MerError
+        If the archive is not as it was written, or the server does not take it.
+    """
+    path = archive_path(archive)
+    if experiment is not None:
+        check_printable("experiment", experiment)
+    with ExitStack() as stack:
+        with progress("import: verified files") as advance:
+            opened = stack.enter_context(open_archive(path, on_progress=advance))
+        manifest = opened.manifest
+        print(
+            f"import: {len(manifest.runs)} runs of experiment {manifest.experiment}, exported "
+            f"{manifest.exported} from {manifest.tracking}: all checksums are right",
+            flush=True,
+        )
+        check_store()
+        name_run(f"import {path.name}")
+        name = experiment or manifest.experiment
+        with progress("import") as advance:
+            imported = restore_runs(MlflowClient(), opened, name, on_progress=advance)
+    _print_outcome(imported, name)
+    return OK
+
+
+def _print_outcome(imported: Imported, name: str) -> None:
+    if imported.n_new:
+        begun = f", {imported.n_continued} of them begun before" if imported.n_continued else ""
+        print(f"import: {imported.n_new} runs are now in experiment {name}{begun}")
+    else:
+        print(f"import: nothing was changed: experiment {name} has all of these runs")
+    if imported.n_known and imported.n_new:
+        print(f"import: {imported.n_known} runs were there already and are as they were")
+    if imported.n_changed:
+        print(
+            f"import: {imported.n_changed} of them differ in this archive from the one that they "
+            "came from; -P experiment=NAME imports all of it elsewhere"
+        )
+    uri = shown(mlflow.get_tracking_uri())
+    if uri.startswith("http"):
+        print(f"look at it: {pages_address(uri)}/#/experiments/{imported.experiment_id}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run ``import``."""
+    given = parse(IMPORT, arguments)
+    if given["archive"] is None:
+        raise ParameterError("archive: is needed; give the file that export wrote")
+    return import_(**given)
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))

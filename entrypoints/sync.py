@@ -1,0 +1,91 @@
+"""sync: deliver results that wait in journals because the tracking server did not take them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from entrypoints.command import INCOMPLETE, OK, run_command
+from entrypoints.parameters import SYNC, parse
+from mer_mlflow.errors import JournalError, TrackingError
+from mer_mlflow.progress import progress
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def sync(*, journal: str | None = None) -> int:
+    """Deliver what waits, and close the runs of processes that have ended.
+
+    Parameters
+    ----------
+    journal : file of a journal, which is delivered to the tracking server in use whatever server
+        it was written for; by default all of ``MER_JOURNAL_ROOT`` that were written for this one
+
+    Returns
+    -------
+    exit code: 0, or 3 where something still waits
+
+    Raises
+    ------
+    MerError
+        If the file or the server cannot be used.
+    """
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking import check_store
+    from mer_mlflow.tracking.journal import Journal, journal_root, journals
+    from mer_mlflow.tracking.outage import own_retries
+
+    files = list(journals(journal_root())) if journal is None else [Path(journal)]
+    if journal is not None:
+        Journal(files[0]).close()
+    check_store()
+    client = MlflowClient()
+    with own_retries():
+        done = [_deliver(client, file, is_chosen=journal is not None) for file in files]
+    if not files:
+        print(f"nothing waits in {journal_root()}")
+    return OK if all(done) else INCOMPLETE
+
+
+def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> bool:
+    """Deliver a journal, and say so; False where it still waits."""
+    from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_left, server_name
+    from mer_mlflow.tracking.environment import is_alive
+    from mer_mlflow.tracking.journal import Journal, JournalInUseError
+
+    try:
+        waiting = Journal(file)
+    except JournalInUseError as error:
+        print(error)
+        return True
+    except JournalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return False
+    name = f"run {waiting.facts[PARENT]} ({waiting.facts[NAME]})"
+    if is_alive(waiting.facts):
+        print(f"{name}: its process is at work")
+        waiting.close()
+        return True
+    if waiting.facts[SERVER] != server_name(client.tracking_uri) and not is_chosen:
+        print(
+            f"{name}: {len(waiting)} writes wait for {waiting.facts[SERVER]}; set "
+            f"MLFLOW_TRACKING_URI to it, or give journal={file}"
+        )
+        waiting.close()
+        return False
+    try:
+        with progress("writes") as advance:
+            n_delivered = deliver_left(client, waiting, on_progress=advance)
+    except TrackingError as error:
+        print(f"error: {name}: {error}", file=sys.stderr)
+        waiting.close()
+        return False
+    print(f"{name}: {n_delivered} writes delivered")
+    return True
+
+
+if __name__ == "__main__":
+    run_command(lambda: sync(**parse(SYNC, sys.argv[1:])))

@@ -1,0 +1,234 @@
+"""Export: the runs that this project made in an experiment, as one archive."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import requests
+from mlflow import MlflowClient
+from mlflow.entities import DatasetInput, Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from mer_mlflow._version import __version__
+from mer_mlflow.access import refusal, shown
+from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.moving.archive import (
+    ARTIFACTS,
+    RECORD,
+    ArchiveWriter,
+    Manifest,
+    OnProgress,
+    writing,
+)
+from mer_mlflow.moving.parallel import in_order, n_workers
+from mer_mlflow.moving.record import ENDED, Figure, Input, Record, to_json
+from mer_mlflow.moving.text import is_text, rewrite, without_credentials
+from mer_mlflow.tracking.runs import Kind, Status, search
+
+CLOSED = {Kind.PARENT: Status.INTERRUPTED, Kind.STUDY: Status.INCOMPLETE}
+"""How runs at work arrive: as what their process would leave that is killed now. Other runs at
+work hold nothing that could be gone on with."""
+MOST_SHOWN = 300
+"""Characters of what a server says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What an archive was made of.
+
+    Attributes
+    ----------
+    counts : runs of each kind, artifacts
+    closed : runs at work that are in it as interrupted, by kind
+    left_out : runs at work that are not in it, by kind
+    size : of the archive, in bytes
+    """
+
+    counts: Mapping[str, int]
+    closed: Mapping[str, int]
+    left_out: Mapping[str, int]
+    size: int
+
+
+def export_runs(
+    client: MlflowClient,
+    experiment: str,
+    target: Path,
+    *,
+    on_progress: OnProgress = lambda done, total: None,
+) -> Exported:
+    """Write an experiment's runs to an archive; the server is only read.
+
+    Parameters
+    ----------
+    client : of the tracking server
+    experiment : id of the experiment
+    target : the archive, which must not be there
+    on_progress : called with (done, total) runs
+
+    Returns
+    -------
+    what was written, and what was not
+
+    Raises
+    ------
+    ParameterError
+        If there is nothing to export, or the archive cannot be written.
+    TrackingError
+        If a run cannot be read.
+    """
+    name = str(client.get_experiment(experiment).name)
+    with writing(target) as (writer, staged):
+        found = _found(client, experiment)
+        runs = [run for run in found if _has_ended(run) or _kind(run) in CLOSED]
+        if not runs:
+            words = "has no runs of this project that have ended; nothing was exported"
+            raise ParameterError(f"experiment={name}: {words}")
+        fetch = partial(_fetch, client, staged)
+        workers = n_workers(client)
+        for done, record in enumerate(in_order(fetch, runs, workers=workers), start=1):
+            _write(writer, record, staged / record.run_id)
+            on_progress(done, len(runs))
+        counts = _counted(runs)
+        counts["artifacts"] = len(writer.members) - len(runs)
+        writer.close(
+            Manifest(
+                software={"mer_mlflow": __version__, "mlflow": metadata.version("mlflow")},
+                exported=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+                tracking=without_credentials(shown(client.tracking_uri)),
+                experiment=name,
+                experiment_id=experiment,
+                counts=counts,
+                runs=tuple(str(run.info.run_id) for run in runs),
+                members=writer.members,
+            )
+        )
+    return Exported(
+        counts=counts,
+        closed=_counted(run for run in runs if not _has_ended(run)),
+        left_out=_counted(run for run in found if not _has_ended(run) and _kind(run) not in CLOSED),
+        size=target.stat().st_size,
+    )
+
+
+def _found(client: MlflowClient, experiment: str) -> list[Run]:
+    """All runs of this project, parents first.
+
+    Folds are asked for before the cross-validations: one that ends meanwhile has its parent.
+    """
+    kinds = (Kind.FOLD, *(kind for kind in Kind if kind not in (Kind.FOLD, Kind.PARENT)))
+    found: dict[str, Run] = {}
+    for kind in (*kinds, Kind.PARENT):
+        for run in search(client, experiment, kind=kind):
+            found.setdefault(str(run.info.run_id), run)
+    return sorted(
+        found.values(),
+        key=lambda run: (
+            MLFLOW_PARENT_RUN_ID in run.data.tags,
+            run.info.start_time,
+            run.info.run_id,
+        ),
+    )
+
+
+def _kind(run: Run) -> str:
+    return str(run.data.tags["mer.kind"])
+
+
+def _counted(runs: Iterator[Run] | list[Run]) -> dict[str, int]:
+    return dict(Counter(_kind(run) for run in runs))
+
+
+def _has_ended(run: Run) -> bool:
+    return run.info.status in ENDED and run.data.tags.get("mer.status") != Status.RUNNING
+
+
+def _fetch(client: MlflowClient, staged: Path, run: Run) -> Record:
+    """Read all of a run; its artifacts come to a folder named like it."""
+    run_id = str(run.info.run_id)
+    folder = staged / run_id
+    folder.mkdir()
+    try:
+        if client.list_artifacts(run_id):
+            client.download_artifacts(run_id, "", str(folder))
+        metrics = {key: _history(client, run_id, key) for key in sorted(run.data.metrics)}
+    except (MlflowException, requests.RequestException) as error:
+        if refusal(error):
+            raise
+        reason = " ".join(str(error).split())[:MOST_SHOWN]
+        words = "nothing was exported; mend or delete the run, or try again"
+        raise TrackingError(f"run {run_id} cannot be read ({reason}); {words}") from error
+    for path in list(folder.rglob("*")):
+        if path.is_file() and is_text(path.name):
+            rewrite(path, without_credentials)
+    return _record(run, metrics)
+
+
+def _history(client: MlflowClient, run_id: str, key: str) -> tuple[Figure, ...]:
+    history = client.get_metric_history(run_id, key)
+    return tuple(
+        Figure(value=float(each.value), timestamp=int(each.timestamp), step=int(each.step))
+        for each in history
+    )
+
+
+def _record(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
+    info = run.info
+    tags, status, end_time = dict(run.data.tags), str(info.status), info.end_time
+    if not _has_ended(run):
+        heartbeat = float(tags.get("mer.heartbeat", info.start_time / 1000))
+        status, end_time = "KILLED", int(heartbeat * 1000)
+        tags["mer.status"] = str(CLOSED[Kind(_kind(run))])
+        tags.pop("mer.pid", None)  # whoever has this number elsewhere does not work on the run
+    return Record(
+        run_id=str(info.run_id),
+        name=str(info.run_name),
+        status=status,
+        start_time=int(info.start_time),
+        end_time=None if end_time is None else int(end_time),
+        params=_without_credentials(run.data.params),
+        tags=_without_credentials(tags),
+        metrics=metrics,
+        inputs=tuple(_input(item) for item in (run.inputs.dataset_inputs if run.inputs else ())),
+    )
+
+
+def _without_credentials(texts: Mapping[str, str]) -> dict[str, str]:
+    return {key: without_credentials(texts[key]) for key in sorted(texts)}
+
+
+def _input(given: DatasetInput) -> Input:
+    dataset = given.dataset
+    return Input(
+        name=dataset.name,
+        digest=dataset.digest,
+        source_type=dataset.source_type,
+        source=without_credentials(dataset.source),
+        schema=dataset.schema or None,
+        profile=dataset.profile or None,
+        tags={tag.key: tag.value for tag in given.tags},
+    )
+
+
+def _write(writer: ArchiveWriter, record: Record, folder: Path) -> None:
+    """Write a run to the archive, and let go of its files."""
+    values = json.dumps(to_json(record), allow_nan=False).encode()
+    place = f"runs/{record.run_id}"
+    writer.add(f"{place}/{RECORD}", io.BytesIO(values), size=len(values))
+    files = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    for name in sorted(files):
+        with files[name].open("rb") as source:
+            writer.add(f"{place}/{ARTIFACTS}/{name}", source, size=files[name].stat().st_size)
+    shutil.rmtree(folder)

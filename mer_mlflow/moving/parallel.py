@@ -1,0 +1,49 @@
+"""Work on a server, several pieces at a time: most of the time of each is waiting."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from mlflow import MlflowClient
+
+AT_A_TIME = 8
+"""Requests: a server of one process answers no more of them faster."""
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def n_workers(client: MlflowClient) -> int:
+    """Requests at a time; one where the store is a file, which has one writer and no waiting."""
+    return AT_A_TIME if str(client.tracking_uri).startswith("http") else 1
+
+
+def in_order(
+    work: Callable[[Piece], Result], pieces: Iterable[Piece], *, workers: int
+) -> Iterator[Result]:
+    """Work on pieces in threads, no further ahead than twice their number.
+
+    Parameters
+    ----------
+    work : what is done with a piece
+    pieces : in order
+    workers : threads
+
+    Yields
+    ------
+    results in the order of the pieces, whatever order they finish in
+    """
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for piece in pieces:
+            waiting.append(pool.submit(work, piece))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,147 @@
+"""A run's values, as the archive keeps them: exact, in JSON that any software reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ENDED = ("FINISHED", "FAILED", "KILLED")
+NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+"""Figures that JSON has no numbers for."""
+MOST = 2**63
+"""Of times and steps, which servers keep in 64 bits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A metric at a step.
+
+    Attributes
+    ----------
+    value : any number, infinite ones and NaN too
+    timestamp : [ms]
+    step : such as an epoch
+    """
+
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """A dataset that a run read, as MLflow keeps it."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None
+    profile: str | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """All values of a run.
+
+    Attributes
+    ----------
+    run_id, name : of the run
+    status : ``FINISHED``, ``FAILED`` or ``KILLED``
+    start_time, end_time : [ms]
+    params, tags : texts by key
+    metrics : histories by key
+    inputs : datasets
+    """
+
+    run_id: str
+    name: str
+    status: str
+    start_time: int
+    end_time: int | None
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, tuple[Figure, ...]]
+    inputs: tuple[Input, ...]
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """A record as JSON has it; figures are ``[value, timestamp, step]``."""
+    histories = {
+        key: [[_shown(figure.value), figure.timestamp, figure.step] for figure in history]
+        for key, history in record.metrics.items()
+    }
+    return {**asdict(record), "metrics": histories}
+
+
+def from_json(told: Any) -> Record:
+    """Read a record.
+
+    Raises
+    ------
+    ValueError
+        If something is missing, or of the wrong type.
+    """
+    try:
+        return Record(
+            run_id=_text(told["run_id"]),
+            name=_text(told["name"]),
+            status=_status(told["status"]),
+            start_time=_whole(told["start_time"]),
+            end_time=None if told["end_time"] is None else _whole(told["end_time"]),
+            params=_texts(told["params"]),
+            tags=_texts(told["tags"]),
+            metrics={
+                key: tuple(_figure(*figure) for figure in history)
+                for key, history in told["metrics"].items()
+            },
+            inputs=tuple(_input(item) for item in told["inputs"]),
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _shown(value: float) -> float | str:
+    if math.isnan(value):
+        return NO_NUMBERS[0]
+    return value if math.isfinite(value) else NO_NUMBERS[1 if value > 0 else 2]
+
+
+def _figure(value: Any, timestamp: Any, step: Any) -> Figure:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number and value not in NO_NUMBERS:
+        raise ValueError(f"{value!r} is no figure")
+    return Figure(value=float(value), timestamp=_whole(timestamp), step=_whole(step))
+
+
+def _input(told: Any) -> Input:
+    optional = {
+        key: None if told[key] is None else _text(told[key]) for key in ("schema", "profile")
+    }
+    texts = {key: _text(told[key]) for key in ("name", "digest", "source_type", "source")}
+    return Input(**texts, **optional, tags=_texts(told["tags"]))  # type: ignore[arg-type]
+
+
+def _status(told: Any) -> str:
+    if told not in ENDED:
+        raise ValueError(f"status {told!r} is not that of a run that has ended")
+    return str(told)
+
+
+def _text(told: Any) -> str:
+    if not isinstance(told, str):
+        raise ValueError(f"{told!r} is no text")
+    return told
+
+
+def _whole(told: Any) -> int:
+    if type(told) is not int or not -MOST <= told < MOST:
+        raise ValueError(f"{told!r} is no whole number")
+    return told
+
+
+def _texts(told: Any) -> dict[str, str]:
+    return {key: _text(value) for key, value in told.items()}

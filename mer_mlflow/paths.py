@@ -1,0 +1,32 @@
+"""Paths as users give them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mer_mlflow.errors import ParameterError
+
+
+def given_path(text: Path | str, *, name: str) -> Path:
+    """Path of a file or folder that a user names; nothing need be there.
+
+    Parameters
+    ----------
+    text : as given, ``~`` for a home folder
+    name : of the parameter, for the error
+
+    Raises
+    ------
+    ParameterError
+        If nothing can be there, or what is there cannot be asked for.
+    """
+    path = Path(os.path.expanduser(text))  # noqa: PTH111, it takes an unknown user as a name
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ParameterError(f"{name}={text}: cannot be used as a path ({reason})") from error
+    return path
