@@ -19,7 +19,9 @@ from mer_mlflow.augmentation import (
     draw_noise_from,
     get_transforms,
 )
+from mer_mlflow.crossval.splits import check_seed
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.paths import given_path
 from mer_mlflow.representations import Mel, Waveform
 from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.tracking.items import File
@@ -58,9 +60,10 @@ def augment(
     (change,) = get_transforms([transform])
     if noise_root:
         (change,) = draw_noise_from([change], noise_root)
-    audio = decode(Path(clip).expanduser())
+    check_seed(seed)
+    audio = decode(given_path(clip, name="clip"))
     duration = min(audio.seconds, MOST_SECONDS)
-    folder = Path(output)
+    folder = given_path(output, name="output")
     name = f"{Path(clip).stem}_{transform}_{seed}"
     files = list(_files(change, audio, name=name, duration=duration, seed=seed))
     from mlflow import MlflowClient

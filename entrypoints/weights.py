@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from entrypoints.command import OK, run_command
 from entrypoints.parameters import WEIGHTS, parse
 from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.methods import Method, get_method, method_names
+from mer_mlflow.paths import given_path
 from mer_mlflow.representations import Embedding
 from mer_mlflow.weights import PUBLISHED, ROOT_VARIABLE, find_weights
 
@@ -30,7 +30,7 @@ def weights(*, weights: str | None = None) -> int:
     MerError
         If the folder is not there.
     """
-    if weights and Path(weights).is_file():
+    if weights and given_path(weights, name="weights").is_file():
         raise ParameterError(f"weights={weights}: is a file; give the folder that holds it")
     needed_by = _needed_by()
     for name, published in PUBLISHED.items():

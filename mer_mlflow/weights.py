@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from mer_mlflow.errors import ParameterError, WeightsError
+from mer_mlflow.paths import given_path
 
 ROOT_VARIABLE = "MER_WEIGHTS_ROOT"
 UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
@@ -179,11 +180,10 @@ def find_weights(
 def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:
     root = given or os.environ.get(ROOT_VARIABLE)
     if root:
-        place = Path(os.path.expanduser(root))  # noqa: PTH111, it takes an unknown user as a name
+        name = "weights" if given else ROOT_VARIABLE
+        place = given_path(root, name=name)
         if not place.exists():
-            raise ParameterError(
-                f"{'weights=' if given else ROOT_VARIABLE + '='}{root}: does not exist"
-            )
+            raise ParameterError(f"{name}={root}: does not exist")
         if place.is_file():
             return place
         held = _held(place, wanted)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.errors import AudioError, ParameterError
+from mer_mlflow.paths import given_path
 from mer_mlflow.representations.audio import Audio, decode, resample
 from mer_mlflow.representations.representation import parameter_key
 
@@ -180,10 +181,12 @@ def with_noise(transform: BackgroundNoise, noise_root: Path | str) -> Background
     AudioError
         If a file cannot be decoded.
     """
-    root = Path(noise_root).expanduser()
+    root = given_path(noise_root, name="noise_root")
     if not root.is_dir():
         raise ParameterError(f"noise_root={noise_root}: no such folder")
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    found = sorted(
+        path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+    )
     if not found:
         raise ParameterError(
             f"noise_root={noise_root}: holds no audio file ({', '.join(AUDIO_SUFFIXES)})"

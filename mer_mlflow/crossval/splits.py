@@ -17,6 +17,10 @@ PROTOCOLS = ("paper", "grouped", "fixed", "fixed-40-30-30")
 """``paper``: stratified folds. ``grouped``: no artist on both sides. ``fixed``: the 70 / 15 / 15
 partition that the dataset brings; ``fixed-40-30-30`` its other one."""
 
+MOST_REPEATS = 1000
+LARGEST_SEED = 2**31 - 1
+"""What all libraries that draw something take."""
+
 FIXED_SPLITS = {"fixed": "70_15_15", "fixed-40-30-30": "40_30_30"}
 
 
@@ -123,22 +127,21 @@ def split_plan(
     clips : the dataset
     protocol : one of ``PROTOCOLS``
     n_splits : int >= 2, folds of a repetition; a fixed partition has one whatever is asked
-    n_repeats : int >= 1, repetitions, each with its own shuffle
-    seed : int >= 0
+    n_repeats : int from 1 to 1000, repetitions, each with its own shuffle
+    seed : int from 0 to 2**31 - 1
 
     Raises
     ------
     ParameterError
-        If the protocol is unknown, or the dataset too small for so many folds.
+        If the protocol is unknown, a number out of range or the dataset too small.
     DatasetError
         If the protocol needs artists or a partition that the dataset lacks.
     """
     if protocol not in PROTOCOLS:
         raise ParameterError(f"protocol={protocol}: unknown; protocols are {', '.join(PROTOCOLS)}")
-    if n_repeats < 1:
-        raise ParameterError(f"repeats={n_repeats}: must be >= 1")
-    if seed < 0:
-        raise ParameterError(f"seed={seed}: must be >= 0")
+    if not 1 <= n_repeats <= MOST_REPEATS:
+        raise ParameterError(f"repeats={n_repeats}: must be >= 1 and <= {MOST_REPEATS}")
+    check_seed(seed)
     if protocol in FIXED_SPLITS:
         pairs = [[_fixed_split(clips, FIXED_SPLITS[protocol])]] * n_repeats
     else:
@@ -160,6 +163,18 @@ def split_plan(
         seed=seed,
         splits=splits,
     )
+
+
+def check_seed(seed: int) -> None:
+    """Make sure that a seed can be drawn from.
+
+    Raises
+    ------
+    ParameterError
+        If it is negative or too large.
+    """
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ParameterError(f"seed={seed}: must be >= 0 and <= {LARGEST_SEED}")
 
 
 def _derived(*numbers: int) -> int:

@@ -45,6 +45,7 @@ from mer_mlflow.representations import (
 )
 from mer_mlflow.weights import Weights
 
+MOST_THREADS = 1024
 CHANGED = "changed/"
 """Prefix of a transform's name: share of test clips whose copy is put into another quadrant."""
 NOTES = "notes/"
@@ -139,7 +140,7 @@ def resolve_setting(
     features : ``"published"`` for the dataset's tables of handcrafted features, ``"extracted"`` for
         those computed from audio; by default published where the dataset has them
     duration : float > 0 [s], excerpt of each clip that representations see
-    threads : int >= 1, arithmetic threads of a fold
+    threads : int from 1 to 1024, arithmetic threads of a fold
     augmentations : transforms that give every training clip a synthesised copy to train on, by
         default the method's own
     choice : how each training set chooses hyperparameters, by default not at all
@@ -154,8 +155,8 @@ def resolve_setting(
     WeightsError
         If pretrained weights are needed and not there.
     """
-    if threads < 1:
-        raise ParameterError(f"threads={threads}: must be >= 1")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ParameterError(f"threads={threads}: must be >= 1 and <= {MOST_THREADS}")
     resolved = method.resolve(hyperparameters)
     read = with_features(method.inputs_for(resolved), clips, source=features)
     inputs = with_weights(

@@ -13,6 +13,7 @@ from pathlib import Path
 from mer_mlflow.datasets.clips import QUADRANTS, Clips, FeatureTable
 from mer_mlflow.datasets.dataset import Dataset, Reading
 from mer_mlflow.errors import DatasetError, ParameterError, listing
+from mer_mlflow.paths import given_path
 
 __all__ = [
     "QUADRANTS",
@@ -27,6 +28,8 @@ __all__ = [
     "load_dataset",
     "read_dataset",
 ]
+
+ROOT_VARIABLE = "MER_DATA_ROOT"
 
 
 @cache
@@ -57,9 +60,16 @@ def get_dataset(name: str) -> Dataset:
 
 
 def data_root_or_default(data_root: Path | str | None) -> Path | None:
-    """The data root given, else the one in ``MER_DATA_ROOT``, else None."""
-    given = data_root or os.environ.get("MER_DATA_ROOT")
-    return Path(given).expanduser().resolve() if given else None
+    """The data root given, else the one in ``MER_DATA_ROOT``, else None.
+
+    Raises
+    ------
+    ParameterError
+        If it can be no path.
+    """
+    name = "data_root" if data_root else ROOT_VARIABLE
+    given = data_root or os.environ.get(ROOT_VARIABLE)
+    return given_path(given, name=name).resolve() if given else None
 
 
 def default_dataset(data_root: Path | str | None) -> str:
@@ -92,13 +102,17 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
         )
     if not root.exists():
         raise ParameterError(f"data_root={root}: no such folder")
-    if root.is_dir() and not any(root.iterdir()):
-        raise DatasetError(f"data_root={root}: the folder is empty")
-    if root.is_file() and root.suffix.lower() != ".csv":
+    if not root.is_dir() and root.suffix.lower() != ".csv":
         raise ParameterError(f"data_root={root}: neither a folder nor a CSV file")
-    if root.is_file() and name != "folder":
+    if not root.is_dir() and name != "folder":
         raise ParameterError(f"data_root={root}: a folder is expected for dataset {name}")
-    return dataset.read(root)
+    try:
+        if root.is_dir() and not any(root.iterdir()):
+            raise DatasetError(f"data_root={root}: the folder is empty")
+        return dataset.read(root)
+    except OSError as error:
+        where = error.filename or f"data_root={root}"
+        raise DatasetError(f"{where}: cannot be read ({error.strerror})") from error
 
 
 def load_dataset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS, FeatureTable
-from mer_mlflow.errors import DatasetError
+from mer_mlflow.errors import DatasetError, listing
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest number that a network can be fed."""
 ID_COLUMNS = ("Song", "SongID", "IDSong")
 
 
@@ -39,11 +42,13 @@ class Table:
         Raises
         ------
         DatasetError
-            If it has none of them.
+            If it has none of them, or one twice.
         """
         lowered = [column.lower() for column in self.columns]
         wanted = tuple(names)
         for name in wanted:
+            if lowered.count(name.lower()) > 1:
+                raise DatasetError(f"{self.path}: two columns {name}; remove one")
             if name.lower() in lowered:
                 return lowered.index(name.lower())
         found = ", ".join(self.columns[:6])
@@ -138,10 +143,16 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
     Raises
     ------
     DatasetError
-        If a cell is not a number or a clip has two rows.
+        If a cell is not a number, there are no features, or a feature or a clip is there twice.
     """
     key = table.position(ID_COLUMNS)
     columns = [i for i, name in enumerate(table.columns) if i != key and name.lower() != "quadrant"]
+    names = Counter(table.columns[i] for i in columns)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise DatasetError(f"{table.path}: several columns have the name {listing(twice)}")
+    if not names:
+        raise DatasetError(f"{table.path}: no column of features")
     wanted = {clip: i for i, clip in enumerate(clip_ids)}
     values = np.full((len(clip_ids), len(columns)), np.nan)
     seen: set[str] = set()
@@ -152,7 +163,7 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
         seen.add(clip)
         if clip in wanted:
             values[wanted[clip]] = _numbers(table, line, [cells[i] for i in columns])
-    return FeatureTable(names=tuple(table.columns[i] for i in columns), values=values)
+    return FeatureTable(names=tuple(names), values=values)
 
 
 def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> FeatureTable:
@@ -170,7 +181,7 @@ def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> Feat
         If the table has none of them.
     """
     positions = {name: i for i, name in enumerate(table.names)}
-    kept = [positions[name] for name in ranking if name in positions]
+    kept = [positions[name] for name in dict.fromkeys(ranking) if name in positions]
     if not kept:
         raise DatasetError(
             f"{source}: names none of the features in the table (which has {table.names[0]} …); "
@@ -198,6 +209,6 @@ def _numbers(table: Table, line: int, cells: Sequence[str]) -> list[float]:
         numbers = [float(cell) if cell.strip() else np.nan for cell in cells]
     except ValueError as error:
         raise DatasetError(f"{table.path}, line {line}: {error}; features are numbers") from error
-    if np.isinf(numbers).any():
-        raise DatasetError(f"{table.path}, line {line}: a feature is infinite")
+    if any(abs(number) > LARGEST for number in numbers):
+        raise DatasetError(f"{table.path}, line {line}: a feature is infinite, or nearly so")
     return numbers

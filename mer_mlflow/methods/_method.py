@@ -306,8 +306,10 @@ def converted(name: str, value: Value, kind: type[Any]) -> Any:
         return str(value).strip()
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise ParameterError(f"{name}={value}: not a number") from None
+    except OverflowError:  # a whole number of so many digits cannot even be written
+        raise ParameterError(f"{name}: must be smaller") from None
     if kind is int:
         if not number.is_integer():
             raise ParameterError(f"{name}={value}: not a whole number")

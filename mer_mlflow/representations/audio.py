@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import threading
 import traceback
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +22,11 @@ COMPLETE = 0.95
 """Share of the announced length below which a file counts as truncated."""
 STREAMED_BYTES = 0x7FFF_0000
 """Sizes from here on stand in a WAV header for "not known yet"."""
+LOUDEST = 50_000.0
+"""Largest sample, full scale being 1: programs write 16 bits as floats as they are; squares of more
+overflow."""
+STDERR = 2
+"""Descriptor that libmpg123 writes to, past Python: errors alone say what is wrong with a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,8 @@ def decode(path: Path) -> Audio:
         raise AudioError(f"{path}: no samples decode from it; replace or remove the file")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
+    if np.abs(samples).max() > LOUDEST:
+        raise AudioError(f"{path}: holds samples of {np.abs(samples).max():.3g} times full scale")
     return Audio(samples=samples.mean(axis=1), sr=sr, n_channels=samples.shape[1])
 
 
@@ -107,8 +119,42 @@ def resample_repeated(audio: Audio, *, sr: int, duration: float) -> NDArray[np.f
     return np.resize(recorded, round(duration * sr)) if len(recorded) else recorded
 
 
+@dataclass(kw_only=True)
+class _Silence:
+    """Keeps the process's stderr free of what decoders print, however many threads decode."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    n_inside: int = 0
+    stderr: int = -1
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        if sys.__stderr__ is None:  # its descriptor is another file's then
+            return
+        with self.lock:
+            before, self.n_inside = self.n_inside, self.n_inside + change
+            if before == 0:
+                self.stderr = os.dup(STDERR)
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, STDERR)
+                os.close(nowhere)
+            elif self.n_inside == 0:
+                os.dup2(self.stderr, STDERR)
+                os.close(self.stderr)
+
+
+_silence = _Silence()
+
+
 def _decode_soundfile(path: Path) -> tuple[NDArray[np.float32], int]:
-    with soundfile.SoundFile(path) as file:
+    with _silence(), soundfile.SoundFile(path) as file:
         announced = file.frames / file.samplerate * _cut_wav_factor(path)
         try:
             samples = file.read(dtype="float32", always_2d=True)

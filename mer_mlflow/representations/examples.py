@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.paths import given_path
 from mer_mlflow.representations.chunks import Chunks
 from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.handcrafted import Handcrafted
@@ -282,7 +283,7 @@ def with_weights(
     networks = {item.network for item in inputs if isinstance(item, Embedding)}
     if given is not None and not networks:
         raise ParameterError(f"weights={given}: the method needs no pretrained weights")
-    if given is not None and len(networks) > 1 and Path(given).is_file():
+    if given is not None and len(networks) > 1 and given_path(given, name="weights").is_file():
         raise ParameterError(
             f"weights={given}: the method needs {len(networks)} files; give a folder of them"
         )

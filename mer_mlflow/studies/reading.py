@@ -22,8 +22,13 @@ from mer_mlflow.studies.plan import Gate, MethodPlan, Plan, SearchPlan
 from mer_mlflow.tuning.space import declared_space, parse_space, space_text
 from mer_mlflow.tuning.strategies import PRUNERS, STRATEGY_NAMES
 
+UNUSABLE = (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError)
+"""What the parser raises on dates that are none, tags with other values than theirs, deep nests."""
 ALL = "all"
 SUFFIX = ".yaml"
+MOST_BYTES = 1_000_000
+"""Of a plan's file: a device never ends."""
+MOST_VALUES = 10_000
 MOST_SHOWN = 60
 """Characters of a wrong value that an error shows."""
 PLAN_KEYS = (
@@ -72,14 +77,18 @@ def read_plan(name: str) -> Plan:
         return parse_plan(text, name=name, file=f"{name}{SUFFIX}")
     try:
         path = Path(name).expanduser()
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ParameterError(f"plan={name}: not a text file in UTF-8") from None
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         known = " and ".join(built_in_plans())
         words = f"cannot be read ({reason}); give the path of a YAML file, or a plan: {known}"
-        raise ParameterError(_one_line(f"plan={name}: {words}")) from None
+        raise ParameterError(f"plan={name}: {words}") from None
+    if len(content) > MOST_BYTES:
+        raise ParameterError(f"plan={name}: has more than {MOST_BYTES} bytes, which is no plan")
     return parse_plan(text, name=path.name, file=name, folder=path.resolve().parent)
 
 
@@ -98,7 +107,6 @@ def parse_plan(text: str, *, name: str, file: str, folder: Path = Path()) -> Pla
     ParameterError
         If something in it is wrong.
     """
-    file = _one_line(file)
     top = _Part(file=file, key="", value=_load(text, file))
     if top.value is None:
         raise ParameterError(f"{file}: the plan is empty; it needs methods, or datasets at least")
@@ -134,17 +142,17 @@ class _Part:
     value: Any
 
     def refused(self, words: str) -> ParameterError:
-        return ParameterError(_one_line(f"{self.file}: {self.key}={_shown(self.value)}: {words}"))
+        return ParameterError(f"{self.file}: {self.key}={_shown(self.value)}: {words}")
 
     def refused_by(self, error: ParameterError) -> ParameterError:
-        return ParameterError(_one_line(f"{self.file}: {self.key}: {error}"))
+        return ParameterError(f"{self.file}: {self.key}: {error}")
 
     def mapping(self, known: Collection[str] | None = None) -> dict[str, _Part]:
         """Values by key; a value that is left empty counts as not given."""
         if not isinstance(self.value, dict):
             where = f"{self.key}: " if self.key else ""
             raise ParameterError(
-                _one_line(f"{self.file}: {where}{_shown(self.value)} is no mapping of key: value")
+                f"{self.file}: {where}{_shown(self.value)} is no mapping of key: value"
             )
         parts = {}
         for key, value in self.value.items():
@@ -152,7 +160,7 @@ class _Part:
             inner = _Part(file=self.file, key=where, value=value)
             if not isinstance(key, str) or (known is not None and key not in known):
                 words = f"; keys are {', '.join(known)}" if known is not None else ""
-                raise ParameterError(_one_line(f"{self.file}: {inner.key}: unknown key{words}"))
+                raise ParameterError(f"{self.file}: {inner.key}: unknown key{words}")
             parts[key] = inner
         if known is None:
             return parts
@@ -177,22 +185,39 @@ class _Part:
         try:
             return converted(self.key, self.value, kind)
         except ParameterError as error:
-            raise ParameterError(_one_line(f"{self.file}: {error}")) from None
+            raise ParameterError(f"{self.file}: {error}") from None
 
 
 def _load(text: str, file: str) -> Any:
     try:
-        duplicate = _duplicate_key(yaml.compose(text, Loader=yaml.SafeLoader))
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if _n_values(root, {}) > MOST_VALUES:
+            raise ParameterError(f"{file}: its aliases stand for more than {MOST_VALUES} values")
+        duplicate = _duplicate_key(root)
         if duplicate is None:
             return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error)
-        raise ParameterError(_one_line(f"{file}{line}: not YAML ({problem})")) from None
-    except (ValueError, OverflowError, RecursionError) as error:  # dates that are none, deep nests
-        raise ParameterError(_one_line(f"{file}: not YAML that can be used ({error})")) from None
-    raise ParameterError(_one_line(f"{file}, line {duplicate[1]}: {duplicate[0]}: given twice"))
+        raise ParameterError(f"{file}{line}: not YAML ({problem})") from None
+    except UNUSABLE as error:
+        reason = str(error) or type(error).__name__
+        raise ParameterError(f"{file}: not YAML that can be used ({reason})") from None
+    raise ParameterError(f"{file}, line {duplicate[1]}: {duplicate[0]}: given twice")
+
+
+def _n_values(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Values below a node with all aliases written out, as the parser does with merged keys."""
+    if id(node) not in known:
+        known[id(node)] = 1  # what holds itself is refused by the parser
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        known[id(node)] += sum(_n_values(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _duplicate_key(root: yaml.Node | None) -> tuple[str, int] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,9 @@ def load(weights: Weights) -> Any:
 
     content = weights.read()
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the error says, or the network's own check
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return with_published_weights(state)
     except (
         OSError,
