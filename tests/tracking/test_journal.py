@@ -76,7 +76,7 @@ def take_all(journal: Journal) -> list[Entry]:
     taken = []
     while (waiting := journal.first()) is not None:
         taken.append(waiting[1])
-        journal.discard(waiting[0])
+        journal.discard(*waiting)
     return taken
 
 
@@ -93,7 +93,7 @@ def test_entries_come_back_as_they_were_in_their_order(
         waiting = journal.first()
         assert waiting is not None
         taken.append(waiting[1])
-        journal.discard(waiting[0])
+        journal.discard(*waiting)
     with reopened(journal) as again:
         assert again.facts == FACTS
         assert len(again) == len(expected) - len(taken)
@@ -106,7 +106,7 @@ def test_runs_that_were_made_are_known_until_they_are_closed(tmp_path: Path) -> 
     for run_id in ("id-1", "id-2"):
         waiting = journal.first()
         assert waiting is not None
-        journal.discard(waiting[0], run_id=run_id)
+        journal.discard(*waiting, run_id=run_id)
     with reopened(journal) as again:
         assert [(made.run, made.run_id) for made in again.made()] == [
             ("one", "id-1"),
