@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -95,46 +93,6 @@ def test_training_svm_imports_neither_tensorflow_nor_torch(store: Path, demo: Cl
         "sys.exit(bool({'tensorflow', 'torch', 'keras'} & set(sys.modules)))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_killed_run_is_continued_to_the_same_scores(
-    store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = [
-        *(sys.executable, "-m", "entrypoints.train"),
-        *("--dataset=demo", "--folds=10", "--repeats=4", "--workers=2"),
-    ]
-    victim = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
-    client = MlflowClient()
-    deadline = time.monotonic() + 120
-    finished: list[Run] = []
-    while len(finished) < 5 and time.monotonic() < deadline:
-        time.sleep(0.2)
-        finished = list(
-            client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
-        )
-    assert victim.poll() is None, "the run ended before it could be killed"
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.wait()
-    before = {
-        run.info.run_id: run.info.end_time
-        for run in client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
-    }
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    (run,) = parents("complete")
-    folds = folds_of(run)
-    assert len(folds) == 40
-    assert len({fold.data.tags["mer.split"] for fold in folds}) == 40
-    after = {fold.info.run_id: fold.info.end_time for fold in folds}
-    assert before.items() <= after.items()
-    assert not list(client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'RUNNING'"))
-    (old,) = parents("superseded")
-    assert old.data.tags["mer.superseded_by"] == run.info.run_id
-    interrupted = predictions_of(run)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / 'other.db'}")
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (whole,) = parents("complete")
-    assert predictions_of(whole).equals(interrupted)
 
 
 def test_features_are_extracted_where_there_is_no_table_and_the_run_says_so(

@@ -19,11 +19,12 @@ from mlflow.entities import Run
 
 pytestmark = pytest.mark.platform
 
-TRAIN = ("train", "--method=svm", "--dataset=demo", "--folds=10", "--repeats=4", "--workers=1")
-N_FOLDS = 40
+SHORT = ("train", "--method=svm", "--dataset=demo", "--folds=10", "--repeats=1", "--workers=1")
+TRAIN = (*SHORT, "--repeats=4")
+N_FOLDS, N_FOLDS_SHORT = 40, 10
 OUTAGE_SECONDS = float(os.environ.get("MER_FAULT_OUTAGE", "10"))
 ANSWER_SECONDS = 2.0
-SHARES = {"refuse": 0.08, "do and fail": 0.06, "do and hang up": 0.04, "do and be late": 0.02}
+SHARES = {"refuse": 0.1, "do and fail": 0.08, "do and hang up": 0.06, "do and be late": 0.04}
 """Of all requests: answered by a 500 and not passed on; passed on, but answered by a 500, by
 nothing, or when the client has stopped waiting."""
 
@@ -63,17 +64,19 @@ def scores_of(client: MlflowClient, experiment: str) -> dict[str, float]:
     return {run.data.tags["mer.split"]: run.data.metrics["f1_macro"] for run in folds}
 
 
-def assert_whole(platform: Any, client: MlflowClient, experiment: str, reference: str) -> None:
+def assert_whole(
+    platform: Any, client: MlflowClient, experiment: str, reference: str, n_folds: int = N_FOLDS
+) -> None:
     (parent,) = runs_of(client, experiment, "tags.`mer.kind` = 'cross-validation'")
     assert parent.data.tags["mer.status"] == "complete"
     assert parent.info.status == "FINISHED"
     folds = runs_of(client, experiment, "tags.`mer.kind` = 'fold'")
-    assert Counter(run.info.status for run in folds) == {"FINISHED": N_FOLDS}
-    assert len({run.data.tags["mer.split"] for run in folds}) == N_FOLDS
+    assert Counter(run.info.status for run in folds) == {"FINISHED": n_folds}
+    assert len({run.data.tags["mer.split"] for run in folds}) == n_folds
     for run in folds:
         names = {each.path for each in client.list_artifacts(run.info.run_id)}
         assert {"predictions.csv", "confusion_matrix.csv"} <= names
-    assert scores_of(client, experiment) == scores_of(client, reference)
+    assert scores_of(client, experiment).items() <= scores_of(client, reference).items()
     assert list((platform.folder / "journals").iterdir()) == []
 
 
@@ -132,23 +135,6 @@ def test_server_that_stays_away_leaves_a_journal_to_deliver(
     again = platform.work("sync")
     assert again.returncode == 0
     assert "nothing waits" in again.stdout
-
-
-def test_next_training_delivers_what_the_last_one_left(
-    platform: Any, client: MlflowClient, uninterrupted: str
-) -> None:
-    experiment = {"MLFLOW_EXPERIMENT_NAME": "left and continued"}
-    worker = platform.begin_work(*TRAIN, MER_TRACKING_PATIENCE="3", **experiment)
-    await_folds(client, "left and continued", 3)
-    platform.kill("mlflow")
-    worker.communicate(timeout=600)
-    assert worker.returncode == 3
-    platform.start("mlflow")
-    done = platform.work(*TRAIN, **experiment)
-    assert done.returncode == 0, done.stderr
-    assert "nothing was run again" in done.stdout
-    assert len(runs_of(client, "left and continued", "tags.`mer.status` = 'complete'")) == 1
-    assert len(scores_of(client, "left and continued")) == N_FOLDS
 
 
 class Faults:
@@ -235,7 +221,7 @@ def test_requests_may_fail_in_every_way(
     faults = Faults(seed=0)
     with unreliable_proxy(platform.here("http://mlflow:5000"), faults) as address:
         done = platform.work(
-            *TRAIN,
+            *SHORT,
             MLFLOW_EXPERIMENT_NAME="requests failed",
             MLFLOW_TRACKING_URI=address,
             MLFLOW_HTTP_REQUEST_TIMEOUT=str(int(ANSWER_SECONDS)),
@@ -243,4 +229,4 @@ def test_requests_may_fail_in_every_way(
     print(dict(faults.counts))
     assert done.returncode == 0, done.stderr
     assert all(faults.counts[name] > 0 for name in SHARES)
-    assert_whole(platform, client, "requests failed", uninterrupted)
+    assert_whole(platform, client, "requests failed", uninterrupted, n_folds=N_FOLDS_SHORT)

@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.executors import (
@@ -32,9 +34,10 @@ from mer_mlflow.crossval.validation import (
     validate,
 )
 from mer_mlflow.datasets import Clips, FeatureTable
-from mer_mlflow.errors import RunInProgressError
+from mer_mlflow.errors import RunInProgressError, UndeliveredError
 from mer_mlflow.representations import assemble, open_store
-from mer_mlflow.tracking import RunTree, run_tree
+from mer_mlflow.tracking import RunTree, delivery, run_tree
+from mer_mlflow.tracking.journal import Journal
 
 N_FOLDS, N_REPEATS = 3, 2
 pytestmark = pytest.mark.usefixtures("store")
@@ -183,6 +186,34 @@ def test_interrupted_run_is_continued_with_the_same_scores(
     _, whole = work(setting)
     assert whole is not None
     assert same_scores(continued, whole)
+
+
+def test_results_that_were_not_delivered_are_delivered_by_the_next_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(tmp_path / "journals"))
+    setting = make_setting()
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise MlflowException("away", error_code=TEMPORARILY_UNAVAILABLE)
+
+    with monkeypatch.context() as patch:
+        patch.setenv("MER_TRACKING_PATIENCE", "0.2")
+        patch.setattr(delivery, "make_run", refuse)
+        with pytest.raises(UndeliveredError, match="-e sync"):
+            work(setting)
+    (left,) = (tmp_path / "journals").iterdir()
+    assert len(MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'fold'")) == 0
+    journal = Journal(left)
+    parent_id = journal.facts["parent"]
+    journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.pid'")
+    journal.close()
+    again, validation = work(setting)
+    assert again.duplicate_of == parent_id
+    assert again.n_adopted == 6
+    assert validation is not None and validation.is_complete
+    assert len(MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'fold'")) == 6
+    assert list((tmp_path / "journals").iterdir()) == []
 
 
 def test_complete_run_is_not_run_again() -> None:
