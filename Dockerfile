@@ -3,8 +3,8 @@
 #   docker build --build-arg DEVICE=cpu --tag mer-mlflow-worker:cpu .
 #   docker run --rm mer-mlflow-worker:cpu train --method=svm
 #
-# GIT_COMMIT is what runs carry as their commit, because the image has no git to ask:
-# --build-arg GIT_COMMIT="$(git rev-parse HEAD)"; server/build gives it to Compose.
+# --build-arg GIT_COMMIT= is what runs carry as their commit, because the image has no git to ask;
+# server/build gives it to Compose.
 #
 # CUDA comes with the Python packages: DEVICE=cuda needs no other base image, only NVIDIA's driver
 # and container toolkit on the host.

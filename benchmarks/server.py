@@ -39,13 +39,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, chdir, contextmanager, redirect_stdout
+from contextlib import ExitStack, chdir, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from statistics import median
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 
 import mlflow
 import psutil
@@ -373,7 +373,8 @@ def log_folds(uri: str, barrier: Barrier, folds: int, seed: int) -> Logged | str
             return Logged(start=start, end=time.monotonic())
     except Exception as error:
         if not start:  # the others wait for this client
-            barrier.wait(START_SECONDS)
+            with suppress(BrokenBarrierError):
+                barrier.wait(START_SECONDS)
         return f"client {seed}: {type(error).__name__}: {error}"
 
 

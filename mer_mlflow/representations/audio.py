@@ -22,9 +22,8 @@ COMPLETE = 0.95
 """Share of the announced length below which a file counts as truncated."""
 STREAMED_BYTES = 0x7FFF_0000
 """Sizes from here on stand in a WAV header for "not known yet"."""
-LOUDEST = 50_000.0
-"""Largest sample, full scale being 1: programs write 16 bits as floats as they are; squares of more
-overflow."""
+LOUDEST = 2.0**31
+"""Largest sample, full scale being 1: programs write integers of 32 bits as floats as they are."""
 STDERR = 2
 """Descriptor that libmpg123 writes to, past Python: errors alone say what is wrong with a file."""
 
@@ -124,30 +123,33 @@ class _Silence:
     """Keeps the process's stderr free of what decoders print, however many threads decode."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    n_inside: int = 0
-    stderr: int = -1
+    inside: set[int] = field(default_factory=set)
+    stderr: int | None = None
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        self._count(1)
-        try:
+        try:  # from the first step on: an interruption anywhere must not leave it silent
+            self._enter()
             yield
         finally:
-            self._count(-1)
+            self._leave()
 
-    def _count(self, change: int) -> None:
-        if sys.__stderr__ is None:  # its descriptor is another file's then
-            return
+    def _enter(self) -> None:
         with self.lock:
-            before, self.n_inside = self.n_inside, self.n_inside + change
-            if before == 0:
+            self.inside.add(threading.get_ident())
+            # without a stderr of Python's, its descriptor is another file's
+            if self.stderr is None and sys.__stderr__ is not None:
                 self.stderr = os.dup(STDERR)
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, STDERR)
-                os.close(nowhere)
-            elif self.n_inside == 0:
+                with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, devnull is no path
+                    os.dup2(nowhere.fileno(), STDERR)
+
+    def _leave(self) -> None:
+        with self.lock:
+            self.inside.discard(threading.get_ident())
+            if not self.inside and self.stderr is not None:
                 os.dup2(self.stderr, STDERR)
                 os.close(self.stderr)
+                self.stderr = None
 
 
 _silence = _Silence()

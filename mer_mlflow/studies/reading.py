@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Method, Value, converted, get_method, method_names
+from mer_mlflow.paths import given_path
 from mer_mlflow.profiles import PROFILES
 from mer_mlflow.representations import Features
 from mer_mlflow.representations.examples import FEATURE_SOURCES, LONGEST, SHORTEST
@@ -75,18 +76,17 @@ def read_plan(name: str) -> Plan:
     if name in built_in_plans():
         text = (resources.files(__package__) / f"{name}{SUFFIX}").read_text(encoding="utf-8")
         return parse_plan(text, name=name, file=f"{name}{SUFFIX}")
+    path = given_path(name, name="plan")
     try:
-        path = Path(name).expanduser()
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ParameterError(f"plan={name}: not a text file in UTF-8") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except OSError as error:
         known = " and ".join(built_in_plans())
-        words = f"cannot be read ({reason}); give the path of a YAML file, or a plan: {known}"
-        raise ParameterError(f"plan={name}: {words}") from None
+        words = f"cannot be read ({error.strerror}); give the path of a YAML file, or a plan: "
+        raise ParameterError(f"plan={name}: {words}{known}") from None
     if len(content) > MOST_BYTES:
         raise ParameterError(f"plan={name}: has more than {MOST_BYTES} bytes, which is no plan")
     return parse_plan(text, name=path.name, file=name, folder=path.resolve().parent)
@@ -189,13 +189,18 @@ class _Part:
 
 
 def _load(text: str, file: str) -> Any:
+    root = _parsed(lambda: yaml.compose(text, Loader=yaml.SafeLoader), file)
+    if _n_values(root) > MOST_VALUES:
+        raise ParameterError(f"{file}: has more than {MOST_VALUES} values, aliases written out")
+    duplicate = _duplicate_key(root)
+    if duplicate is not None:
+        raise ParameterError(f"{file}, line {duplicate[1]}: {duplicate[0]}: given twice")
+    return _parsed(lambda: yaml.safe_load(text), file)
+
+
+def _parsed(parse: Callable[[], Any], file: str) -> Any:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if _n_values(root, {}) > MOST_VALUES:
-            raise ParameterError(f"{file}: its aliases stand for more than {MOST_VALUES} values")
-        duplicate = _duplicate_key(root)
-        if duplicate is None:
-            return yaml.safe_load(text)
+        return parse()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
@@ -204,20 +209,24 @@ def _load(text: str, file: str) -> Any:
     except UNUSABLE as error:
         reason = str(error) or type(error).__name__
         raise ParameterError(f"{file}: not YAML that can be used ({reason})") from None
-    raise ParameterError(f"{file}, line {duplicate[1]}: {duplicate[0]}: given twice")
 
 
-def _n_values(node: yaml.Node | None, known: dict[int, int]) -> int:
+def _n_values(root: yaml.Node | None) -> int:
     """Values below a node with all aliases written out, as the parser does with merged keys."""
-    if id(node) not in known:
-        known[id(node)] = 1  # what holds itself is refused by the parser
-        inner: list[yaml.Node] = []
-        if isinstance(node, yaml.MappingNode):
-            inner = [part for pair in node.value for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            inner = node.value
-        known[id(node)] += sum(_n_values(part, known) for part in inner)
-    return known[id(node)]
+    known: dict[int, int] = {}
+
+    def count(node: yaml.Node | None) -> int:
+        if id(node) not in known:
+            known[id(node)] = 1  # what holds itself is refused by the parser
+            inner: list[yaml.Node] = []
+            if isinstance(node, yaml.MappingNode):
+                inner = [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                inner = node.value
+            known[id(node)] += sum(map(count, inner))
+        return known[id(node)]
+
+    return count(root)
 
 
 def _duplicate_key(root: yaml.Node | None) -> tuple[str, int] | None:
