@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import errno
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from io import TextIOWrapper
 from types import FrameType
 
 from mer_mlflow.access import pages_address, refusal, run_page, shown
 from mer_mlflow.errors import MerError, UndeliveredError
+from mer_mlflow.paths import FULL
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+TOGETHER_SECONDS = 2.0
 OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
 
 
@@ -27,7 +29,9 @@ def run_command(command: Callable[[], int]) -> None:
     ----------
     command : returns the exit code
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    interruption = _Interruption()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interruption)
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -60,8 +64,20 @@ def _complain(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Interruption:
+    """Raises ``KeyboardInterrupt``, once for signals that come together.
+
+    Ctrl-C reaches this process from the terminal, and again from ``mlflow run``: the second signal
+    would end the work of the first, which is to leave everything in order.
+    """
+
+    def __init__(self) -> None:
+        self._last = -math.inf
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        before, self._last = self._last, time.monotonic()
+        if self._last - before > TOGETHER_SECONDS:
+            raise KeyboardInterrupt
 
 
 def name_run(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from entrypoints.command import OK, print_where, run_command
@@ -128,7 +129,9 @@ def search(
 def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import check_store, open_run, write
+    from mer_mlflow.tracking import check_store, open_run
+    from mer_mlflow.tracking.outage import own_retries, patiently
+    from mer_mlflow.tracking.writer import batch, send
     from mer_mlflow.tuning.record import search_items
     from mer_mlflow.tuning.sharing import FoldsAhead
     from mer_mlflow.tuning.study import open_study, run_study, unclaimed_points
@@ -170,10 +173,13 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
         with progress("trials") as trial_progress:
             run_study(study, wanted, evaluate, on_trial=trial_progress)
     except BaseException:
-        client.set_terminated(run_id, "FAILED")
+        with suppress(Exception), own_retries():  # what ended the search is what is to be told
+            client.set_terminated(run_id, "FAILED")
         raise
-    write(client, run_id, list(search_items(study, wanted, shared)))
-    client.set_terminated(run_id, "FINISHED")
+    found = batch(search_items(study, wanted, shared))
+    with own_retries():
+        patiently(lambda: send(client, run_id, found))
+        patiently(lambda: client.set_terminated(run_id, "FINISHED"))
     if len(study.get_trials(deepcopy=False)) == n_before:
         print("nothing was run: this search was finished before")
     _print_outcome(study, shared)

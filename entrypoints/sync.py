@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from entrypoints.command import INCOMPLETE, OK, run_command
 from entrypoints.parameters import SYNC, parse
-from mer_mlflow.errors import JournalError, TrackingError
+from mer_mlflow.errors import JournalError, UndeliveredError
 from mer_mlflow.progress import progress
 
 if TYPE_CHECKING:
@@ -54,10 +54,12 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> bool:
     """Deliver a journal, and say so; False where it still waits."""
     from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_left, server_name
     from mer_mlflow.tracking.environment import is_alive
-    from mer_mlflow.tracking.journal import Journal, JournalInUseError
+    from mer_mlflow.tracking.journal import Journal, JournalGoneError, JournalInUseError
 
     try:
         waiting = Journal(file)
+    except JournalGoneError:  # its process has removed it
+        return True
     except JournalInUseError as error:
         print(error)
         return True
@@ -79,10 +81,11 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> bool:
     try:
         with progress("writes") as advance:
             n_delivered = deliver_left(client, waiting, on_progress=advance)
-    except TrackingError as error:
+    except UndeliveredError as error:
         print(f"error: {name}: {error}", file=sys.stderr)
-        waiting.close()
         return False
+    finally:
+        waiting.close()
     print(f"{name}: {n_delivered} writes delivered")
     return True
 

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from mer_mlflow.access import shown
-from mer_mlflow.errors import JournalError, UndeliveredError
-from mer_mlflow.tracking.environment import is_alive
-from mer_mlflow.tracking.journal import (
-    Close,
-    Create,
-    Journal,
-    JournalInUseError,
-    Write,
-    journals,
-)
+from mer_mlflow.errors import MerError, TrackingError, UndeliveredError
+from mer_mlflow.tracking.journal import Close, Create, Journal, Write
 from mer_mlflow.tracking.outage import SILENT_TRIES, is_outage, patiently, pauses, reason
 from mer_mlflow.tracking.runs import SQLITE, Status
 from mer_mlflow.tracking.writer import make_run, marked_runs, send
 
-SERVER, EXPERIMENT, PARENT, IDENTITY, NAME = (
-    "server",
-    "experiment_id",
-    "parent",
-    "identity",
-    "name",
-)
+SERVER, PARENT, IDENTITY, NAME = "server", "parent", "identity", "name"
 """Names of a journal's facts."""
 
 
@@ -42,14 +27,20 @@ class Delivery:
     ----------
     client : of the tracking server
     journal : whose entries are delivered
+    is_superseded : whether another run has taken the folds of the journal's run: what the journal
+        has to say of runs that it has not made is void then
     """
 
-    def __init__(self, client: MlflowClient, journal: Journal) -> None:
+    def __init__(
+        self, client: MlflowClient, journal: Journal, *, is_superseded: bool = False
+    ) -> None:
         self._client = client
         self._journal = journal
+        self._is_superseded = is_superseded
         self._tried: set[int] = set()
-        self._ids = {made.run: made.run_id for made in journal.made()}
-        self._doubtful = {made.run: made.number for made in journal.made() if journal.was_left}
+        known = journal.runs()
+        self._ids = {each.run: each.run_id for each in known if each.run_id is not None}
+        self._doubtful = {each.run: each.number for each in known}
 
     def deliver_next(self) -> bool:
         """Deliver the entry that is next; False where nothing waits."""
@@ -57,18 +48,29 @@ class Delivery:
         if waiting is None:
             return False
         number, entry = waiting
+        if isinstance(entry, Create):
+            run_id = self._create(number, entry)
+            self._journal.discard(number, entry, run_id=run_id)
+            self._ids[entry.run] = run_id
+            return True
         run_id = self._ids.get(entry.run, entry.run)
-        match entry:
-            case Create():
-                self._ids[entry.run] = self._create(number, entry)
-                self._journal.discard(number, entry, run_id=self._ids[entry.run])
-            case Write():
-                send(self._client, run_id, entry.batch)
-                self._journal.discard(number, entry)
-            case Close():
-                self._close(run_id, entry)
-                self._journal.discard(number, entry)
+        is_void = self._is_superseded and entry.run not in self._ids
+        if not is_void and isinstance(entry, Write):
+            send(self._client, run_id, entry.batch)
+        elif not is_void and isinstance(entry, Close):
+            self._close(run_id, entry)
+        self._journal.discard(number, entry)
+        if isinstance(entry, Close):
+            self._ids.pop(entry.run, None)
         return True
+
+    def kill_left(self) -> None:
+        """Close the runs that nothing in the journal closes."""
+        for known in self._journal.runs():
+            if known.is_open and known.run_id is not None:
+                self._remove_twins(known.run_id, known.number)
+                if self._client.get_run(known.run_id).info.status == "RUNNING":
+                    self._client.set_terminated(known.run_id, "KILLED")
 
     def _create(self, number: int, entry: Create) -> str:
         was_tried = number in self._tried or self._journal.was_left
@@ -90,11 +92,10 @@ class Delivery:
         if run is not None and run.data.tags.get("mer.status") == Status.SUPERSEDED:
             return  # another run has taken its folds: it must not become complete
         if entry.run in self._doubtful:
-            self._remove_twins(run_id, self._doubtful.pop(entry.run))
+            self._remove_twins(run_id, self._doubtful[entry.run])
         self._client.set_terminated(run_id, entry.status, end_time=entry.end_time)
         for key, value in entry.tags.items():
             self._client.set_tag(run_id, key, value)
-        self._ids.pop(entry.run, None)
 
     def _remove_twins(self, run_id: str, number: int) -> None:
         """Remove runs that the server made when its answer had been given up."""
@@ -104,7 +105,7 @@ class Delivery:
                 self._client.delete_run(twin)
 
     def _mark(self, number: int) -> str:
-        return f"{self._journal.path.stem}/{number}"
+        return f"{self._journal.facts[PARENT]}/{number}"
 
 
 class Courier:
@@ -150,11 +151,15 @@ class Courier:
                 self._changed.wait(timeout=0.2)
             if (n_now := len(self._journal)) < n_left:
                 n_left, end = n_now, time.monotonic() + patience
-        self._stop.set()
-        self._work.set()
+        self.stop()
         if n_left:
             raise self._undelivered(n_left)
         self._thread.join()
+
+    def stop(self) -> None:
+        """End the thread as soon as it has its answer; what waits stays in the journal."""
+        self._stop.set()
+        self._work.set()
 
     def _is_refused(self) -> bool:
         return self._trouble is not None and not is_outage(self._trouble)
@@ -167,8 +172,10 @@ class Courier:
         )
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            self._work.clear()
+        while True:
+            self._work.clear()  # before looking: what is said afterwards is not missed
+            if self._stop.is_set():
+                return
             try:
                 was_idle = not self._delivery.deliver_next()
             except Exception as error:
@@ -204,23 +211,7 @@ def server_name(uri: str) -> str:
     if uri.startswith(SQLITE):
         path, separator, options = uri.removeprefix(SQLITE).partition("?")
         return f"{SQLITE}{Path(path).resolve()}{separator}{options}"
-    return shown(uri) if "://" in uri else str(Path(uri).resolve())
-
-
-def left_journals(root: Path) -> Iterator[Journal]:
-    """Open the journals of processes that have ended; one that cannot be read is named."""
-    for path in journals(root):
-        try:
-            journal = Journal(path)
-        except JournalInUseError:
-            continue
-        except JournalError as error:
-            print(f"warning: {error}", flush=True)
-            continue
-        if is_alive(journal.facts):
-            journal.close()
-        else:
-            yield journal
+    return shown(uri).rstrip("/") if "://" in uri else str(Path(uri).resolve())
 
 
 def deliver_left(
@@ -246,16 +237,21 @@ def deliver_left(
     TrackingError
         If the server is away.
     UndeliveredError
-        If it refuses.
+        If it refuses, or does not know the journal's run.
     """
-    delivery = Delivery(client, journal)
     n_waiting = len(journal)
     try:
+        parent = patiently(lambda: client.get_run(journal.facts[PARENT]))
+        is_superseded = parent.data.tags.get("mer.status") == Status.SUPERSEDED
+        delivery = Delivery(client, journal, is_superseded=is_superseded)
         for n_delivered in range(1, n_waiting + 1):
             patiently(delivery.deliver_next)
             on_progress(n_delivered, n_waiting)
-        patiently(lambda: _close_left_runs(client, journal))
-    except MlflowException as error:
+        patiently(delivery.kill_left)
+        patiently(lambda: _close_left_parent(client, journal.facts[PARENT]))
+    except MerError as error:
+        raise TrackingError(f"{error}; {journal.path} waits") from error
+    except Exception as error:
         raise UndeliveredError(
             f"the tracking server does not take {journal.path} ({reason(error)}); move it away, "
             "and folds that only it has will be run again"
@@ -264,11 +260,7 @@ def deliver_left(
     return n_waiting
 
 
-def _close_left_runs(client: MlflowClient, journal: Journal) -> None:
-    for made in journal.made():
-        if client.get_run(made.run_id).info.status == "RUNNING":
-            client.set_terminated(made.run_id, "KILLED")
-    parent = client.get_run(journal.facts[PARENT])
-    if parent.data.tags.get("mer.status") == Status.RUNNING:
-        client.set_terminated(parent.info.run_id, "FAILED")
-        client.set_tag(parent.info.run_id, "mer.status", Status.INTERRUPTED)
+def _close_left_parent(client: MlflowClient, run_id: str) -> None:
+    if client.get_run(run_id).data.tags.get("mer.status") == Status.RUNNING:
+        client.set_terminated(run_id, "FAILED")
+        client.set_tag(run_id, "mer.status", Status.INTERRUPTED)

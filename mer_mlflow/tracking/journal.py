@@ -32,7 +32,8 @@ TABLES = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entries (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, content TEXT);
 CREATE TABLE files (number INTEGER, name TEXT, content BLOB);
-CREATE TABLE made (run TEXT PRIMARY KEY, run_id TEXT, number INTEGER);
+CREATE INDEX file_numbers ON files (number);
+CREATE TABLE runs (run TEXT PRIMARY KEY, number INTEGER, run_id TEXT, is_open INTEGER);
 """
 
 
@@ -70,12 +71,21 @@ KINDS = {"create": Create, "write": Write, "close": Close}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """A run that the server has made for a journal, and that is not closed."""
+class Known:
+    """A run that a journal makes, until the server has closed it.
+
+    Attributes
+    ----------
+    run : its name in the journal
+    number : of the entry that makes it
+    run_id : its id, None until the server has made it
+    is_open : whether no entry closes it
+    """
 
     run: str
-    run_id: str
     number: int
+    run_id: str | None
+    is_open: bool
 
 
 def journal_root() -> Path:
@@ -97,9 +107,15 @@ def journal_root() -> Path:
     return root
 
 
-def journals(root: Path) -> Iterator[Path]:
-    """Files of the journals in a folder, the oldest first."""
-    yield from sorted(root.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime, path.name))
+def journals(root: Path, *, prefix: str = "") -> Iterator[Path]:
+    """Files of the journals in a folder, the oldest first.
+
+    Parameters
+    ----------
+    root : from :func:`journal_root`
+    prefix : what their names begin with
+    """
+    yield from sorted(root.glob(f"{prefix}*{SUFFIX}"), key=_age)
 
 
 class Journal:
@@ -114,6 +130,8 @@ class Journal:
     ------
     JournalInUseError
         If a process holds it.
+    JournalGoneError
+        If it is not there.
     JournalError
         If it cannot be read.
     """
@@ -125,16 +143,18 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         if not path.is_file():
-            raise JournalError(f"{path}: no such journal")
+            raise JournalGoneError(f"{path}: no such journal")
         try:
             self._database = _opened(path, seconds)
             self.facts = dict(self._database.execute("SELECT key, value FROM facts"))
-            for table in ("entries", "files", "made"):
+            for table in ("entries", "files", "runs"):
                 self._database.execute(f"SELECT max(rowid) FROM {table}")
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 words = f"{path}: the process that writes this journal is at work"
                 raise JournalInUseError(words) from error
+            if not path.is_file():  # its process has just removed it
+                raise JournalGoneError(f"{path}: no such journal") from error
             raise _damaged(path, error) from error
         except sqlite3.Error as error:
             raise _damaged(path, error) from error
@@ -174,20 +194,24 @@ class Journal:
         run_id : id of the run that it made, if it made one
         """
         with self._writing() as database:
-            if isinstance(entry, Create) and run_id is not None:
-                made = (entry.run, run_id, number)
-                database.execute("INSERT INTO made VALUES (?, ?, ?)", made)
+            if isinstance(entry, Create):
+                words = "UPDATE runs SET run_id = ? WHERE run = ?"
+                database.execute(words, (run_id, entry.run))
             if isinstance(entry, Close):
-                database.execute("DELETE FROM made WHERE run = ?", (entry.run,))
+                database.execute("DELETE FROM runs WHERE run = ?", (entry.run,))
             if isinstance(entry, Write) and entry.batch.files:
                 database.execute("DELETE FROM files WHERE number = ?", (number,))
             database.execute("DELETE FROM entries WHERE number = ?", (number,))
 
-    def made(self) -> tuple[Made, ...]:
-        """Runs that were made and are not closed."""
+    def runs(self) -> tuple[Known, ...]:
+        """Runs that the journal makes, but for those that the server has closed."""
+        words = "SELECT run, number, run_id, is_open FROM runs ORDER BY number"
         with self._reading() as database:
-            rows = database.execute("SELECT run, run_id, number FROM made ORDER BY number")
-            return tuple(Made(run=run, run_id=key, number=n) for run, key, n in rows.fetchall())
+            rows = database.execute(words).fetchall()
+        return tuple(
+            Known(run=run, number=number, run_id=run_id, is_open=bool(is_open))
+            for run, number, run_id, is_open in rows
+        )
 
     def __len__(self) -> int:
         """Number of entries that wait."""
@@ -219,14 +243,20 @@ class Journal:
                 self._database.execute("BEGIN")
                 yield self._database
                 self._database.execute("COMMIT")
-            except sqlite3.Error as error:
+            except BaseException as error:  # an interruption, too, must not leave half of it
                 with contextlib.suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
-                raise _no_room(self.path, error) from error
+                if isinstance(error, sqlite3.Error):
+                    raise _no_room(self.path, error) from error
+                raise
 
 
 class JournalInUseError(JournalError):
     """A process holds the journal."""
+
+
+class JournalGoneError(JournalError):
+    """The journal is not there, or no longer."""
 
 
 def new_journal(path: Path, facts: Mapping[str, str]) -> Journal:
@@ -240,8 +270,10 @@ def new_journal(path: Path, facts: Mapping[str, str]) -> Journal:
     Raises
     ------
     JournalError
-        If it cannot be written.
+        If it cannot be written, or is there already.
     """
+    if path.exists():
+        raise JournalError(f"{path}: this journal is there already; `mlflow run . -e sync` first")
     draft = path.with_suffix(".new")
     try:
         with contextlib.closing(sqlite3.connect(draft)) as database, database:
@@ -262,8 +294,21 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
+def _age(path: Path) -> tuple[float, str]:
+    try:
+        return path.stat().st_mtime, path.name
+    except FileNotFoundError:  # its process has just removed it
+        return 0.0, path.name
+
+
 def _opened(path: Path, seconds: float) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=seconds, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=rw",  # or it would be made where it has just gone
+        uri=True,
+        timeout=seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
     database.execute("PRAGMA locking_mode=EXCLUSIVE")
     database.execute("PRAGMA journal_mode=WAL")  # a commit need not wait for the disk
     database.execute("PRAGMA synchronous=NORMAL")
@@ -279,6 +324,8 @@ def _no_room(path: Path, error: Exception) -> JournalError:
 
 
 def _damaged(path: Path, error: Exception) -> JournalError:
+    if any(word in str(error) for word in ("full", "readonly")):
+        return _no_room(path, error)
     return JournalError(
         f"journal {path} cannot be read ({error}); move it away, and folds that only it has will "
         "be run again"
@@ -297,6 +344,11 @@ def _insert(database: sqlite3.Connection, entry: Entry) -> None:
     )
     rows = [(inserted.lastrowid, file.name, file.content) for file in files]
     database.executemany("INSERT INTO files VALUES (?, ?, ?)", rows)
+    if isinstance(entry, Create):
+        row = (entry.run, inserted.lastrowid)
+        database.execute("INSERT INTO runs VALUES (?, ?, NULL, 1)", row)
+    if isinstance(entry, Close):
+        database.execute("UPDATE runs SET is_open = 0 WHERE run = ?", (entry.run,))
 
 
 def _read(kind: str, content: dict[str, Any], files: list[tuple[str, bytes]]) -> Entry:

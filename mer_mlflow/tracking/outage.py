@@ -55,7 +55,8 @@ def is_outage(error: BaseException) -> bool:
         return status in TRANSIENT or DATABASE in str(error)
     if isinstance(error, requests.RequestException):
         return error.response is None or error.response.status_code in TRANSIENT
-    return isinstance(error, OSError | SQLAlchemyError)
+    is_about_a_file = isinstance(error, FileNotFoundError | PermissionError)
+    return isinstance(error, OSError | SQLAlchemyError) and not is_about_a_file
 
 
 def reason(error: BaseException) -> str:

@@ -28,7 +28,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 
-from mer_mlflow.access import user_name
+from mer_mlflow.access import shown, user_name
 from mer_mlflow.crossval.executors import (
     EpochEnded,
     FoldEvent,
@@ -42,14 +42,12 @@ from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
 from mer_mlflow.errors import JournalError, RunInProgressError, UndeliveredError
 from mer_mlflow.tracking.delivery import (
-    EXPERIMENT,
     IDENTITY,
     NAME,
     PARENT,
     SERVER,
     Courier,
     deliver_left,
-    left_journals,
     server_name,
 )
 from mer_mlflow.tracking.environment import (
@@ -81,12 +79,16 @@ from mer_mlflow.tracking.journal import (
     Close,
     Create,
     Entry,
+    Journal,
+    JournalGoneError,
+    JournalInUseError,
     Write,
     journal_root,
+    journals,
     new_journal,
     now,
 )
-from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently
+from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently, reason
 from mer_mlflow.tracking.runs import Kind, Status, open_run, search
 from mer_mlflow.tracking.writer import batch, write
 
@@ -94,7 +96,6 @@ FLUSH_SECONDS = 5.0
 """Time between writes of the epochs that have passed."""
 LEAVING_SECONDS = 10.0
 """Patience with the server where the run is stopped anyway."""
-READ_ATTEMPTS = 3
 
 
 Finished = tuple[Run, Split, FoldResult]
@@ -138,7 +139,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._client = MlflowClient()
         self._user = user_name()
         self._software = software_tags()
-        self._process = process_tags()
+        self._process: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._children: dict[str, str] = {}
@@ -172,9 +173,11 @@ class RunTree(AbstractContextManager["RunTree"]):
             )
             try:
                 patiently(self._announce)
-                self._deliver_left(root)
+                held = self._deliver_left(root)
                 earlier, finished = patiently(self._find_earlier)
-                self._journal = new_journal(root / f"{self.run_id}{SUFFIX}", self._facts())
+                self._refuse_to_repeat(held & earlier.keys())
+                name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
+                self._journal = new_journal(root / name, self._facts())
             except BaseException as error:
                 self._abandon_at_once(error)
                 raise
@@ -228,7 +231,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._append(Write(run=self.run_id, batch=batch(items)))
 
     def _announce(self) -> None:
-        setting = self._setting
+        setting, self._process = self._setting, process_tags()
         tags = {
             "mer.kind": Kind.PARENT,
             "mer.status": Status.RUNNING,
@@ -254,21 +257,39 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _facts(self) -> dict[str, str]:
         return {
             SERVER: server_name(self._client.tracking_uri),
-            EXPERIMENT: self.experiment_id,
             PARENT: self.run_id,
             IDENTITY: self._setting.identity,
             NAME: _run_name(self._setting, self._tags),
-            **self._process,
+            # a heartbeat that does not beat would tell that this process is alive
+            **{key: value for key, value in self._process.items() if key != "mer.heartbeat"},
         }
 
-    def _deliver_left(self, root: Path) -> None:
-        """Deliver what earlier processes of this cross-validation could not deliver."""
-        mine = (server_name(self._client.tracking_uri), self._setting.identity)
-        for journal in left_journals(root):
-            if (journal.facts[SERVER], journal.facts[IDENTITY]) == mine:
-                deliver_left(self._client, journal)
-            else:
+    def _deliver_left(self, root: Path) -> set[str]:
+        """Deliver what earlier processes of this cross-validation could not deliver.
+
+        Returns the runs whose journals another process holds.
+        """
+        server, held = server_name(self._client.tracking_uri), set()
+        for path in journals(root, prefix=self._setting.identity):
+            try:
+                journal = Journal(path)
+            except JournalGoneError:
+                continue
+            except JournalInUseError:
+                held.add(path.stem.rpartition("-")[2])
+                continue
+            if is_alive(journal.facts) or journal.facts[SERVER] != server:
                 journal.close()
+            else:
+                deliver_left(self._client, journal)
+        return held
+
+    def _refuse_to_repeat(self, held: Iterable[str]) -> None:
+        for run_id in held:
+            raise RunInProgressError(
+                f"results of run {run_id} are being delivered by another process; wait for it, and "
+                "give the same command again"
+            )
 
     def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
         """Earlier parents of the same identity that are not at work, and their finished folds."""
@@ -344,16 +365,22 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._finish_child(split, items, "FINISHED")
 
     def _read(self, child: Run, split: Split) -> FoldResult | None:
-        for _ in range(READ_ATTEMPTS):
+        try:
             try:
                 return self._read_artifacts(child, split)
-            except (MlflowException, OSError, KeyError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                if not is_outage(error):
-                    break
-                patiently(lambda: self._client.get_run(child.info.run_id))
-        print(f"fold {split.id} of run {child.info.run_id} is run again: {reason}", flush=True)
-        return None
+            except (MlflowException, OSError) as error:
+                if not (is_outage(error) and self._has_predictions(child)):
+                    raise
+                return patiently(lambda: self._read_artifacts(child, split))
+        except (MlflowException, OSError, KeyError, ValueError) as error:
+            words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
+            print(words, flush=True)
+            return None
+
+    def _has_predictions(self, child: Run) -> bool:
+        """Ask the store of artifacts, which may be away where the server is not."""
+        names = patiently(lambda: self._client.list_artifacts(child.info.run_id))
+        return any(each.path == PREDICTIONS for each in names)
 
     def _read_artifacts(self, child: Run, split: Split) -> FoldResult:
         metrics = child.data.metrics
@@ -459,31 +486,35 @@ class RunTree(AbstractContextManager["RunTree"]):
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._pulse.join()
-        if error is None or self._status == Status.PRUNED:
-            self._append(*self._closing({}))
-            self._deliver_rest(self._patience)
-            return
-        self._status = _status_after(error)
+        self._pulse.join(timeout=FLUSH_SECONDS)  # its last heartbeat may wait for an answer
+        is_planned = error is None or self._status == Status.PRUNED
+        tags = {}
+        if error is not None and not is_planned:
+            self._status = _status_after(error)
+            tags = {"mer.error": _error_words(error)}
         try:
-            self._append(*self._closing({"mer.error": f"{type(error).__name__}: {error}"}))
-            self._deliver_rest(min(self._patience, LEAVING_SECONDS))
-        except JournalError:  # what ended the run was a full disk
-            self._abandon_at_once(error)
+            with self._lock:
+                self._append(*self._closing(tags))
+            most = self._patience if is_planned else LEAVING_SECONDS
+            self._courier.finish(patience=min(self._patience, most))
+            self._journal.remove()
+        except JournalError as full:
+            self._courier.stop()
+            self._abandon_at_once(error or full)
+            if is_planned:
+                raise
         except UndeliveredError as undelivered:
+            if is_planned:
+                raise
             print(undelivered, flush=True)
-
-    def _deliver_rest(self, patience: float) -> None:
-        try:
-            self._courier.finish(patience=patience)
-        except UndeliveredError:
+        finally:
+            self._courier.stop()
             self._journal.close()
-            raise
-        self._journal.remove()
 
     def _closing(self, tags: dict[str, str]) -> Iterator[Close]:
-        for child in self._children.values():
-            yield Close(run=child, status="KILLED", end_time=now(), tags={})
+        for known in self._journal.runs():
+            if known.is_open:
+                yield Close(run=known.run, status="KILLED", end_time=now(), tags={})
         if self.duplicate_of is not None:
             tags = {**tags, "mer.duplicate_of": self.duplicate_of}
         done = self._status in (Status.COMPLETE, Status.DUPLICATE)
@@ -496,10 +527,14 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _abandon_at_once(self, error: BaseException) -> None:
         """Close the parent where there is no journal yet."""
-        tags = {"mer.error": f"{type(error).__name__}: {error}", "mer.status": _status_after(error)}
+        tags = {"mer.error": _error_words(error), "mer.status": _status_after(error)}
         with contextlib.suppress(MlflowException):
             self._client.set_terminated(self.run_id, "FAILED")
             write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
+
+
+def _error_words(error: BaseException) -> str:
+    return shown(f"{type(error).__name__}: {error}")
 
 
 def _status_after(error: BaseException) -> Status:

@@ -21,8 +21,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from mer_mlflow.access import user_name
 from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
-from mer_mlflow.tracking.writer import make_run
+from mer_mlflow.tracking.writer import batch, make_run, send
 
 PAGE = 1000
 SQLITE = "sqlite:///"
@@ -141,9 +142,13 @@ def adopt_trial(run_id: str, tags: Mapping[str, str]) -> None:
     tags : further tags of that training
     """
     client = MlflowClient()
-    if "mer.trial" in client.get_run(run_id).data.tags:
-        for key, value in {"mer.trained": "true", **tags}.items():
-            client.set_tag(run_id, key, value)
+    with own_retries():
+        if "mer.trial" not in patiently(lambda: client.get_run(run_id)).data.tags:
+            return
+        trained = batch(
+            Tag(key=key, value=value) for key, value in {"mer.trained": "true", **tags}.items()
+        )
+        patiently(lambda: send(client, run_id, trained))
 
 
 def _log_ahead(uri: str) -> None:

@@ -22,7 +22,6 @@ from mer_mlflow.tracking.delivery import (
     Courier,
     Delivery,
     deliver_left,
-    left_journals,
     server_name,
 )
 from mer_mlflow.tracking.environment import process_tags
@@ -263,7 +262,7 @@ def test_courier_gives_up_and_says_where_the_rest_is(
         courier.finish(patience=patience)
     client.is_back.set()
     journal.close()
-    (left,) = left_journals(tmp_path)
+    left = Journal(journal.path)
     assert deliver_left(MlflowClient(), left) == 17
     assert not left.path.exists()
     assert_delivered(parent, tmp_path)
@@ -279,19 +278,40 @@ def test_runs_that_a_dead_process_left_open_are_closed(journal: Journal, parent:
     assert MlflowClient().get_run(parent).data.tags["mer.status"] == "interrupted"
 
 
-def test_journals_of_processes_at_work_are_left_alone(
-    tmp_path: Path, parent: str, capsys: pytest.CaptureFixture[str]
+def test_server_that_does_not_know_the_run_gets_nothing(
+    journal: Journal, parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = new_journal(tmp_path / "held.journal", {PARENT: parent, **DEAD})
-    new_journal(tmp_path / "mine.journal", {PARENT: parent, **process_tags()}).close()
-    assert list(left_journals(tmp_path)) == []
-    held.close()
-    (left,) = left_journals(tmp_path)
-    assert left.path.name == "held.journal"
-    (tmp_path / "bad.journal").write_bytes(b"nothing")
-    left.close()
-    assert [each.path.name for each in left_journals(tmp_path)] == ["held.journal"]
-    assert "warning: journal" in capsys.readouterr().out
+    append_all(journal, parent)
+    n_waiting = len(journal)
+    other = MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
+    with pytest.raises(UndeliveredError, match=r"does not take .*a\.journal"):
+        deliver_left(other, journal)
+    assert len(journal) == n_waiting
+    assert len(other.search_runs(["0"])) == 0
+    deliver_left(MlflowClient(), journal)
+    assert_delivered(parent, tmp_path)
+
+
+def test_superseded_run_takes_nothing_back(journal: Journal, parent: str) -> None:
+    """Its folds were moved to it, the move waits, and another run has taken them since."""
+    client = MlflowClient()
+    winner = client.create_run("0").info.run_id
+    child = client.create_run("0", tags={"mlflow.parentRunId": winner}).info.run_id
+    client.set_tag(parent, "mer.status", "superseded")
+    move = batch([Tag(key="mlflow.parentRunId", value=parent)])
+    journal.append(Write(run=child, batch=move), *fold("mine", parent))
+    deliver_left(client, journal)
+    assert client.get_run(child).data.tags["mlflow.parentRunId"] == winner
+    (mine,) = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert mine.info.status == "FINISHED"
+
+
+def test_any_refusal_is_told_as_one(journal: Journal, parent: str) -> None:
+    response = requests.Response()
+    response.status_code = 413
+    client = Away(requests.HTTPError("413 too large", response=response))
+    with pytest.raises(UndeliveredError, match="413 too large"):
+        deliver_left(client, journal)  # type: ignore[arg-type]
 
 
 def test_server_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,4 +319,5 @@ def test_server_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert server_name("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
     assert server_name(f"sqlite:///{tmp_path}/mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
     assert server_name("mlruns") == str(tmp_path / "mlruns")
+    assert server_name("http://host:5000/") == server_name("http://host:5000")
     assert "secret" not in server_name("https://ada:secret@host:5000")

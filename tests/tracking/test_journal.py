@@ -7,7 +7,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -20,7 +23,9 @@ from mer_mlflow.tracking.journal import (
     Create,
     Entry,
     Journal,
+    JournalGoneError,
     JournalInUseError,
+    Known,
     Write,
     journal_root,
     journals,
@@ -85,6 +90,11 @@ def test_entries_come_back_as_they_were_in_their_order(
     tmp_path_factory: pytest.TempPathFactory, appended: list[list[Entry]], n_taken: int
 ) -> None:
     journal = new_journal(tmp_path_factory.mktemp("journal") / "a.journal", FACTS)
+    numbers = count()
+    appended = [
+        [replace(e, run=f"{next(numbers)}") if isinstance(e, Create) else e for e in several]
+        for several in appended
+    ]
     for several in appended:
         journal.append(*several)
     expected = [entry for several in appended for entry in several]
@@ -100,20 +110,34 @@ def test_entries_come_back_as_they_were_in_their_order(
         assert taken + take_all(again) == expected
 
 
-def test_runs_that_were_made_are_known_until_they_are_closed(tmp_path: Path) -> None:
+def test_runs_are_known_until_the_server_has_closed_them(tmp_path: Path) -> None:
     journal = new_journal(tmp_path / "a.journal", FACTS)
     journal.append(create("one"), create("two"), close("one"))
-    for run_id in ("id-1", "id-2"):
-        waiting = journal.first()
-        assert waiting is not None
-        journal.discard(*waiting, run_id=run_id)
+    waiting = journal.first()
+    assert waiting is not None
+    journal.discard(*waiting, run_id="id-1")
     with reopened(journal) as again:
-        assert [(made.run, made.run_id) for made in again.made()] == [
-            ("one", "id-1"),
-            ("two", "id-2"),
-        ]
+        assert again.runs() == (
+            Known(run="one", number=1, run_id="id-1", is_open=False),
+            Known(run="two", number=2, run_id=None, is_open=True),
+        )
         take_all(again)
-        assert [made.run for made in again.made()] == ["two"]
+        assert [known.run for known in again.runs()] == ["two"]
+
+
+def test_interruption_leaves_no_half_of_a_transaction(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path / "a.journal", FACTS)
+
+    class Interrupting(dict[str, str]):
+        def items(self) -> NoReturn:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    halfway = Create(run="b", experiment_id="0", name="b", start_time=1, tags=Interrupting(a="b"))
+    with pytest.raises(KeyboardInterrupt):
+        journal.append(create("a"), halfway)
+    journal.append(create("c"))
+    with reopened(journal) as again:
+        assert take_all(again) == [create("c")]
 
 
 def test_what_has_no_room_is_not_there_at_all(tmp_path: Path) -> None:
@@ -168,8 +192,11 @@ def test_journals_are_found_and_damaged_ones_are_named(tmp_path: Path) -> None:
     for name in ("b", "c"):
         with pytest.raises(JournalError, match=rf"{name}\.journal cannot be read .*move it away"):
             Journal(tmp_path / f"{name}.journal")
-    with pytest.raises(JournalError, match="no such journal"):
+    with pytest.raises(JournalGoneError, match="no such journal"):
         Journal(tmp_path / "d.journal")
+    assert not (tmp_path / "d.journal").exists()
+    with pytest.raises(JournalError, match="is there already"):
+        new_journal(tmp_path / "a.journal", FACTS)
 
 
 def test_damaged_page_is_an_error_of_the_journal(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import mlflow.artifacts
@@ -37,7 +38,7 @@ from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import RunInProgressError, UndeliveredError
 from mer_mlflow.representations import assemble, open_store
 from mer_mlflow.tracking import RunTree, delivery, run_tree
-from mer_mlflow.tracking.journal import Journal
+from mer_mlflow.tracking.journal import Entry, Journal, new_journal
 
 N_FOLDS, N_REPEATS = 3, 2
 pytestmark = pytest.mark.usefixtures("store")
@@ -214,6 +215,52 @@ def test_results_that_were_not_delivered_are_delivered_by_the_next_run(
     assert validation is not None and validation.is_complete
     assert len(MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'fold'")) == 6
     assert list((tmp_path / "journals").iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+@pytest.mark.parametrize("is_written", [False, True])
+def test_interruption_at_any_write_leaves_everything_in_order(
+    moment: int, is_written: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A signal arrives before a write to the journal, or right after it."""
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(tmp_path / "journals"))
+    setting, n_writes, append = make_setting(), count(1), Journal.append
+
+    def interrupted(journal: Journal, *entries: Entry) -> None:
+        if next(n_writes) != moment:
+            return append(journal, *entries)
+        if is_written:
+            append(journal, *entries)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", interrupted)
+        first, nothing = work(setting)
+    assert nothing is None
+    assert parent(first).info.status == "FAILED"
+    assert {run.info.status for run in children(first)} <= {"FINISHED", "KILLED"}
+    assert list((tmp_path / "journals").iterdir()) == []
+    done = {run.info.run_id for run in children(first) if run.info.status == "FINISHED"}
+    second, validation = work(setting)
+    assert validation is not None and validation.is_complete
+    finished = [run for run in children(second) if run.info.status == "FINISHED"]
+    assert len(finished) == 6
+    assert done <= {run.info.run_id for run in finished}
+
+
+def test_results_that_another_process_delivers_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "journals"
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(root))
+    setting = make_setting()
+    first, _ = work(setting, stop_after=2)
+    held = new_journal(root / f"{setting.identity}-{first.run_id}.journal", {"server": ""})
+    with pytest.raises(RunInProgressError, match=f"{first.run_id} are being delivered"):
+        work(setting)
+    held.remove()
+    second, _ = work(setting)
+    assert second.n_adopted == 2
 
 
 def test_complete_run_is_not_run_again() -> None:
