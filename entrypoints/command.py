@@ -31,7 +31,8 @@ def run_command(command: Callable[[], int]) -> None:
     """
     interruption = _Interruption()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interruption)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background
+            signal.signal(number, interruption)
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -107,9 +107,12 @@ def test_tracking_store_on_a_full_disk(
     done = work(*TRAIN, **given)
     assert done.returncode in (2, 3), done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr[-3000:]
+    assert "disk is full" in done.stderr
     mount(small_disk, "remount", "size=40m")
     done = work(*TRAIN, **given)
     assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "journals").glob("*.journal")) == []
     client = MlflowClient(given["MLFLOW_TRACKING_URI"])
     folds = client.search_runs(["0"], "tags.`mer.kind` = 'fold' and status = 'FINISHED'")
     assert len(folds) == len({run.data.tags["mer.split"] for run in folds}) == 10
+    assert len(client.search_runs(["0"], "tags.`mer.status` = 'complete'")) == 1

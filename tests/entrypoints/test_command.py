@@ -1,0 +1,96 @@
+"""What all entry points do alike: exit codes, one line for what a user can mend, signals."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from entrypoints.command import run_command
+from mer_mlflow.errors import ParameterError, UndeliveredError
+
+ROOT = Path(__file__).parents[2]
+STUBBORN = """
+import time
+from entrypoints.command import run_command
+
+def work():
+    try:
+        print("at work", flush=True)
+        time.sleep(60)
+    finally:
+        time.sleep(0.5)
+        print("in order", flush=True)
+
+run_command(work)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_handlers() -> Iterator[None]:
+    """Give the signals back, which commands take for the rest of their process."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def failing(error: BaseException) -> Callable[[], int]:
+    def command() -> int:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ParameterError("folds=1: too few"), 2, "error: folds=1: too few\n"),
+        (UndeliveredError("3 writes wait"), 3, "error: 3 writes wait\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/full/file"),
+            2,
+            "error: /full/file: No space left on device; make room and give the same command "
+            "again\n",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted: give the same command again to continue\n"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(failing(error))
+    assert stop.value.code == code
+    assert capsys.readouterr().err == words
+
+
+def test_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_command(failing(ZeroDivisionError()))
+
+
+def test_signals_that_come_together_are_one_interruption() -> None:
+    """Ctrl-C comes from the terminal, and at once again from ``mlflow run``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+        os.kill(process.pid, number)
+    said, complained = process.communicate(timeout=30)
+    assert said == "in order\n"
+    assert complained == "interrupted: give the same command again to continue\n"
+    assert process.returncode == 130
