@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrypoints.command import INCOMPLETE, OK, run_command
+from entrypoints.command import INCOMPLETE, OK, name_run, run_command
 from entrypoints.parameters import SYNC, parse
 from mer_mlflow.errors import JournalError, UndeliveredError
 from mer_mlflow.progress import progress
@@ -42,6 +42,7 @@ def sync(*, journal: str | None = None) -> int:
     if journal is not None:
         Journal(files[0]).close()
     check_store()
+    name_run("sync")
     client = MlflowClient()
     with own_retries():
         done = [_deliver(client, file, is_chosen=journal is not None) for file in files]
