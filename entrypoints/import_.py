@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from entrypoints.command import OK, name_run, run_command
 from entrypoints.parameters import IMPORT, parse
-from mer_mlflow.access import pages_address, shown
+from mer_mlflow.access import experiment_page, pages_address, shown
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.moving import open_archive, restore_runs
 from mer_mlflow.moving.archive import archive_path
@@ -63,18 +63,15 @@ def _print_outcome(imported: Imported, name: str) -> None:
     if imported.n_new:
         begun = f", {imported.n_continued} of them begun before" if imported.n_continued else ""
         print(f"import: {imported.n_new} runs are now in experiment {name}{begun}")
-    else:
+    if imported.n_updated:
+        print(f"import: {imported.n_updated} runs of an earlier archive are now as in this one")
+    if not imported.n_new + imported.n_updated:
         print(f"import: nothing was changed: experiment {name} has all of these runs")
-    if imported.n_known and imported.n_new:
+    elif imported.n_known:
         print(f"import: {imported.n_known} runs were there already and are as they were")
-    if imported.n_changed:
-        print(
-            f"import: {imported.n_changed} of them differ in this archive from the one that they "
-            "came from; -P experiment=NAME imports all of it elsewhere"
-        )
     uri = shown(mlflow.get_tracking_uri())
     if uri.startswith("http"):
-        print(f"look at it: {pages_address(uri)}/#/experiments/{imported.experiment_id}")
+        print(f"look at it: {experiment_page(pages_address(uri), imported.experiment_id)}")
 
 
 def main(arguments: Sequence[str]) -> int:

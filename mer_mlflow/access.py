@@ -10,13 +10,13 @@ from urllib.parse import quote
 UNKNOWN, FORBIDDEN = 401, 403
 OTHER_HOST = "Invalid Host header"
 """What MLflow says where it is asked by a name that it was not told."""
-USER = re.compile(r"(?<=://)[^@/?#]*:[^?#]*@")
-PASSWORD = re.compile(r"(?<=[?&]password=)[^&]*")
+USER = re.compile(r"(?<=://)[^\s/?#]*@")
+PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 def shown(url: str) -> str:
     """An address without the user and password in it."""
-    return PASSWORD.sub("…", USER.sub("", url))
+    return PASSWORD.sub(r"\1…", USER.sub("", url))
 
 
 def pages_address(server: str) -> str:
@@ -37,9 +37,23 @@ def run_page(address: str, experiment_id: str, run_id: str) -> str:
     address : of MLflow's pages
     experiment_id, run_id : of the run
     """
+    return _page(address, f"experiments/{experiment_id}/runs/{run_id}")
+
+
+def experiment_page(address: str, experiment_id: str) -> str:
+    """Address of an experiment's page.
+
+    Parameters
+    ----------
+    address : of MLflow's pages
+    experiment_id : of the experiment
+    """
+    return _page(address, f"experiments/{experiment_id}")
+
+
+def _page(address: str, place: str) -> str:
     workspace = os.environ.get("MLFLOW_WORKSPACE")
-    ending = f"?workspace={quote(workspace)}" if workspace else ""
-    return f"{address}/#/experiments/{experiment_id}/runs/{run_id}{ending}"
+    return f"{address}/#/{place}" + (f"?workspace={quote(workspace)}" if workspace else "")
 
 
 def refusal(error: BaseException) -> str | None:

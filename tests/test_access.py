@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mer_mlflow.access import pages_address, run_page, shown, user_name
+from mer_mlflow.access import experiment_page, pages_address, run_page, shown, user_name
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +18,11 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("http://ada:secret@host:5000/path", "http://host:5000/path"),
         ("postgresql://optuna@host/optuna?password=secret&a=b", None),
+        ("postgresql://optuna@host/optuna?sslpassword=secret", None),
+        ("postgresql://optuna:sec,secret@host/optuna", "postgresql://host/optuna"),
+        ("https://secret@host/path", "https://host/path"),
+        ("https://host:443/pkg/@scope/x", "https://host:443/pkg/@scope/x"),
+        ("http://10.0.0.1:5000/a@b", "http://10.0.0.1:5000/a@b"),
         ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
     ],
 )
@@ -36,6 +41,8 @@ def test_page_of_a_run_names_the_workspace_in_use(monkeypatch: pytest.MonkeyPatc
     assert run_page("http://host", "3", "ab") == "http://host/#/experiments/3/runs/ab"
     monkeypatch.setenv("MLFLOW_WORKSPACE", "my lab")
     assert run_page("http://host", "3", "ab").endswith("/runs/ab?workspace=my%20lab")
+    page = experiment_page("http://host", "3")
+    assert page == "http://host/#/experiments/3?workspace=my%20lab"
 
 
 def test_runs_carry_the_name_that_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:

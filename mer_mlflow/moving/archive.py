@@ -7,7 +7,6 @@ cannot vouch for itself, nor for the zip's own tables.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -25,7 +24,7 @@ from typing import IO, Any
 
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.moving.text import check_printable
-from mer_mlflow.paths import given_path
+from mer_mlflow.paths import FULL, given_path
 
 FORMAT = 1
 CONTENT = "runs of mer_mlflow"
@@ -42,7 +41,9 @@ LONGEST_NAME = 1024
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member: the same runs make the same members."""
 PLAIN_FILE = 0o100644 << 16
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_IN_WORDS = re.compile(rf"#####\n\[Errno ({'|'.join(map(str, FULL))})\]")
+"""How MLflow tells of a full disk where it downloads in threads; what a server tells of its own
+has other words before it."""
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -141,11 +142,25 @@ class ArchiveWriter:
             while block := source.read(BLOCK):
                 digest.update(block)
                 written += target.write(block)
+        if written > MOST_VALUES and name.endswith(f"/{RECORD}"):
+            raise ParameterError(f"{name}: is too large to be a run's values; delete the run")
         self.members[name] = Member(size=written, sha256=digest.hexdigest())
 
     def close(self, manifest: Manifest) -> None:
-        """Write the manifest, and seal what was written."""
+        """Write the manifest, and seal what was written.
+
+        Raises
+        ------
+        ParameterError
+            If no import would take it.
+        """
         text = json.dumps({"content": CONTENT, "format": FORMAT, **asdict(manifest)}, indent=1)
+        size, unpacked = self._file.tell(), sum(each.size for each in self.members.values())
+        if len(text) > MOST_VALUES or unpacked > max(HARMLESS, MOST_TIMES * size):
+            raise ParameterError(
+                f"{len(self.members)} files of {unpacked / 2**30:.1f} GiB in {size / 2**20:.1f} "
+                "MiB would be refused by import; delete the runs whose artifacts are empty"
+            )
         self._zip.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), text, zipfile.ZIP_DEFLATED)
         self._zip.comment = SEAL + b"0" * N_DIGITS
         self._zip.close()
@@ -184,7 +199,7 @@ def writing(target: Path) -> Iterator[tuple[ArchiveWriter, Path]]:
     """
     check_target(target)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".archive-") as folder:
             part = Path(folder) / "archive"
             staged = Path(folder) / "staged"
             staged.mkdir()
@@ -240,7 +255,7 @@ def _is_full(error: BaseException) -> bool:
     """Whether the disk is full; MLflow says it in words where it downloads in threads."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
-    return any(os.strerror(number) in f"{error} {error.__cause__}" for number in FULL)
+    return FULL_IN_WORDS.search(str(error.__cause__)) is not None
 
 
 class Archive:
@@ -293,15 +308,8 @@ class Archive:
         """Bytes of all that the archive has of a run."""
         return sum(self.manifest.members[name].size for name in self._of_run[run_id])
 
-    def digest(self, run_id: str) -> str:
-        """SHA-256 of all that the archive has of a run."""
-        digest = hashlib.sha256()
-        for name in self._of_run[run_id]:
-            digest.update(f"{name} {self.manifest.members[name].sha256}\n".encode())
-        return digest.hexdigest()
-
     def copy(self, name: str, target: IO[bytes] | None) -> None:
-        """Unpack a member, no further than the manifest says that it goes.
+        """Unpack a member, which the zip does no further than the manifest says that it goes.
 
         Parameters
         ----------
@@ -319,8 +327,6 @@ class Archive:
             with self._zip.open(name) as source:
                 while block := source.read(BLOCK):
                     size += len(block)
-                    if size > expected.size:
-                        break
                     digest.update(block)
                     if target is not None:
                         target.write(block)
@@ -440,7 +446,7 @@ def _manifest(file: zipfile.ZipFile, path: Path) -> Manifest:
         )
     try:
         return _parsed(told)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ParameterError) as error:
         raise _refused(
             path, f"{MANIFEST} is incomplete ({type(error).__name__}: {error})"
         ) from error
@@ -452,6 +458,8 @@ def _parsed(told: dict[str, Any]) -> Manifest:
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
     if wrong or not all(type(count) is int for count in told["counts"].values()):
         raise ValueError(f"{(*wrong, 'counts')[0]} is of the wrong type")
+    for key, value in texts.items():
+        check_printable(key, value)
     members = {}
     for name, member in told["members"].items():
         size, digest = member["size"], member["sha256"]

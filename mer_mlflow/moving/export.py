@@ -13,15 +13,13 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-import requests
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mer_mlflow._version import __version__
-from mer_mlflow.access import refusal, shown
-from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.access import shown
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.moving.archive import (
     ARTIFACTS,
     RECORD,
@@ -30,16 +28,15 @@ from mer_mlflow.moving.archive import (
     OnProgress,
     writing,
 )
-from mer_mlflow.moving.parallel import in_order, n_workers
-from mer_mlflow.moving.record import ENDED, Figure, Input, Record, to_json
-from mer_mlflow.moving.text import is_text, rewrite, without_credentials
+from mer_mlflow.moving.parallel import in_order, n_workers, told
+from mer_mlflow.moving.record import ENDED, Figure, Input, Record, of_one_origin, origin, to_json
+from mer_mlflow.moving.text import check_printable, is_text, rewrite, without_credentials
 from mer_mlflow.tracking.runs import Kind, Status, search
 
 CLOSED = {Kind.PARENT: Status.INTERRUPTED, Kind.STUDY: Status.INCOMPLETE}
 """How runs at work arrive: as what their process would leave that is killed now. Other runs at
 work hold nothing that could be gone on with."""
-MOST_SHOWN = 300
-"""Characters of what a server says."""
+ADVICE = "nothing was exported; mend or delete the run, or try again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +84,18 @@ def export_runs(
     TrackingError
         If a run cannot be read.
     """
-    name = str(client.get_experiment(experiment).name)
-    with writing(target) as (writer, staged):
+    unread = told(f"experiment {experiment} cannot be read", "nothing was exported; try again")
+    with writing(target) as (writer, staged), unread:
+        name = str(client.get_experiment(experiment).name)
+        check_printable("experiment", name)
         found = _found(client, experiment)
         runs = [run for run in found if _has_ended(run) or _kind(run) in CLOSED]
         if not runs:
             words = "has no runs of this project that have ended; nothing was exported"
             raise ParameterError(f"experiment={name}: {words}")
+        twice = of_one_origin(_origins(runs))
+        if twice is not None:
+            raise ParameterError(f"experiment={name}: {twice}")
         fetch = partial(_fetch, client, staged)
         workers = n_workers(client)
         for done, record in enumerate(in_order(fetch, runs, workers=workers), start=1):
@@ -104,7 +106,7 @@ def export_runs(
         writer.close(
             Manifest(
                 software={"mer_mlflow": __version__, "mlflow": metadata.version("mlflow")},
-                exported=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+                exported=datetime.now(tz=UTC).isoformat(timespec="milliseconds"),
                 tracking=without_credentials(shown(client.tracking_uri)),
                 experiment=name,
                 experiment_id=experiment,
@@ -141,6 +143,11 @@ def _found(client: MlflowClient, experiment: str) -> list[Run]:
     )
 
 
+def _origins(runs: list[Run]) -> Iterator[tuple[str, str]]:
+    for run in runs:
+        yield str(run.info.run_id), origin(str(run.info.run_id), run.data.tags)
+
+
 def _kind(run: Run) -> str:
     return str(run.data.tags["mer.kind"])
 
@@ -158,20 +165,14 @@ def _fetch(client: MlflowClient, staged: Path, run: Run) -> Record:
     run_id = str(run.info.run_id)
     folder = staged / run_id
     folder.mkdir()
-    try:
+    with told(f"run {run_id} cannot be read", ADVICE):
         if client.list_artifacts(run_id):
             client.download_artifacts(run_id, "", str(folder))
         metrics = {key: _history(client, run_id, key) for key in sorted(run.data.metrics)}
-    except (MlflowException, requests.RequestException) as error:
-        if refusal(error):
-            raise
-        reason = " ".join(str(error).split())[:MOST_SHOWN]
-        words = "nothing was exported; mend or delete the run, or try again"
-        raise TrackingError(f"run {run_id} cannot be read ({reason}); {words}") from error
     for path in list(folder.rglob("*")):
         if path.is_file() and is_text(path.name):
             rewrite(path, without_credentials)
-    return _record(run, metrics)
+    return record_of(run, metrics)
 
 
 def _history(client: MlflowClient, run_id: str, key: str) -> tuple[Figure, ...]:
@@ -182,13 +183,20 @@ def _history(client: MlflowClient, run_id: str, key: str) -> tuple[Figure, ...]:
     )
 
 
-def _record(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
+def record_of(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
+    """A run's values as an archive has them: closed, and without credentials.
+
+    Parameters
+    ----------
+    run : that was read
+    metrics : its histories
+    """
     info = run.info
     tags, status, end_time = dict(run.data.tags), str(info.status), info.end_time
     if not _has_ended(run):
         heartbeat = float(tags.get("mer.heartbeat", info.start_time / 1000))
         status, end_time = "KILLED", int(heartbeat * 1000)
-        tags["mer.status"] = str(CLOSED[Kind(_kind(run))])
+        tags["mer.status"] = str(CLOSED.get(Kind(_kind(run)), Status.INTERRUPTED))
         tags.pop("mer.pid", None)  # whoever has this number elsewhere does not work on the run
     return Record(
         run_id=str(info.run_id),

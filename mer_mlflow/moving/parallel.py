@@ -5,15 +5,35 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
+import requests
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from mer_mlflow.access import refusal, shown
+from mer_mlflow.errors import TrackingError
 
 AT_A_TIME = 8
 """Requests: a server of one process answers no more of them faster."""
+MOST_SHOWN = 300
+"""Characters of what a server says."""
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def told(what: str, advice: str) -> Iterator[None]:
+    """Tell in one line what a server did not do, and what the user may."""
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        if refusal(error):
+            raise
+        reason = shown(" ".join(str(error).split()))[:MOST_SHOWN] or type(error).__name__
+        raise TrackingError(f"{what} ({reason}); {advice}") from error
 
 
 def n_workers(client: MlflowClient) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+FROM = "mer.imported_from"
+"""Tag: the run's id where it was made, however often it has moved since."""
 ENDED = ("FINISHED", "FAILED", "KILLED")
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 """Figures that JSON has no numbers for."""
@@ -68,6 +70,26 @@ class Record:
     inputs: tuple[Input, ...]
 
 
+def origin(run_id: str, tags: Mapping[str, str]) -> str:
+    """A run's id where it was made."""
+    return tags.get(FROM, run_id)
+
+
+def of_one_origin(origins: Iterable[tuple[str, str]]) -> str | None:
+    """Tell of two runs that are one; None where each is there once.
+
+    Parameters
+    ----------
+    origins : of each run its id, and that where it was made
+    """
+    seen: dict[str, str] = {}
+    for run_id, made in origins:
+        other = seen.setdefault(made, run_id)
+        if other != run_id:
+            return f"runs {other} and {run_id} are both run {made}; delete one of them"
+    return None
+
+
 def to_json(record: Record) -> dict[str, Any]:
     """A record as JSON has it; figures are ``[value, timestamp, step]``."""
     histories = {
@@ -95,7 +117,7 @@ def from_json(told: Any) -> Record:
             params=_texts(told["params"]),
             tags=_texts(told["tags"]),
             metrics={
-                key: tuple(_figure(*figure) for figure in history)
+                _text(key): tuple(_figure(*figure) for figure in history)
                 for key, history in told["metrics"].items()
             },
             inputs=tuple(_input(item) for item in told["inputs"]),
@@ -134,6 +156,7 @@ def _status(told: Any) -> str:
 def _text(told: Any) -> str:
     if not isinstance(told, str):
         raise ValueError(f"{told!r} is no text")
+    told.encode()  # JSON has halves of characters, servers have not
     return told
 
 
@@ -144,4 +167,4 @@ def _whole(told: Any) -> int:
 
 
 def _texts(told: Any) -> dict[str, str]:
-    return {key: _text(value) for key, value in told.items()}
+    return {_text(key): _text(value) for key, value in told.items()}

@@ -1,40 +1,56 @@
 """Import: an archive's runs into an experiment, under new ids, each of them once.
 
-A run is made without ``mer.kind``, gets its values and artifacts, is closed, and gets its tags
-last: nothing takes a half-written run for one of this project's. What an interrupted import left
-is completed under the ids that it chose, because runs that it finished may name them.
+A run is made without ``mer.kind``, gets its values and artifacts, is closed, and gets its
+parameters and tags last: nothing takes a half-written run for one of this project's, and what can
+never be changed is not written before the rest. What an interrupted import left is completed under
+the ids that it chose, because runs that it finished may name them.
+
+Runs of an earlier archive are brought up to a later one, all or none: a tree of which one half is
+of today and the other of yesterday is wrong. That needs runs that nobody went on with since, and a
+later archive of the same experiment: of others nobody can tell which state is the later one.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from itertools import count, groupby
+from collections.abc import Mapping, Sequence, Set
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import chain, count, groupby
 from pathlib import Path
 from typing import Any
 
-import requests
 from mlflow import MlflowClient, entities
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_USER
 
 from mer_mlflow.access import refusal
-from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.moving.archive import Archive, OnProgress
-from mer_mlflow.moving.parallel import in_order, n_workers
-from mer_mlflow.moving.record import Input, Record, from_json
-from mer_mlflow.moving.text import Change, is_text, rewrite, with_ids
+from mer_mlflow.moving.export import record_of
+from mer_mlflow.moving.lease import lease
+from mer_mlflow.moving.parallel import in_order, n_workers, told
+from mer_mlflow.moving.record import FROM, Input, Record, from_json, of_one_origin, origin, to_json
+from mer_mlflow.moving.text import BLOCK, Change, changed, is_text, rewrite, with_ids
+from mer_mlflow.tracking.outage import reason
 from mer_mlflow.tracking.runs import experiment_id, search
 
-FROM, SOURCE, DIGEST = "mer.imported_from", "mer.imported_source", "mer.imported_sha256"
-"""Tags: the run's id where it was made, the server and experiment that the archive was made of, and
-the SHA-256 of all that the archive had of the run."""
+SOURCE, DIGEST, STATE = "mer.imported_source", "mer.imported_sha256", "mer.imported_state"
+VERSION = "mer.imported_version"
+"""Tags: the server and experiment that the archive was made of, the SHA-256 of all that it had of
+the run, that of the values which were written here, and the run's id in the archive with the time
+of the export."""
+UNDER_WAY = "being written"
+"""State of a run from the moment when it begins to be brought up to an archive."""
 KIND = "mer.kind"
+HERE_ONLY = (FROM, SOURCE, VERSION, DIGEST, STATE, MLFLOW_RUN_NAME)
+"""Tags that tell nothing of what a run holds; its name is told beside them."""
+ADVICE = "what was written stays: give the same command again to continue"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +62,15 @@ class Imported:
     experiment_id : where they are
     n_new : runs that were written
     n_continued : those of them that an interrupted import had begun
+    n_updated : runs of an earlier archive that were brought up to this one
     n_known : runs that were there already, and were left as they are
-    n_changed : those of them that the archive has in another state than the one they came from
     """
 
     experiment_id: str
     n_new: int
     n_continued: int
+    n_updated: int
     n_known: int
-    n_changed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +98,14 @@ class _Writer:
     client : of the tracking server
     archive : that was verified
     experiment : id of the experiment
+    digests : of what the archive has of each run
     lock : held while a dataset is written: MLflow fails where two runs bring a new one at once
     """
 
     client: MlflowClient
     archive: Archive
     experiment: str
+    digests: Mapping[str, str]
     lock: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
     def make(self, head: _Head) -> str:
@@ -96,18 +114,35 @@ class _Writer:
         tags = self._origin_tags(head)
         if MLFLOW_USER in record.tags:
             tags[MLFLOW_USER] = record.tags[MLFLOW_USER]
-        with _told(head.run_id):
+        with told(f"run {head.run_id} of the archive cannot be made", ADVICE):
             run = self.client.create_run(
                 self.experiment, start_time=record.start_time, tags=tags, run_name=record.name
             )
         return str(run.info.run_id)
 
-    def fill(self, head: _Head, run_id: str, change: Change) -> None:
-        """Write all that the archive has of a run; what is there already is written again."""
-        record = _record(self.archive, head.run_id)
+    def fill(self, head: _Head, run_id: str, change: Change, stale: Run | None) -> None:
+        """Write all that the archive has of a run; what is there already is written again.
+
+        Parameters
+        ----------
+        head : of the run
+        run_id : where it is written to
+        change : puts new ids for old ones
+        stale : what is there of an earlier archive, None where there is nothing whole
+        """
+        record = _mapped(_record(self.archive, head.run_id), change)
+        tags = {**record.tags, **self._origin_tags(head), DIGEST: self.digests[head.run_id]}
+        # last comes that by which runs are found: tags may be too many for one call
+        tags |= {STATE: _state(record), KIND: tags.pop(KIND)}
         client = self.client
-        with _told(head.run_id):
-            client.log_batch(run_id, metrics=_metrics(record), params=_params(record, change))
+        with told(f"run {head.run_id} of the archive cannot be written", ADVICE):
+            if stale is not None:
+                begun = {STATE: UNDER_WAY, VERSION: tags[VERSION]}
+                client.log_batch(run_id, tags=[entities.RunTag(*each) for each in begun.items()])
+                client.update_run(run_id, name=record.name)
+                for key in stale.data.tags.keys() - tags.keys() - {MLFLOW_RUN_NAME}:
+                    client.delete_tag(run_id, key)
+            client.log_batch(run_id, metrics=_metrics(record))
             if record.inputs:
                 with self.lock:
                     client.log_inputs(run_id, [_input(given) for given in record.inputs])
@@ -116,7 +151,11 @@ class _Writer:
                 client.update_run(run_id, status=record.status)
             else:
                 client.set_terminated(run_id, record.status, record.end_time)
-            client.log_batch(run_id, tags=self._tags(head, record, change))
+            client.log_batch(
+                run_id,
+                params=[entities.Param(*each) for each in record.params.items()],
+                tags=[entities.RunTag(*each) for each in tags.items()],
+            )
 
     def _fill_artifacts(self, head: _Head, run_id: str, change: Change) -> None:
         artifacts = self.archive.artifacts(head.run_id)
@@ -132,18 +171,11 @@ class _Writer:
                     rewrite(path, change)
             self.client.log_artifacts(run_id, folder)
 
-    def _tags(self, head: _Head, record: Record, change: Change) -> list[entities.RunTag]:
-        """All tags, that by which runs are found last: they may be too many for one call."""
-        values = {key: change(value) for key, value in record.tags.items()}
-        values |= self._origin_tags(head) | {DIGEST: self.archive.digest(head.run_id)}
-        values.pop(MLFLOW_RUN_NAME, None)  # follows from the name
-        kind = values.pop(KIND)
-        return [entities.RunTag(key, value) for key, value in {**values, KIND: kind}.items()]
-
     def _origin_tags(self, head: _Head) -> dict[str, str]:
         manifest = self.archive.manifest
         return {
             FROM: head.origin,
+            VERSION: _version(self.archive, head),
             SOURCE: f"experiment {manifest.experiment} of {manifest.tracking}",
         }
 
@@ -155,7 +187,10 @@ def restore_runs(
     *,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Imported:
-    """Write an archive's runs to an experiment; those that it has already are left as they are.
+    """Write an archive's runs to an experiment, each of them once.
+
+    Runs that an earlier archive brought are brought up to this one. Where that cannot be, because
+    somebody went on with them, nothing is written at all.
 
     Parameters
     ----------
@@ -172,40 +207,77 @@ def restore_runs(
     ------
     ParameterError
         If the archive or the experiment cannot be used.
+    RunInProgressError
+        If another import into the experiment is at work.
     TrackingError
         If the server does not take a run.
     """
     heads = _heads(archive)
-    workers = n_workers(client)
-    _check_space(archive, workers)
-    home = _home(client, experiment)
-    whole, begun = _present(client, home)
-    writer = _Writer(client=client, archive=archive, experiment=home)
-    known = [head for head in heads if head.origin in whole]
+    with told(f"experiment={experiment}: cannot be written to", ADVICE):
+        home = _home(client, experiment, archive, heads)
+        with lease(client, home):
+            return _restore(client, archive, heads, (experiment, home), on_progress)
+
+
+def _restore(
+    client: MlflowClient,
+    archive: Archive,
+    heads: list[_Head],
+    experiment: tuple[str, str],
+    on_progress: OnProgress,
+) -> Imported:
+    name, home = experiment
+    moves = (archive.manifest.experiment_id, home)
+    whole, begun = _present(client, home, {head.origin for head in heads})
     new = [head for head in heads if head.origin not in whole]
     unmade = [head for head in new if head.origin not in begun]
-    steps, n_steps = count(1), len(unmade) + len(new)
-    ids = {head.run_id: str(whole[head.origin].info.run_id) for head in known}
-    ids |= {head.run_id: begun[head.origin][0] for head in new if head.origin in begun}
-    made = in_order(writer.make, unmade, workers=workers)
-    for head, run_id in zip(unmade, made, strict=True):
-        ids[head.run_id] = run_id
+    digests = _digests(archive, heads, whole)
+    # other runs that are here may be named too, by the ids that they were made with
+    ids = {made: str(run.info.run_id) for made, run in (begun | whole).items()}
+    ids |= {head.run_id: ids.get(head.origin, "<new>") for head in heads}
+    expected = with_ids(ids, experiments=moves)
+    updated: dict[str, Run] = {}
+    torn: list[str] = []
+    for head in heads:
+        run = whole.get(head.origin) or begun.get(head.origin)
+        if run is None:
+            continue
+        record = _mapped(_record(archive, head.run_id), expected)
+        if _is_as_archived(run, record, digests[head.run_id]):
+            continue
+        if _can_become(run, record, _version(archive, head)):
+            updated |= {head.run_id: run} if KIND in run.data.tags else {}
+        elif KIND not in run.data.tags or _state(_values(run)) != _state(record):
+            torn.append(str(run.info.run_id))
+    if torn:
+        raise ParameterError(
+            f"experiment={name}: {len(torn)} runs, {torn[0]} first, are neither as in this archive "
+            "nor as an earlier one of the same experiment left them; nothing was imported; "
+            "-P experiment=NAME imports all of it elsewhere"
+        )
+    todo = [head for head in heads if head.origin not in whole or head.run_id in updated]
+    workers = n_workers(client)
+    _check_space(archive, todo, workers)
+    writer = _Writer(client=client, archive=archive, experiment=home, digests=digests)
+    steps, n_steps = count(1), len(unmade) + len(todo)
+    for head, run_id in zip(unmade, in_order(writer.make, unmade, workers=workers), strict=True):
+        ids[head.run_id] = ids[head.origin] = run_id
         on_progress(next(steps), n_steps)
-    change = with_ids(ids, experiments=(archive.manifest.experiment_id, home))
+    change = with_ids(ids, experiments=moves)
 
     def fill(head: _Head) -> None:
-        writer.fill(head, ids[head.run_id], change)
+        writer.fill(head, ids[head.run_id], change, updated.get(head.run_id))
 
-    for _, generation in groupby(new, key=lambda head: head.depth):
+    for _, generation in groupby(todo, key=lambda head: head.depth):
         for _ in in_order(fill, generation, workers=workers):
             on_progress(next(steps), n_steps)
-    _delete_unused(client, home, {head.origin for head in new})
+    _delete_unused(client, home)
     return Imported(
         experiment_id=home,
         n_new=len(new),
         n_continued=len(new) - len(unmade),
-        n_known=len(known),
-        n_changed=sum(_has_changed(whole[head.origin], archive, head) for head in known),
+        n_updated=len(updated),
+        n_known=len(heads) - len(todo),
     )
 
 
@@ -221,14 +293,17 @@ def _record(archive: Archive, run_id: str) -> Record:
 
 def _heads(archive: Archive) -> list[_Head]:
     """Read every run once before the first is written: parents come first."""
-    records = {}
+    origins, parents = {}, {}
     for run_id in archive.manifest.runs:
         tags = _record(archive, run_id).tags
-        records[run_id] = (tags.get(FROM, run_id), tags.get(MLFLOW_PARENT_RUN_ID))
-    parents = {run_id: parent for run_id, (_, parent) in records.items() if parent in records}
+        origins[run_id], parents[run_id] = origin(run_id, tags), tags.get(MLFLOW_PARENT_RUN_ID)
+    twice = of_one_origin(origins.items())
+    if twice is not None:
+        raise archive.refused(f"{twice} where they were exported")
+    parents = {run_id: parent for run_id, parent in parents.items() if parent in origins}
     heads = [
-        _Head(run_id=run_id, origin=origin, depth=_depth(run_id, parents))
-        for run_id, (origin, _) in records.items()
+        _Head(run_id=run_id, origin=made, depth=_depth(run_id, parents))
+        for run_id, made in origins.items()
     ]
     return sorted(heads, key=lambda head: head.depth)
 
@@ -242,8 +317,92 @@ def _depth(run_id: str, parents: Mapping[str, str | None]) -> int:
     return len(above)
 
 
-def _check_space(archive: Archive, workers: int) -> None:
-    sizes: Sequence[int] = sorted(map(archive.size, archive.manifest.runs))
+def _mapped(record: Record, change: Change) -> Record:
+    """A run's values as they are here."""
+    return replace(
+        record,
+        params={key: change(value) for key, value in record.params.items()},
+        tags={key: change(record.tags[key]) for key in record.tags.keys() - HERE_ONLY},
+    )
+
+
+def _values(run: Run) -> Record:
+    """Values of a run that is here, without its metrics' histories."""
+    return _mapped(record_of(run, dict.fromkeys(run.data.metrics, ())), str)
+
+
+def _state(record: Record) -> str:
+    """SHA-256 of what a run is seen to hold without asking for its histories and artifacts."""
+    times = [record.status, record.start_time, record.end_time]
+    told = [record.name, *times, dict(record.params), dict(record.tags), sorted(record.metrics)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _digests(archive: Archive, heads: list[_Head], whole: Mapping[str, Run]) -> dict[str, str]:
+    """SHA-256 of all that an archive has of each run, whatever ids it has there.
+
+    Ids of runs are those that they were made with. They are marked where the run is known: one that
+    names a run which only a later archive brings is to be written again.
+    """
+    known = {made: made for made in chain(whole, (head.origin for head in heads))}
+    known |= {head.run_id: head.origin for head in heads}
+    canonical = with_ids(
+        {run_id: f"<{made}>" for run_id, made in known.items()},
+        experiments=(archive.manifest.experiment_id, "home"),
+    )
+    return {head.run_id: _digest(archive, head, canonical) for head in heads}
+
+
+def _digest(archive: Archive, head: _Head, canonical: Change) -> str:
+    record = _mapped(_record(archive, head.run_id), str)
+    values = to_json(replace(record, run_id=head.origin))
+    told = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(canonical(told).encode())
+    for name, member in archive.artifacts(head.run_id).items():
+        digest.update(f"\n{name}\n".encode())
+        if not is_text(name):
+            digest.update(archive.manifest.members[member].sha256.encode())
+            continue
+        with tempfile.SpooledTemporaryFile(max_size=BLOCK) as file:
+            archive.copy(member, file)
+            file.seek(0)
+            for piece in changed(file, canonical):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def _version(archive: Archive, head: _Head) -> str:
+    return f"{head.run_id} {archive.manifest.exported}"
+
+
+def _is_as_archived(run: Run, record: Record, digest: str) -> bool:
+    """Whether an archive has no news of a run: what happened to it here since is nothing to it."""
+    tags = run.data.tags
+    return tags.get(DIGEST) == digest and tags.get(STATE) == _state(record)
+
+
+def _can_become(run: Run, record: Record, version: str) -> bool:
+    """Whether a run that is here can be given other values.
+
+    It can where nobody but an import has written to it, from where this archive is and no later,
+    and no parameter, which is never changed, has another value. The values of a run that was only
+    begun are nobody's.
+    """
+    tags = run.data.tags
+    is_untouched = KIND not in tags or (
+        DIGEST in tags and tags.get(STATE) in (UNDER_WAY, _state(_values(run)))
+    )
+    before, params = tags.get(VERSION, version), run.data.params.items()
+    is_later = before.split()[0] == version.split()[0] and before <= version
+    return (
+        is_untouched
+        and is_later
+        and all(record.params.get(key, value) == value for key, value in params)
+    )
+
+
+def _check_space(archive: Archive, heads: list[_Head], workers: int) -> None:
+    sizes: Sequence[int] = sorted(archive.size(head.run_id) for head in heads)
     needed, folder = sum(sizes[-workers:]), tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if needed > free:
@@ -253,60 +412,52 @@ def _check_space(archive: Archive, workers: int) -> None:
         )
 
 
-def _home(client: MlflowClient, name: str) -> str:
+def _home(client: MlflowClient, name: str, archive: Archive, heads: list[_Head]) -> str:
     found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage != "active":
+    if found is None:  # what cannot be imported does not make an experiment
+        _check_space(archive, heads, n_workers(client))
+    elif found.lifecycle_stage != "active":
         raise ParameterError(f"experiment={name}: was deleted; restore it, or name another one")
     try:
         return experiment_id(client, name)
     except MlflowException as error:
         if refusal(error):
             raise
-        raise ParameterError(f"experiment={name}: cannot be made ({_first_line(error)})") from error
+        raise ParameterError(f"experiment={name}: cannot be made ({reason(error)})") from error
 
 
-def _present(client: MlflowClient, home: str) -> tuple[dict[str, Run], dict[str, list[str]]]:
-    """An experiment's runs by origin: those that are whole, and ids of those only begun."""
-    whole: dict[str, Run] = {}
-    begun: dict[str, list[str]] = {}
-    for run in search(client, home):
-        run_id, tags = str(run.info.run_id), run.data.tags
+def _present(
+    client: MlflowClient, home: str, origins: Set[str]
+) -> tuple[dict[str, Run], dict[str, Run]]:
+    """An experiment's runs by origin: those that are whole, and those only begun.
+
+    Raises
+    ------
+    ParameterError
+        If two whole runs are of one of these origins: the archive's could be either.
+    """
+    found = {str(run.info.run_id): run for run in search(client, home)}
+    whole: list[tuple[str, str]] = []
+    begun: dict[str, Run] = {}
+    for run_id in sorted(found):
+        tags = found[run_id].data.tags
         if KIND in tags:
-            whole[tags.get(FROM, run_id)] = run
+            whole.append((run_id, origin(run_id, tags)))
         elif FROM in tags:
-            begun.setdefault(tags[FROM], []).append(run_id)
-    return whole, {origin: sorted(ids) for origin, ids in begun.items()}
+            begun.setdefault(tags[FROM], found[run_id])
+    twice = of_one_origin(pair for pair in whole if pair[1] in origins)
+    if twice is not None:
+        raise ParameterError(f"{twice} and give the same command again")
+    return {made: found[run_id] for run_id, made in whole}, begun
 
 
-def _delete_unused(client: MlflowClient, home: str, origins: set[str]) -> None:
-    """Delete empty runs that a repeated request made beside the one that was filled."""
-    if origins:
-        for origin, run_ids in _present(client, home)[1].items():
-            for run_id in run_ids if origin in origins else ():
-                client.delete_run(run_id)
-
-
-def _has_changed(run: Run, archive: Archive, head: _Head) -> bool:
-    digest = run.data.tags.get(DIGEST)
-    return digest is not None and digest != archive.digest(head.run_id)
-
-
-@contextmanager
-def _told(run_id: str) -> Iterator[None]:
-    """Tell of a run that the server does not take, in one line."""
-    try:
-        yield
-    except (MlflowException, requests.RequestException) as error:
-        if refusal(error):
-            raise
-        raise TrackingError(
-            f"run {run_id} of the archive cannot be written ({_first_line(error)}); what was "
-            "written stays: give the same command again to continue"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _delete_unused(client: MlflowClient, home: str) -> None:
+    """Delete runs that were begun beside whole ones: a repeated request may make two."""
+    runs = list(search(client, home))
+    whole = {run.data.tags.get(FROM) for run in runs if KIND in run.data.tags}
+    for run in runs:
+        if KIND not in run.data.tags and run.data.tags.get(FROM, "") in whole:
+            client.delete_run(run.info.run_id)
 
 
 def _metrics(record: Record) -> list[entities.Metric]:
@@ -315,10 +466,6 @@ def _metrics(record: Record) -> list[entities.Metric]:
         for key, history in record.metrics.items()
         for figure in history
     ]
-
-
-def _params(record: Record, change: Change) -> list[entities.Param]:
-    return [entities.Param(key, change(value)) for key, value in record.params.items()]
 
 
 def _input(given: Input) -> entities.DatasetInput:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mer_mlflow.access import USER
 from mer_mlflow.errors import ParameterError
 
 TEXTS = (".json", ".csv", ".html", ".md", ".tex", ".yaml", ".yml", ".txt")
 """Artifacts that are texts; tables in Parquet and figures hold no ids of runs."""
 BLOCK = 1 << 20
 BETWEEN = ' \n\r\t",<>'
-"""What is in no address and no id: between these a text may be cut in two."""
+"""What is in no id, user or password: between these a text may be cut in two."""
 LONGEST = 1 << 24
 """Characters without any of them after which a text is cut nevertheless: it is no text."""
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
-USER_IN_TEXT = re.compile(r"(?<=://)[^\s/?#\"'<>\\]*@")
-"""Where an address ends is not known in a text: a password with a slash is found in an address."""
-PASSWORD = re.compile(r"(?<=[?&]password=)[^\s&#\"'<>\\]*")
+USER = re.compile(r"(?<=://)[^\s/?#,\"'<>\\]*@")
+PASSWORD = re.compile(r"((?:[?&]|&amp;|\\u0026)(?:ssl)?password=)[^\s&#,\"'<>\\]*")
+"""Nothing that may end an address in a text is taken for a part of it: what is no credential must
+stay, and where one has such a character it is to be quoted as ``%2C``."""
 RUN = re.compile(r"(experiments/\d+/runs/)?(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])")
 
 Change = Callable[[str], str]
@@ -29,11 +29,7 @@ Change = Callable[[str], str]
 
 def without_credentials(text: str) -> str:
     """A text with no user and no password in any address."""
-    if "://" not in text:
-        return text
-    if ADDRESS.fullmatch(text):
-        text = USER.sub("", text)
-    return PASSWORD.sub("", USER_IN_TEXT.sub("", text))
+    return PASSWORD.sub(r"\1", USER.sub("", text)) if "://" in text else text
 
 
 def with_ids(ids: Mapping[str, str], *, experiments: tuple[str, str]) -> Change:
@@ -78,16 +74,19 @@ def rewrite(path: Path, change: Change) -> None:
         path.open("rb") as source,
         tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as target,
     ):
-        _rewrite(source, target, change)
+        for piece in changed(source, change):
+            target.write(piece)
+    shutil.copymode(path, target.name)  # a temporary file is its user's alone
     Path(target.name).replace(path)
 
 
-def _rewrite(source: IO[bytes], target: IO[bytes], change: Change) -> None:
+def changed(source: IO[bytes], change: Change) -> Iterator[bytes]:
+    """Change a text, block by block."""
     left = ""
     while block := source.read(BLOCK):
         # Latin-1 gives every byte back, whatever the encoding; what is looked for is ASCII
         text = left + block.decode("latin-1")
         cut = max(len(text) - LONGEST, *(text.rfind(character) for character in BETWEEN), 0)
-        target.write(change(text[:cut]).encode("latin-1"))
+        yield change(text[:cut]).encode("latin-1")
         left = text[cut:]
-    target.write(change(left).encode("latin-1"))
+    yield change(left).encode("latin-1")

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from mlflow.exceptions import MlflowException
 
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import ParameterError, TrackingError
 from mer_mlflow.moving import archive as module
 from mer_mlflow.moving.archive import (
     MANIFEST,
@@ -189,6 +190,8 @@ ZEROS = hashlib.sha256(b"").hexdigest()
         (without("runs"), "incomplete"),
         (without("experiment"), "incomplete"),
         (lambda told: told | {"experiment": 3}, "incomplete"),
+        (lambda told: told | {"experiment": "\ud800"}, "incomplete"),
+        (lambda told: told | {"exported": "\x1b[31m"}, "incomplete"),
         (lambda told: told | {"runs": [RUN, RUN]}, "incomplete"),
         (lambda told: told | {"runs": [RUN, "f" * 32]}, "incomplete"),
         (lambda told: told | {"runs": [[]]}, "incomplete"),
@@ -252,7 +255,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
     check_refused(forged(tmp_path / "a.zip", contents={name: b"evil"}), "nothing was imported")
 
 
-def test_member_that_unpacks_to_more_than_it_says_is_refused(
+def test_archive_that_unpacks_to_far_more_than_its_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zeros = {f"runs/{RUN}/artifacts/zeros": bytes(10_000_000)}
@@ -350,6 +353,40 @@ def test_full_disk_is_one_line_and_leaves_nothing(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ParameterError, match="the disk is full, nothing was left there"):
         write(tmp_path / "study.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk_of_the_server_is_not_told_as_one_that_is_here(tmp_path: Path) -> None:
+    server = "API request failed with error code 500: [Errno 28] No space left on device"
+    with pytest.raises(TrackingError, match="API request"), writing(tmp_path / "study.zip"):
+        raise TrackingError(server) from MlflowException(server)
+    downloads = "The following failures occurred:\n##### File a #####\n[Errno 28] No space left"
+    with pytest.raises(ParameterError, match="the disk is full"), writing(tmp_path / "study.zip"):
+        raise TrackingError("run cannot be read") from MlflowException(downloads)
+
+
+def test_longest_name_of_a_file_can_be_an_archive(tmp_path: Path) -> None:
+    with open_archive(write(tmp_path / f"{'x' * 251}.zip")) as archive:
+        assert archive.manifest.runs == (RUN,)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("HARMLESS", "would be refused by import"),
+        ("MOST_VALUES", "is too large to be a run's values"),
+    ],
+)
+def test_what_would_be_refused_is_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, words: str
+) -> None:
+    monkeypatch.setattr(module, limit, 10)
+    with (
+        pytest.raises(ParameterError, match=words),
+        writing(tmp_path / "study.zip") as (writer, _),
+    ):
+        writer.add(RECORD, io.BytesIO(bytes(10_000_000)), size=10_000_000)
+        writer.close(manifest_of(writer))
     assert not list(tmp_path.iterdir())
 
 

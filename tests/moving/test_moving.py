@@ -21,7 +21,13 @@ from mer_mlflow.tracking.environment import is_alive, process_tags
 
 from .conftest import SECRET, NewStore, add
 
-OWN = ("mer.imported_from", "mer.imported_source", "mer.imported_sha256")
+OWN = (
+    "mer.imported_from",
+    "mer.imported_source",
+    "mer.imported_sha256",
+    "mer.imported_state",
+    "mer.imported_version",
+)
 RUN_ID = re.compile("[0-9a-f]{32}")
 State = dict[str, dict[str, Any]]
 
@@ -137,25 +143,178 @@ def test_second_import_changes_nothing(
     arrived(target, tmp_path / "study.zip")
     before = state(target, tmp_path / "a")
     again = arrived(target, tmp_path / "study.zip")
-    assert (again.n_new, again.n_known, again.n_changed) == (0, 8, 0)
+    assert (again.n_new, again.n_known, again.n_updated) == (0, 8, 0)
     assert state(target, tmp_path / "b") == before
 
 
-def test_later_export_brings_what_is_new_and_tells_what_has_changed(
+def run_ids(client: MlflowClient, name: str = "study") -> dict[str, str]:
+    return {run.info.run_name: run.info.run_id for run in runs_of(client, name)}
+
+
+def test_later_archive_brings_what_is_new_and_what_has_changed(
     origin: MlflowClient, new_store: NewStore, tmp_path: Path
 ) -> None:
     target = new_store("target")
     moved(origin, tmp_path / "first.zip")
     arrived(target, tmp_path / "first.zip")
-    parent = next(run.info.run_id for run in runs_of(origin) if run.info.run_name == "svm")
-    add(origin, home(origin), "r01-f03", kind="fold", parent=parent)
-    origin.set_tag(parent, "mlflow.note.content", "look at this")
+    ids, before = run_ids(origin), run_ids(target)
+    winner = add(origin, home(origin), "svm new", kind="cross-validation", status="complete")
+    add(origin, home(origin), "r01-f03", kind="fold", parent=winner)
+    for fold in ("r01-f01", "r01-f02"):
+        origin.set_tag(ids[fold], "mlflow.parentRunId", winner)
+    origin.set_tag(ids["svm"], "mer.superseded_by", winner)
+    origin.set_tag(ids["svm"], "mer.status", "superseded")
+    origin.set_terminated(ids["svm"], "KILLED", 77_000)
+    origin.delete_tag(ids["r01-f02"], "mer.copied_from")
+    origin.log_metric(ids["r01-f01"], "loss", 0.5, step=3, timestamp=9)
+    origin.log_text(ids["search"], f"now {winner}", "best.json")
+    origin.update_run(ids["study"], name="study of late")
     moved(origin, tmp_path / "second.zip")
     imported = arrived(target, tmp_path / "second.zip")
-    assert (imported.n_new, imported.n_known, imported.n_changed) == (1, 8, 1)
-    found = state(target, tmp_path / "b")
-    assert found["r01-f03"]["tags"]["mlflow.parentRunId"] == "<svm>"
-    assert "mlflow.note.content" not in found["svm"]["tags"]
+    assert (imported.n_new, imported.n_updated, imported.n_known) == (2, 5, 3)
+    assert state(target, tmp_path / "b") == state(origin, tmp_path / "a")
+    after = run_ids(target)
+    assert all(after[name] == before[name] for name in before if name != "study")
+    again = arrived(target, tmp_path / "second.zip")
+    assert (again.n_new, again.n_updated, again.n_known) == (0, 0, 10)
+
+
+def test_older_archive_does_not_undo_a_later_one(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    moved(origin, tmp_path / "first.zip")
+    target, copy = new_store("target"), new_store("copy")
+    arrived(copy, tmp_path / "first.zip")
+    winner = add(origin, home(origin), "svm new", kind="cross-validation", status="complete")
+    origin.set_tag(run_ids(origin)["r01-f01"], "mlflow.parentRunId", winner)
+    moved(origin, tmp_path / "second.zip")
+    arrived(target, tmp_path / "second.zip")
+    before = state(target, tmp_path / "a")
+    moved(copy, tmp_path / "copy.zip")
+    for older in ("first.zip", "copy.zip"):
+        with pytest.raises(ParameterError, match=r"1 runs, .* nor as an earlier one"):
+            arrived(target, tmp_path / older)
+    assert state(target, tmp_path / "b") == before
+
+
+def test_run_that_was_deleted_comes_back_to_those_that_name_it(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    moved(origin, tmp_path / "study.zip")
+    target = new_store("target")
+    arrived(target, tmp_path / "study.zip")
+    target.delete_run(run_ids(target)["r01-f01"])
+    imported = arrived(target, tmp_path / "study.zip")
+    assert (imported.n_new, imported.n_updated) == (1, 1)
+    assert state(target, tmp_path / "b") == state(origin, tmp_path / "a")
+    target.delete_run(run_ids(target)["svm"])  # a parameter, which nobody can change, names it
+    with pytest.raises(ParameterError, match=run_ids(target)["search"]):
+        arrived(target, tmp_path / "study.zip")
+
+
+def test_run_that_names_one_which_arrives_later_is_written_again(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    search = add(origin, home(origin), "late", kind="search", ended=False)
+    add(origin, home(origin), "trial", kind="cross-validation", parent=search)
+    moved(origin, tmp_path / "first.zip")
+    target = new_store("target")
+    arrived(target, tmp_path / "first.zip")
+    origin.set_terminated(search)
+    moved(origin, tmp_path / "second.zip")
+    imported = arrived(target, tmp_path / "second.zip")
+    assert (imported.n_new, imported.n_updated) == (1, 1)
+    assert state(target, tmp_path / "b") == state(origin, tmp_path / "a")
+
+
+def test_interrupted_update_is_continued_wherever_it_stopped(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    moved(origin, tmp_path / "first.zip")
+    ids = run_ids(origin)
+    winner = add(origin, home(origin), "svm new", kind="cross-validation", status="complete")
+    for fold in ("r01-f01", "r01-f02"):
+        origin.set_tag(ids[fold], "mlflow.parentRunId", winner)
+    moved(origin, tmp_path / "second.zip")
+    origin.set_tag(ids["r01-f01"], "mlflow.note.content", "later still")
+    moved(origin, tmp_path / "third.zip")
+    after = state(origin, tmp_path / "a")
+    for at in (0, 3, 4, 5, 6, 7, 8, 12):
+        target = new_store(f"target{at}")
+        arrived(target, tmp_path / "first.zip")
+        with pytest.raises(TrackingError, match="give the same command again to continue"):
+            arrived(Failing(target, at=at), tmp_path / "second.zip")  # type: ignore[arg-type]
+        arrived(target, tmp_path / "third.zip")
+        assert state(target, tmp_path / f"b{at}") == after
+        assert len(runs_of(target)) == 9
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "home"])
+def test_runs_that_changed_in_both_places_are_refused_before_anything_is_written(
+    where: str, origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    target = new_store("target")
+    moved(origin, tmp_path / "first.zip")
+    arrived(target, tmp_path / "first.zip")
+    sender, receiver = (origin, target) if where == "elsewhere" else (target, origin)
+    for client in (sender, receiver):
+        winner = add(client, home(client), f"of {client.tracking_uri}", kind="cross-validation")
+        client.set_tag(run_ids(client)["r01-f01"], "mlflow.parentRunId", winner)
+    moved(sender, tmp_path / "second.zip")
+    before = state(receiver, tmp_path / "a")
+    with pytest.raises(ParameterError, match=r"1 runs, .* -P experiment=NAME imports all"):
+        arrived(receiver, tmp_path / "second.zip")
+    assert state(receiver, tmp_path / "b") == before
+    # what has no news of the run is no reason to refuse
+    assert arrived(target, tmp_path / "first.zip").n_known == 8
+    assert arrived(receiver, tmp_path / "second.zip", "other").n_new == 9
+
+
+def test_run_that_changed_at_home_alone_is_refused_too(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    """Which of the two is the later one cannot be told where the run was made."""
+    moved(origin, tmp_path / "out.zip")
+    target = new_store("target")
+    arrived(target, tmp_path / "out.zip")
+    target.set_tag(run_ids(target)["svm"], "mer.status", "superseded")
+    moved(target, tmp_path / "back.zip")
+    with pytest.raises(ParameterError, match=f"1 runs, {run_ids(origin)['svm']} first"):
+        arrived(origin, tmp_path / "back.zip")
+
+
+def test_archive_of_a_copy_is_known_where_the_first_one_arrived(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    moved(origin, tmp_path / "first.zip")
+    copy, target = new_store("copy"), new_store("target")
+    copy.create_experiment("another")
+    for client in (copy, target):
+        arrived(client, tmp_path / "first.zip")
+    moved(copy, tmp_path / "copy.zip")
+    imported = arrived(target, tmp_path / "copy.zip")
+    assert (imported.n_new, imported.n_updated, imported.n_known) == (0, 0, 8)
+
+
+def test_two_runs_of_one_origin_are_refused(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    moved(origin, tmp_path / "first.zip")
+    ids = run_ids(origin)
+    origin.set_tag(ids["report"], "mer.imported_from", ids["svm"])
+    words = f"are both run {ids['svm']}; delete one of them"
+    with pytest.raises(ParameterError, match=words):
+        moved(origin, tmp_path / "second.zip")
+    with pytest.raises(ParameterError, match=words):
+        arrived(origin, tmp_path / "first.zip")
+    target = new_store("target")
+    with open_archive(tmp_path / "first.zip") as opened:
+        records = {run_id: opened.record(run_id) for run_id in opened.manifest.runs}
+        records[ids["report"]]["tags"]["mer.imported_from"] = ids["svm"]
+        opened.record = records.__getitem__  # type: ignore[method-assign]
+        with pytest.raises(ParameterError, match=words):
+            restore_runs(target, opened, "study")
+    assert target.get_experiment_by_name("study") is None
 
 
 def test_runs_that_come_home_are_known_there(
@@ -177,7 +336,14 @@ def test_runs_that_come_home_are_known_there(
 class Failing:
     """A client of a server that goes away at a certain call."""
 
-    WRITES = ("create_run", "log_batch", "log_inputs", "log_artifacts", "set_terminated")
+    WRITES = (
+        "create_run",
+        "log_batch",
+        "log_inputs",
+        "log_artifacts",
+        "set_terminated",
+        "update_run",
+    )
 
     def __init__(self, client: MlflowClient, *, at: int) -> None:
         self._client = client
@@ -226,6 +392,41 @@ def test_run_made_by_a_request_whose_answer_was_lost_goes_away(
     assert arrived(target, tmp_path / "study.zip").n_continued == 1
     assert len(runs_of(target)) == 8
     assert state(target, tmp_path / "b") == state(origin, tmp_path / "a")
+
+
+def test_interrupted_import_is_continued_by_a_later_archive(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    late = add(origin, home(origin), "late", kind="fold", ended=False)
+    origin.log_param(run_ids(origin)["svm"], "named", late)
+    moved(origin, tmp_path / "first.zip")
+    origin.set_terminated(late)
+    origin.log_text(run_ids(origin)["search"], "later", "best.json")
+    moved(origin, tmp_path / "second.zip")
+    before = state(origin, tmp_path / "a")
+    for at in (5, 14, 17, 25):
+        target = new_store(f"target{at}")
+        with pytest.raises(TrackingError):
+            arrived(Failing(target, at=at), tmp_path / "first.zip")  # type: ignore[arg-type]
+        if any("named" in run.data.params for run in runs_of(target)):
+            with pytest.raises(ParameterError, match="nor as an earlier one"):
+                arrived(target, tmp_path / "second.zip")
+            continue
+        arrived(target, tmp_path / "second.zip")
+        assert state(target, tmp_path / f"b{at}") == before
+        assert len(runs_of(target)) == 9
+
+
+def test_empty_runs_that_a_killed_import_left_go_away(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path
+) -> None:
+    moved(origin, tmp_path / "study.zip")
+    target = new_store("target")
+    arrived(target, tmp_path / "study.zip")
+    tags = {"mer.imported_from": run_ids(origin)["svm"]}
+    target.create_run(home(target), tags=tags)
+    assert arrived(target, tmp_path / "study.zip").n_known == 8
+    assert len(runs_of(target)) == 8
 
 
 def test_runs_at_work_arrive_as_interrupted_and_running_folds_are_left_out(
@@ -322,6 +523,37 @@ def test_lack_of_space_is_told_before_anything_is_written(
     with pytest.raises(ParameterError, match="are needed there to unpack runs"):
         arrived(target, tmp_path / "study.zip")
     assert target.get_experiment_by_name("study") is None
+
+
+def test_space_is_needed_for_what_is_written_only(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(origin, tmp_path / "study.zip")
+    target = new_store("target")
+    arrived(target, tmp_path / "study.zip")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1}))
+    assert arrived(target, tmp_path / "study.zip").n_known == 8
+
+
+def test_server_that_goes_away_at_any_call_is_one_line(
+    origin: MlflowClient, new_store: NewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(origin, tmp_path / "study.zip")
+    target = new_store("target")
+    for name in ("get_experiment_by_name", "get_experiment", "set_experiment_tag", "search_runs"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Failing, "WRITES", (name,))
+            with pytest.raises(TrackingError, match="the server is gone"):
+                arrived(Failing(target, at=0), tmp_path / "study.zip")  # type: ignore[arg-type]
+            if name in ("get_experiment", "search_runs"):
+                with pytest.raises(TrackingError, match="the server is gone"):
+                    export_runs(
+                        Failing(origin, at=0),  # type: ignore[arg-type]
+                        home(origin),
+                        tmp_path / "new.zip",
+                    )
+    assert not runs_of(target)
+    assert not (tmp_path / "new.zip").exists()
 
 
 def test_many_values_arrive(new_store: NewStore, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ GOOD = to_json(
         {"status": "RUNNING"},
         {"status": []},
         {"name": None},
+        {"name": "\ud800"},
         {"start_time": "1"},
         {"start_time": True},
         {"start_time": 2**64},

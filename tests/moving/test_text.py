@@ -64,7 +64,9 @@ def test_files_are_changed_as_a_whole_however_they_are_cut(
             "postgresql://db/x?user=a&password=hunter2&ssl=1",
             "postgresql://db/x?user=a&password=&ssl=1",
         ),
-        ("postgresql://a:hunter2/2@db/x", "postgresql://db/x"),
+        ("postgresql://db/x?sslpassword=hunter2", "postgresql://db/x?sslpassword="),
+        ('"postgresql://db/x?a=b&amp;password=hunter2"', '"postgresql://db/x?a=b&amp;password="'),
+        (r"postgresql://db/x?a=b\u0026password=hunter2", r"postgresql://db/x?a=b\u0026password="),
         ('{"uri": "http://a:hunter2@here/x", "n": 1}', '{"uri": "http://here/x", "n": 1}'),
         ("mail ada@example.org about http://here", "mail ada@example.org about http://here"),
         ("http://here:5000 and ada@example.org", "http://here:5000 and ada@example.org"),
@@ -75,9 +77,26 @@ def test_credentials_are_taken_out_of_addresses(before: str, after: str) -> None
     assert without_credentials(before) == after
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,page,contact\n1,https://x.org,ada@example.org\n",
+        "https://x.org,ada@example.org",
+        "https://host:443/pkg/@scope/x",
+        "http://10.0.0.1:5000/a@b",
+        "http://10.0.0.1:5000?mail=a@b",
+        "http://here?password=,ada@example.org",
+    ],
+)
+def test_text_that_only_looks_like_credentials_stays(text: str) -> None:
+    assert without_credentials(text) == text
+
+
 def test_credentials_are_taken_out_of_files(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("é postgresql://ada:hunter2@db/x?password=hunter2 …")
+    (tmp_path / "a.txt").chmod(0o640)
     rewrite(tmp_path / "a.txt", without_credentials)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "a.txt").read_text() == "é postgresql://db/x?password= …"
 
 

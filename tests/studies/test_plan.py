@@ -152,7 +152,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("title: Café".encode("latin-1"))
     with pytest.raises(ParameterError, match=r"latin\.yaml: not a text file in UTF-8"):
         read_plan(str(tmp_path / "latin.yaml"))
-    with pytest.raises(ParameterError, match="plan=nul.*: cannot be used as a path"):
+    with pytest.raises(ParameterError, match=r"plan=nul.*: cannot be used as a path"):
         read_plan("nul\0")
     for name in ("papr", str(tmp_path), "~nobody-of-this-name/study.yaml"):
         with pytest.raises(ParameterError, match=r"cannot be read .* a plan: paper and quick"):
