@@ -7,14 +7,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient, entities
 
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 
-MOST_METRICS, MOST_TEXTS = 800, 100
-"""Values in a call: MLflow takes 100 parameters, 100 tags, and 1000 values in all."""
 MARK = "mer.made_by"
 """Tag by which a run is found again whose making was not answered."""
 
@@ -64,7 +61,7 @@ def write(client: MlflowClient, run_id: str, items: Iterable[Item]) -> None:
 
 
 def send(client: MlflowClient, run_id: str, content: Batch) -> None:
-    """Send a batch to a run: mostly one call for the values, one for the files.
+    """Send a batch to a run: one call for the values, one for the files.
 
     Parameters
     ----------
@@ -72,12 +69,13 @@ def send(client: MlflowClient, run_id: str, content: Batch) -> None:
     run_id : the run
     content : from :func:`batch`
     """
-    metrics = _parts([entities.Metric(*each) for each in content.metrics], MOST_METRICS)
-    params = _parts([entities.Param(*each) for each in content.params.items()], MOST_TEXTS)
-    tags = _parts([entities.RunTag(*each) for each in content.tags.items()], MOST_TEXTS)
-    while metrics or params or tags:
-        now = [parts.pop(0) if parts else [] for parts in (metrics, params, tags)]
-        client.log_batch(run_id, metrics=now[0], params=now[1], tags=now[2])
+    if content.metrics or content.params or content.tags:
+        client.log_batch(
+            run_id,
+            metrics=[entities.Metric(*each) for each in content.metrics],
+            params=[entities.Param(*each) for each in content.params.items()],
+            tags=[entities.RunTag(*each) for each in content.tags.items()],
+        )
     if content.files:
         _send_files(client, run_id, content.files)
 
@@ -120,10 +118,6 @@ def marked_runs(client: MlflowClient, experiment_id: str, mark: str) -> list[str
     """Ids of the runs with a mark; more than one where an answer came too late."""
     found = client.search_runs([experiment_id], filter_string=f"tags.`{MARK}` = '{mark}'")
     return sorted(str(run.info.run_id) for run in found)
-
-
-def _parts(values: list[Any], most: int) -> list[list[Any]]:
-    return [values[i : i + most] for i in range(0, len(values), most)]
 
 
 def _send_files(client: MlflowClient, run_id: str, files: Iterable[File]) -> None:
