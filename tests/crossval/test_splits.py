@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_mlflow.crossval import SplitPlan, split_plan
+from mer_mlflow.crossval.splits import LARGEST_SEED
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, ParameterError
 
@@ -34,7 +35,7 @@ def datasets(draw: st.DrawFn) -> Clips:
 
 
 @settings(deadline=None, max_examples=40)
-@given(datasets(), st.integers(2, 5), st.integers(1, 3), st.integers(0, 2**31))
+@given(datasets(), st.integers(2, 5), st.integers(1, 3), st.integers(0, LARGEST_SEED))
 def test_every_repetition_tests_every_clip_once(
     clips: Clips, n_splits: int, n_repeats: int, seed: int
 ) -> None:
@@ -49,7 +50,7 @@ def test_every_repetition_tests_every_clip_once(
 
 
 @settings(deadline=None, max_examples=40)
-@given(datasets(), st.integers(2, 5), st.integers(0, 2**31))
+@given(datasets(), st.integers(2, 5), st.integers(0, LARGEST_SEED))
 def test_class_proportions_are_kept(clips: Clips, n_splits: int, seed: int) -> None:
     for split in split_plan(clips, n_splits=n_splits, n_repeats=1, seed=seed).splits:
         tested = np.bincount(clips.quadrants[split.test], minlength=4)
@@ -58,7 +59,7 @@ def test_class_proportions_are_kept(clips: Clips, n_splits: int, seed: int) -> N
 
 
 @settings(deadline=None, max_examples=20)
-@given(datasets(), st.integers(0, 2**31))
+@given(datasets(), st.integers(0, LARGEST_SEED))
 def test_plan_is_a_function_of_its_arguments(clips: Clips, seed: int) -> None:
     first, second = (split_plan(clips, n_splits=3, n_repeats=2, seed=seed) for _ in range(2))
     for one, other in zip(first.splits, second.splits, strict=True):
@@ -88,7 +89,7 @@ def test_repetitions_and_seeds_shuffle_anew() -> None:
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 25)), min_size=60, max_size=120),
-    st.integers(0, 2**31),
+    st.integers(0, LARGEST_SEED),
 )
 def test_no_artist_is_on_both_sides(rows: list[tuple[int, int]], seed: int) -> None:
     clips = make_clips([q for q, _ in rows], [f"artist {a}" if a else None for _, a in rows])
@@ -102,7 +103,7 @@ def test_no_artist_is_on_both_sides(rows: list[tuple[int, int]], seed: int) -> N
 
 
 @settings(deadline=None, max_examples=60)
-@given(datasets(), st.integers(2, 5), st.integers(0, 2**31), st.data())
+@given(datasets(), st.integers(2, 5), st.integers(0, LARGEST_SEED), st.data())
 def test_synthesised_clips_train_only_with_their_source_and_are_never_tested(
     clips: Clips, n_splits: int, seed: int, data: st.DataObject
 ) -> None:

@@ -20,7 +20,7 @@ from mlflow.entities import Run
 from mer_mlflow.datasets import Clips
 
 ROOT = Path(__file__).parents[2]
-N_KILLS = int(os.environ.get("MER_FAULT_KILLS", "2"))
+N_KILLS = int(os.environ.get("MER_FAULT_KILLS", "1"))
 TRAIN = (sys.executable, "-m", "entrypoints.train", "--dataset=demo", "--workers=2")
 RUNS = {
     "svm": (*TRAIN, "--method=svm", "--folds=5", "--repeats=4"),

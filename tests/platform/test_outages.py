@@ -22,7 +22,7 @@ pytestmark = pytest.mark.platform
 SHORT = ("train", "--method=svm", "--dataset=demo", "--folds=10", "--repeats=1", "--workers=1")
 TRAIN = (*SHORT, "--repeats=4")
 N_FOLDS, N_FOLDS_SHORT = 40, 10
-OUTAGE_SECONDS = float(os.environ.get("MER_FAULT_OUTAGE", "10"))
+OUTAGE_SECONDS = float(os.environ.get("MER_FAULT_OUTAGE", "5"))
 ANSWER_SECONDS = 2.0
 SHARES = {"refuse": 0.1, "do and fail": 0.08, "do and hang up": 0.06, "do and be late": 0.04}
 """Of all requests: answered by a 500 and not passed on; passed on, but answered by a 500, by
