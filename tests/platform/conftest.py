@@ -246,7 +246,7 @@ def use_socket(services: dict[str, Any], folder: str) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what one module leaves, or breaks, is not there for another
 def platform(
     services: dict[str, Any], settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
