@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import platformdirs
 
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.paths import own_folder
 
 
 def cache_root() -> Path:
@@ -18,11 +17,5 @@ def cache_root() -> Path:
     ParameterError
         If it cannot be made.
     """
-    root = Path(os.environ.get("MER_CACHE_ROOT") or platformdirs.user_cache_dir("mer_mlflow"))
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ParameterError(
-            f"{root}: cannot be used as cache folder ({error.strerror}); set MER_CACHE_ROOT"
-        ) from error
-    return root
+    default = platformdirs.user_cache_dir("mer_mlflow")
+    return own_folder("MER_CACHE_ROOT", default, purpose="cache folder")

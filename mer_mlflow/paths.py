@@ -34,3 +34,27 @@ def given_path(text: Path | str, *, name: str) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise ParameterError(f"{name}={text}: cannot be used as a path ({reason})") from error
     return path
+
+
+def own_folder(variable: str, default: str, *, purpose: str) -> Path:
+    """Folder that the project keeps something in, made if needed.
+
+    Parameters
+    ----------
+    variable : of the environment, which names another folder
+    default : folder where it is not set
+    purpose : of the folder, for the error
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be made.
+    """
+    root = Path(os.environ.get(variable) or default)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ParameterError(
+            f"{root}: cannot be used as {purpose} ({error.strerror}); set {variable}"
+        ) from error
+    return root

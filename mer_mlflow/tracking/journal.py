@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -20,7 +19,8 @@ from typing import Any
 
 import platformdirs
 
-from mer_mlflow.errors import JournalError, ParameterError
+from mer_mlflow.errors import JournalError
+from mer_mlflow.paths import own_folder
 from mer_mlflow.tracking.items import File
 from mer_mlflow.tracking.writer import Batch
 
@@ -96,15 +96,8 @@ def journal_root() -> Path:
     ParameterError
         If it cannot be made.
     """
-    given = os.environ.get(ROOT_VARIABLE)
-    root = Path(given) if given else Path(platformdirs.user_state_dir("mer_mlflow")) / "journals"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ParameterError(
-            f"{root}: cannot be used as folder of journals ({error.strerror}); set {ROOT_VARIABLE}"
-        ) from error
-    return root
+    default = f"{platformdirs.user_state_dir('mer_mlflow')}/journals"
+    return own_folder(ROOT_VARIABLE, default, purpose="folder of journals")
 
 
 def journals(root: Path, *, prefix: str = "") -> Iterator[Path]:

@@ -175,7 +175,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 patiently(self._announce)
                 held = self._deliver_left(root)
                 earlier, finished = patiently(self._find_earlier)
-                self._refuse_to_repeat(held & earlier.keys())
+                _refuse_to_repeat(held & earlier.keys())
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
             except BaseException as error:
@@ -283,13 +283,6 @@ class RunTree(AbstractContextManager["RunTree"]):
             else:
                 deliver_left(self._client, journal)
         return held
-
-    def _refuse_to_repeat(self, held: Iterable[str]) -> None:
-        for run_id in held:
-            raise RunInProgressError(
-                f"results of run {run_id} are being delivered by another process; wait for it, and "
-                "give the same command again"
-            )
 
     def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
         """Earlier parents of the same identity that are not at work, and their finished folds."""
@@ -531,6 +524,14 @@ class RunTree(AbstractContextManager["RunTree"]):
         with contextlib.suppress(MlflowException):
             self._client.set_terminated(self.run_id, "FAILED")
             write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
+
+
+def _refuse_to_repeat(held: Set[str]) -> None:
+    if held:
+        raise RunInProgressError(
+            f"results of run {min(held)} are being delivered by another process; wait for it, and "
+            "give the same command again"
+        )
 
 
 def _error_words(error: BaseException) -> str:
