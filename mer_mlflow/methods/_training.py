@@ -148,13 +148,13 @@ def _train_epoch(
     order: NDArray[np.int64],
     batch_size: int,
 ) -> tuple[float, float]:
-    loss, n_correct = 0.0, 0.0
+    loss, n_correct = 0.0, 0
     for batch in batches(order, batch_size):
         logs = fitted.network.train_on_batch(
             fitted.normalised(train, batch), train.labels[batch], return_dict=True
         )
         loss += float(logs["loss"]) * len(batch)
-        n_correct += float(logs["accuracy"]) * len(batch)
+        n_correct += round(float(logs["accuracy"]) * len(batch))  # single precision
     return loss / len(order), n_correct / len(order)
 
 

@@ -52,7 +52,7 @@ METHOD = Method(
     name="dnn_100",
     title="DNN, top 100",
     summary="Dense network that narrows layer by layer, on the 100 most relevant features.",
-    version=1,
+    version=2,
     inputs=(Features(table="top100"),),
     hyperparameters=DNN100Hyperparameters,
     fit=fit_network(network, by_feature=True),

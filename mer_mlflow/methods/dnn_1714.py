@@ -50,7 +50,7 @@ METHOD = Method(
     name="dnn_1714",
     title="DNN, all features",
     summary="Dense network that narrows layer by layer, on all handcrafted features.",
-    version=1,
+    version=2,
     inputs=(Features(table="all"),),
     hyperparameters=DNN1714Hyperparameters,
     fit=fit_network(network, by_feature=True),

@@ -105,7 +105,7 @@ METHOD = Method(
     name="hybrid",
     title="Hybrid",
     summary="Late fusion of the baseline CNN's front end and a DNN on handcrafted features.",
-    version=1,
+    version=2,
     inputs=(Mel(), Features(table="all")),
     hyperparameters=HybridHyperparameters,
     fit=fit,

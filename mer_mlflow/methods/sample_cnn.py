@@ -49,7 +49,7 @@ METHOD = Method(
     name="sample_cnn",
     title="Sample CNN",
     summary="Eleven one-dimensional convolutions on the samples of 3.69 s chunks, which vote.",
-    version=1,
+    version=2,
     inputs=(Chunks(of=Waveform(), length=59_049),),
     hyperparameters=SampleCNNHyperparameters,
     fit=by_segment(fit_network(network)),

@@ -50,7 +50,7 @@ METHOD = Method(
     name="short_chunk_cnn",
     title="ShortChunk CNN",
     summary="Seven convolution blocks on the mel spectrogram of 3.69 s chunks, which vote.",
-    version=1,
+    version=2,
     inputs=(Chunks(of=Mel(n_fft=512, hop_length=256), length=231),),
     hyperparameters=ShortChunkCNNHyperparameters,
     fit=by_segment(fit_network(network)),

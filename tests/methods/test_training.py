@@ -60,6 +60,38 @@ def test_training_stops_at_the_first_epoch_that_reaches_the_accuracy() -> None:
     assert all(record.accuracy < 0.9 for record in records[:-1])
 
 
+@pytest.mark.parametrize(
+    ("n_correct", "n_clips", "batch_size"), [(486, 810, 150), (729, 810, 150), (63, 90, 7)]
+)
+def test_training_stops_where_exactly_the_requested_share_is_right(
+    n_correct: int, n_clips: int, batch_size: int
+) -> None:
+    labels = np.where(np.arange(n_clips) < n_correct, 0, 1)
+    examples = Examples(
+        inputs=(np.random.default_rng(0).normal(size=(n_clips, 2)).astype(np.float32),),
+        positions=np.arange(n_clips),
+        quadrants=labels,
+    )
+
+    def always_first(shape: tuple[int, ...]) -> keras.Model:
+        values = keras.Input(shape)
+        bias = keras.initializers.Constant([9.0, 0.0, 0.0, 0.0])
+        layer = keras.layers.Dense(
+            4, activation="softmax", kernel_initializer="zeros", bias_initializer=bias
+        )
+        return keras.Model(values, layer(values))
+
+    _, records = train(
+        examples=examples,
+        build=always_first,
+        learning_rate=1e-9,
+        batch_size=batch_size,
+        epochs=2,
+        stop_accuracy=n_correct / n_clips,
+    )
+    assert [record.accuracy for record in records] == [n_correct / n_clips]
+
+
 def test_training_ends_with_the_epochs_where_the_accuracy_is_out_of_reach() -> None:
     _, records = train(learning_rate=1e-9, epochs=3)
     assert [record.epoch for record in records] == [1, 2, 3]
