@@ -35,7 +35,7 @@ from mer_mlflow import get_method, load_dataset, split_plan
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.crossval.validation import Setting, gather, resolve_setting, validate
 from mer_mlflow.datasets import Clips
-from mer_mlflow.profiles import capped, get_profile
+from mer_mlflow.experiments.profiles import capped, get_profile
 from mer_mlflow.representations import open_store
 from mer_mlflow.tracking import RunTree
 from mer_mlflow.tracking.delivery import Delivery

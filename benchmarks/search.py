@@ -29,13 +29,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mer_mlflow import MerError, get_method, load_dataset, split_plan
-from mer_mlflow.crossval.validation import gather
+from mer_mlflow.crossval.validation import Setting, gather, resolve_setting
 from mer_mlflow.methods._selection import MostRelevant
 from mer_mlflow.methods.svm import CALIBRATION_FOLDS
 from mer_mlflow.representations import open_store
 from mer_mlflow.tuning.sharing import FoldsAhead
 from mer_mlflow.tuning.space import declared_space, grid, point_key
-from mer_mlflow.tuning.trials import Protocol
 
 ROUNDS = 3
 
@@ -51,17 +50,17 @@ def main() -> None:
     try:
         clips = load_dataset(given.dataset, given.data_root)
         plan = split_plan(clips, n_splits=given.folds, n_repeats=1)
-        protocol = Protocol(method=get_method("svm"), clips=clips, plan=plan)
-        examples = gather(protocol.setting({}), store=open_store())
+        setting = resolve_setting(get_method("svm"), clips, plan)
+        examples = gather(setting, store=open_store())
     except MerError as error:
         parser.error(str(error))
-    points = list(grid(declared_space(protocol.method)))
+    points = list(grid(declared_space(setting.method)))
     folds = [(split.train, split.test) for split in plan.splits]
     values = examples.read(0).astype(np.float64)
     ratios = []
     for _ in range(ROUNDS):
         clock = time.perf_counter()
-        ours = shared(protocol, examples, points, jobs=given.jobs)
+        ours = shared(setting, examples, points, jobs=given.jobs)
         seconds = time.perf_counter() - clock
         clock = time.perf_counter()
         theirs = grid_search(values, examples.labels, folds, jobs=given.jobs)
@@ -74,15 +73,15 @@ def main() -> None:
 
 
 def shared(
-    protocol: Protocol, examples: Any, points: list[Any], *, jobs: int
+    setting: Setting, examples: Any, points: list[Any], *, jobs: int
 ) -> dict[str, list[float]]:
     """Fingerprints of the predictions in each fold, by setting."""
-    ahead = FoldsAhead(protocol, examples, workers=jobs)
+    ahead = FoldsAhead(setting, examples, workers=jobs)
     found = {}
     for point in points:
         results = ahead.take(point, lambda: points)
         found[point_key(point)] = [
-            fingerprint(results[split.id].prediction.quadrants) for split in protocol.plan.splits
+            fingerprint(results[split.id].prediction.quadrants) for split in setting.plan.splits
         ]
     return found
 

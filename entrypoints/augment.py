@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import AUGMENT, parse
+from entrypoints.parameters import AUGMENT
 from mer_mlflow.augmentation import (
     Synthesised,
     TimeFrequencyMask,
@@ -21,6 +21,7 @@ from mer_mlflow.augmentation import (
 )
 from mer_mlflow.crossval.splits import check_seed
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.paths import given_path
 from mer_mlflow.representations import Mel, Waveform
 from mer_mlflow.representations.audio import Audio, decode

@@ -11,9 +11,10 @@ import mlflow
 from mlflow import MlflowClient
 
 from entrypoints.command import OK, name_run, run_command
-from entrypoints.parameters import EXPORT, parse
+from entrypoints.parameters import EXPORT
 from mer_mlflow.access import shown
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.moving import export_runs
 from mer_mlflow.moving.archive import archive_path, check_target
 from mer_mlflow.moving.text import check_printable

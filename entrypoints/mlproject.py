@@ -8,20 +8,20 @@ from pathlib import Path
 
 from entrypoints.parameters import (
     AUGMENT,
-    CROSS_VALIDATION,
     EXPORT,
     IMPORT,
     METHOD,
     PREPARE,
     REPORT,
     SEARCH,
+    SEARCHED,
     STUDY,
     SYNC,
     TRAIN,
     WEIGHTS,
-    Parameter,
 )
 from entrypoints.train import hyperparameter_options
+from mer_mlflow.experiments import Parameter
 from mer_mlflow.methods import get_method, method_names
 
 HEADER = """\
@@ -33,7 +33,7 @@ python_env: python_env.yaml
 
 entry_points:
 """
-TYPES = {str: "string", bool: "string", int: "float", float: "float"}
+TYPES = {str: "string", bool: "string", dict: "string", int: "float", float: "float"}
 """MLproject knows no integers and no truth values; an empty default makes a number a string."""
 
 
@@ -41,7 +41,7 @@ def mlproject() -> str:
     """Text of the MLproject file."""
     entries = [
         _entry("train", "train", (*METHOD, *TRAIN), "Cross-validate one methodology."),
-        _entry("search", "search", (*METHOD, *SEARCH, *CROSS_VALIDATION), "Tune one methodology."),
+        _entry("search", "search", (*METHOD, *SEARCH, *SEARCHED), "Tune one methodology."),
         _entry("study", "study", STUDY, "Run many methodologies on many datasets by a plan."),
         _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
         _entry("augment", "augment", AUGMENT, "Make a synthesised copy of one clip."),

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from entrypoints.announcement import announce_dataset
 from entrypoints.command import BAD_INPUT, OK, print_where, run_command
-from entrypoints.datasets import announce_dataset
-from entrypoints.parameters import PREPARE, parse
+from entrypoints.parameters import PREPARE
 from mer_mlflow.augmentation import Synthesised
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
 from mer_mlflow.errors import WeightsError, listing
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import (

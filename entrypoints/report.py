@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import REPORT, listed, parse
+from entrypoints.parameters import REPORT
 from mer_mlflow.access import pages_address, shown
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.experiments.text import listed, parse
 from mer_mlflow.methods import get_method
 from mer_mlflow.paths import given_path
 from mer_mlflow.reporting.rendering import report_files

@@ -8,72 +8,34 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from entrypoints.announcement import announce_dataset, announce_protocol, announced_clips
 from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import CROSS_VALIDATION, METHOD, SEARCH, parse, parse_hyperparameters
-from entrypoints.protocol import Resolved, resolve_protocol, resolve_transforms
+from entrypoints.parameters import METHOD, SEARCH, SEARCHED
 from mer_mlflow.access import shown
-from mer_mlflow.crossval.validation import gather
-from mer_mlflow.errors import IncompleteError, ParameterError
+from mer_mlflow.crossval.validation import Setting, gather
+from mer_mlflow.errors import IncompleteError
+from mer_mlflow.experiments import Experiment, ResolvedSearch, Search, resolve_search
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import Value, get_method
-from mer_mlflow.profiles import capped
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
-from mer_mlflow.tuning.space import grid, resolve_space, space_text, start_point
-from mer_mlflow.tuning.strategies import check_search
+from mer_mlflow.tuning.space import grid, space_text
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
     from mer_mlflow.tuning.space import Point
-    from mer_mlflow.tuning.study import Search
-    from mer_mlflow.tuning.trials import Protocol
 
 STORAGE = "sqlite:///optuna.db"
 STORAGE_VARIABLE = "MER_OPTUNA_STORAGE"
 
 
-def search(
-    *,
-    method: str = "svm",
-    hyperparameters: Mapping[str, Value] | None = None,
-    strategy: str = "neighbour",
-    space: str | None = None,
-    start: Mapping[str, Value] | None = None,
-    prune: str | None = None,
-    trials: int = 20,
-    storage: str | None = None,
-    dataset: str | None = None,
-    data_root: str | None = None,
-    profile: str | None = None,
-    protocol: str = "paper",
-    folds: int | None = None,
-    repeats: int | None = None,
-    seed: int = 0,
-    max_epochs: int | None = None,
-    features: str | None = None,
-    augment: str | None = None,
-    noise_root: str | None = None,
-    weights: str | None = None,
-    allow_unverified_weights: bool = False,
-    duration: float | None = None,
-    workers: int | None = None,
-    threads: int = 1,
-) -> int:
+def search(requested: Search) -> int:
     """Search a methodology's hyperparameters and leave the winner where ``train`` finds it.
 
     Parameters
     ----------
-    method : name of the methodology
-    hyperparameters : values that are not searched and differ from its defaults
-    strategy : ``grid``, ``neighbour`` or ``tpe``
-    space : values to search, by default those that the methodology declares
-    start : values that a neighbour search begins at, by default the methodology's
-    prune : ``wilcoxon`` to stop settings whose folds are worse than the best setting's
-    trials : number of trials after which ``tpe`` ends
-    storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
-    dataset, data_root, profile, protocol, folds, repeats, seed, max_epochs, features, augment, \
-        noise_root, weights, allow_unverified_weights, duration, workers, threads : as for \
-        ``train``
+    requested : the search
 
     Returns
     -------
@@ -84,49 +46,17 @@ def search(
     MerError
         If a parameter or the data cannot be used.
     """
-    check_search(strategy=strategy, prune=prune, trials=trials)
-    declared = get_method(method)
-    values = resolve_space(space, declared)
-    both = sorted(set(hyperparameters or {}) & set(values))
-    if both:
-        raise ParameterError(f"{both[0]} is both fixed by hyperparameters and searched")
-    beginning = start_point(declared, values, start)
-    frame = resolve_protocol(
-        declared,
-        dataset=dataset,
-        data_root=data_root,
-        profile=profile,
-        protocol=protocol,
-        folds=folds,
-        repeats=repeats,
-        seed=seed,
-        duration=duration,
-        workers=workers,
-    )
-    fixed = capped(declared, hyperparameters or {}, profile=frame.size, max_epochs=max_epochs)
-    from mer_mlflow.tuning.declare import declare_search
-    from mer_mlflow.tuning.trials import Protocol
-
-    shared = Protocol(
-        method=declared,
-        clips=frame.clips,
-        plan=frame.plan,
-        hyperparameters={key: value for key, value in fixed.items() if key not in values},
-        features=features,
-        augmentations=resolve_transforms(declared, augment=augment, noise_root=noise_root)[0],
-        duration=frame.duration,
-        threads=threads,
-        weights=weights,
-        allow_unverified_weights=allow_unverified_weights,
-    )
-    wanted = declare_search(
-        shared, strategy=strategy, space=values, start=beginning, trials=trials, prune=prune
-    )
-    url = storage or os.environ.get(STORAGE_VARIABLE) or STORAGE
-    return _run(wanted, shared, frame, url)
+    experiment = requested.experiment
+    name = announce_dataset(experiment.dataset, experiment.data_root)
+    get_method(experiment.method)
+    clips, source = announced_clips(name, experiment.data_root)
+    resolved = resolve_search(requested, clips)
+    announce_protocol(resolved.setting, profile=resolved.profile)
+    url = requested.storage or os.environ.get(STORAGE_VARIABLE) or STORAGE
+    return _run(resolved, source=source, url=url)
 
 
-def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
+def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import check_store, open_run
@@ -137,6 +67,7 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
     from mer_mlflow.tuning.study import open_study, run_study, unclaimed_points
     from mer_mlflow.tuning.trials import evaluate_point
 
+    wanted, setting = resolved.search, resolved.setting
     n_points = sum(1 for _ in grid(wanted.space))
     print(f"study: {wanted.name} (storage {shown(url)})")
     print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)
@@ -146,14 +77,12 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
     run = open_run(client, name=f"search {wanted.name}")
     run_id = str(run.info.run_id)
     n_before = len(study.get_trials(deepcopy=False))
-    tags = {"mer.profile": frame.profile, "mer.study": wanted.name}
+    tags = {"mer.profile": resolved.profile, "mer.study": wanted.name}
     try:
         with progress("representations") as clip_progress:
-            examples = gather(
-                shared.setting(wanted.start), store=open_store(), on_progress=clip_progress
-            )
-        ahead = FoldsAhead(shared, examples, workers=frame.n_workers)
-        runs_ahead = shared.method.fit_settings is not None and not wanted.prune
+            examples = gather(setting, store=open_store(), on_progress=clip_progress)
+        ahead = FoldsAhead(setting, examples, workers=resolved.n_workers)
+        runs_ahead = setting.method.fit_settings is not None and not wanted.prune
 
         def evaluate(trial: Trial, point: Point) -> float:
             def upcoming() -> list[Point]:
@@ -162,11 +91,11 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
             return evaluate_point(
                 trial,
                 point,
-                protocol=shared,
+                setting=setting,
                 examples=examples,
-                workers=frame.n_workers,
+                workers=resolved.n_workers,
                 tags=tags,
-                source=frame.source,
+                source=source,
                 ready=ahead.take(point, upcoming) if runs_ahead else {},
             )
 
@@ -176,29 +105,29 @@ def _run(wanted: Search, shared: Protocol, frame: Resolved, url: str) -> int:
         with suppress(Exception), own_retries():  # what ended the search is what is to be told
             client.set_terminated(run_id, "FAILED")
         raise
-    found = batch(search_items(study, wanted, shared))
+    found = batch(search_items(study, wanted, setting))
     with own_retries():
         patiently(lambda: send(client, run_id, found))
         patiently(lambda: client.set_terminated(run_id, "FINISHED"))
     if len(study.get_trials(deepcopy=False)) == n_before:
         print("nothing was run: this search was finished before")
-    _print_outcome(study, shared)
+    _print_outcome(study, setting)
     print_where(run_id, str(run.info.experiment_id))
     return OK
 
 
-def _print_outcome(study: Study, shared: Protocol) -> None:
+def _print_outcome(study: Study, setting: Setting) -> None:
     from mer_mlflow.tuning.record import folds_by_use
     from mer_mlflow.tuning.study import best_trial
 
-    used = folds_by_use(study, shared)
+    used = folds_by_use(study, setting)
     print(", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in used.items()))
     best = best_trial(study)
     if best is None or best.value is None:
         raise IncompleteError(f"study {study.study_name}: no setting has a score; see their runs")
     print(f"best: {_assigned(best.params)} with macro F1 {best.value:.2%} (trial {best.number})")
     print("  chosen by the folds that it is scored on: the score is optimistic")
-    print(f"train with it: -P method={shared.method.name} -P hyperparameters=best")
+    print(f"train with it: -P method={setting.method.name} -P hyperparameters=best")
 
 
 def _assigned(values: Mapping[str, Value]) -> str:
@@ -210,14 +139,9 @@ def _assigned(values: Mapping[str, Value]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run ``search``."""
-    given = parse((*METHOD, *SEARCH, *CROSS_VALIDATION), arguments)
-    return search(
-        **given
-        | {
-            name: parse_hyperparameters(given[name], name=name)
-            for name in ("hyperparameters", "start")
-        }
-    )
+    given = parse((*METHOD, *SEARCH, *SEARCHED), arguments)
+    own = {parameter.name: given.pop(parameter.name) for parameter in SEARCH}
+    return search(Search(experiment=Experiment(**given), **own))
 
 
 if __name__ == "__main__":

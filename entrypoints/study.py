@@ -9,17 +9,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
-from entrypoints.parameters import STUDY, parse
+from entrypoints.parameters import STUDY
 from entrypoints.search import STORAGE_VARIABLE
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.studies.estimates import clock, seconds_left
 from mer_mlflow.studies.items import Item, ItemStatus, Standing
 from mer_mlflow.studies.plan import Plan
@@ -43,9 +44,8 @@ def study(
     plan: str = "quick",
     data_root: str | None = None,
     dry_run: bool = False,
-    workers: int | None = None,
-    threads: int = 1,
     storage: str | None = None,
+    **execution: Any,
 ) -> int:
     """Run a study; what its experiment already holds is not run again.
 
@@ -54,9 +54,8 @@ def study(
     plan : ``quick``, ``paper``, or the path of a YAML file
     data_root : folder of the datasets, or ``"original-4qaed=/a;new-4qaed-c=/b"``
     dry_run : whether to print the plan only
-    workers : worker processes of each item, by default one a core
-    threads : arithmetic threads of a worker
     storage : database URL of the searches, by default ``MER_OPTUNA_STORAGE``
+    execution : parameters of all experiments that say how they are run, such as ``workers``
 
     Returns
     -------
@@ -67,9 +66,7 @@ def study(
     MerError
         If a parameter or the plan cannot be used.
     """
-    if threads < 1:
-        raise ParameterError(f"threads={threads}: must be >= 1")
-    n_workers = resolve_workers(workers)
+    n_workers = resolve_workers(execution.get("workers"))
     planned, roots = _resolved(read_plan(plan), data_root)
     title = f" – {planned.title}" if planned.title != planned.name else ""
     print(f"study: {planned.name}{title}", flush=True)
@@ -82,9 +79,7 @@ def study(
         data,
         client=client,
         experiment=experiment,
-        workers=workers,
-        n_workers=n_workers,
-        threads=threads,
+        execution=execution,
         storage=storage,
     )
     _print_board(board, n_workers)
@@ -186,9 +181,9 @@ def _run_all(board: Board, record: Record) -> None:
         print(f"study: {n_settled}/{n_items} items, {clock(left)} left", flush=True)
 
 
-def _run(item: Item, arguments: Mapping[str, object], experiment_id: str) -> Outcome:
+def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcome:
     command = [sys.executable, "-m", f"entrypoints.{item.action}"]
-    given = {name: value for name, value in arguments.items() if value is not None}
+    given = dict(arguments)
     storage = given.pop("storage", None)  # command lines show a password in it to everybody
     command += [f"--{name}={value}" for name, value in given.items()]
     root = str(Path(__file__).parents[1])
@@ -196,7 +191,7 @@ def _run(item: Item, arguments: Mapping[str, object], experiment_id: str) -> Out
     own = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME")
     environment = {key: value for key, value in os.environ.items() if key not in own}
     environment |= {"MLFLOW_EXPERIMENT_ID": experiment_id, "PYTHONPATH": search_path}
-    environment |= {STORAGE_VARIABLE: str(storage)} if storage else {}
+    environment |= {STORAGE_VARIABLE: storage} if storage else {}
     print(f"study: {item}", flush=True)
     return run_process(command, prefix=f"  {item} | ", environment=environment)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from entrypoints.command import INCOMPLETE, OK, name_run, run_command
-from entrypoints.parameters import SYNC, parse
+from entrypoints.parameters import SYNC
 from mer_mlflow.errors import JournalError, UndeliveredError
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.progress import progress
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from entrypoints.announcement import announce_dataset, announce_protocol, announced_clips
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
-from entrypoints.parameters import METHOD, TRAIN, Parameter, parse, parse_hyperparameters
-from entrypoints.protocol import resolve_protocol, resolve_transforms
+from entrypoints.parameters import METHOD, TRAIN
 from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.validation import (
@@ -18,80 +18,24 @@ from mer_mlflow.crossval.validation import (
     Setting,
     gather,
     gather_probes,
-    resolve_setting,
     validate,
 )
-from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Method, Value, get_method
-from mer_mlflow.profiles import capped
+from mer_mlflow.experiments import Experiment, Parameter, resolve, winner_study
+from mer_mlflow.experiments.text import parse
+from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import Features, open_store
-from mer_mlflow.tuning.space import resolve_space
-from mer_mlflow.tuning.strategies import STRATEGIES
 
 if TYPE_CHECKING:
     from mer_mlflow.tracking import RunTree
-    from mer_mlflow.tuning.nested import InnerSearch
-
-BEST = "best"
-BEST_OF = "best of "
 
 
-def train(
-    *,
-    method: str = "svm",
-    hyperparameters: Mapping[str, Value] | str | None = None,
-    dataset: str | None = None,
-    data_root: str | None = None,
-    profile: str | None = None,
-    protocol: str = "paper",
-    folds: int | None = None,
-    repeats: int | None = None,
-    seed: int = 0,
-    max_epochs: int | None = None,
-    features: str | None = None,
-    augment: str | None = None,
-    noise_root: str | None = None,
-    weights: str | None = None,
-    allow_unverified_weights: bool = False,
-    duration: float | None = None,
-    workers: int | None = None,
-    threads: int = 1,
-    test_curve: int = 0,
-    probe: str | None = None,
-    nested: bool = False,
-    strategy: str | None = None,
-    space: str | None = None,
-) -> int:
+def train(experiment: Experiment) -> int:
     """Cross-validate a methodology and track it.
 
     Parameters
     ----------
-    method : name of the methodology
-    hyperparameters : values that differ from its defaults; ``best`` for the winner of its latest
-        search on Original-4QAED; ``best of STUDY`` for the winner of the search of that name
-    dataset : name; by default original-4qaed where a data root is known, else demo
-    data_root : folder of the dataset, by default ``MER_DATA_ROOT``
-    profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
-    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
-    folds, repeats, max_epochs, duration : override the profile
-    seed : of splits, synthesised clips and training
-    features : ``published`` or ``extracted``; by default published where the dataset has them
-    augment : transforms that give every training clip a copy to train on, with commas between them,
-        or ``none``; by default the methodology's own
-    noise_root : folder of recordings for background noise, by default noise is synthesised
-    weights : file of pretrained weights, or folder that holds them, by default
-        ``MER_WEIGHTS_ROOT``
-    allow_unverified_weights : whether files whose digest is not known are taken
-    workers : worker processes, by default one a core; 0 for none, where no network is trained
-    threads : arithmetic threads of a worker
-    test_curve : 1 to predict the test clips after every epoch
-    probe : transforms, with commas between them: the run tells how often a trained model puts a
-        test clip's copy into another quadrant than the clip
-    nested : whether each training set chooses its own hyperparameters by folds inside it, as a
-        search would; what ``hyperparameters`` gives is where a neighbour search begins
-    strategy, space : of that choice, by default those of the search that ``best`` names, else
-        ``neighbour`` and the values that the methodology declares
+    experiment : as requested
 
     Returns
     -------
@@ -104,78 +48,39 @@ def train(
     UndeliveredError
         If all is done, but the tracking server has not taken all results.
     """
-    declared = get_method(method)
-    frame = resolve_protocol(
-        declared,
-        dataset=dataset,
-        data_root=data_root,
-        profile=profile,
-        protocol=protocol,
-        folds=folds,
-        repeats=repeats,
-        seed=seed,
-        duration=duration,
-        workers=workers,
-    )
-    plan = frame.plan
-    chosen, tuned_by, searched = _chosen(declared, hyperparameters, dataset=frame.dataset)
-    if not nested and (strategy or space):
-        raise ParameterError(
-            "strategy and space belong to nested=true, or to the entry point search"
-        )
-    given = capped(declared, chosen, profile=frame.size, max_epochs=max_epochs)
-    choice = None
-    if nested:
-        choice = _inner_search(
-            declared,
-            given,
-            strategy=strategy or searched.get("strategy", "neighbour"),
-            space=space or searched.get("space"),
-        )
-        tuned_by |= {"mer.selection": "nested"}
-    training, asked = resolve_transforms(
-        declared, augment=augment, noise_root=noise_root, probe=probe
-    )
-    setting = resolve_setting(
-        declared,
-        frame.clips,
-        plan,
-        hyperparameters=given,
-        choice=choice,
-        features=features,
-        augmentations=training,
-        duration=frame.duration,
-        threads=threads,
-        weights=weights,
-        allow_unverified_weights=allow_unverified_weights,
-    )
+    name = announce_dataset(experiment.dataset, experiment.data_root)
+    get_method(experiment.method)
+    clips, source = announced_clips(name, experiment.data_root)
+    winner = _winner(experiment, dataset=name)
+    resolved = resolve(experiment, clips, winner=winner)
+    setting = resolved.setting
+    announce_protocol(setting, profile=resolved.profile)
     shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
-    print(f"method: {declared.title} ({shown})", flush=True)
-    if choice is not None:
-        print(f"nested: each training set chooses {', '.join(choice.names)} by a search of its own")
-    _announce_inputs(setting, chosen=features)
+    print(f"method: {setting.method.title} ({shown})", flush=True)
+    if setting.choice is not None:
+        names = ", ".join(setting.choice.names)
+        print(f"nested: each training set chooses {names} by a search of its own")
+    _announce_inputs(setting, chosen=experiment.features)
     from mer_mlflow.tracking import RunTree, adopt_trial
 
+    tuned_by = _tuned_by(experiment, winner)
+    keeps_what_it_has = experiment.test_curve or bool(experiment.probe)
     with progress("representations") as clip_progress:
         examples = gather(setting, store=open_store(), on_progress=clip_progress)
         probes = gather_probes(
-            setting,
-            asked,
-            store=open_store(),
-            on_progress=clip_progress,
+            setting, resolved.probes, store=open_store(), on_progress=clip_progress
         )
-    with RunTree(
-        setting, tags={"mer.profile": frame.profile, **tuned_by}, source=frame.source
-    ) as runs:
-        _announce_continued(runs, keeps_what_it_has=bool(test_curve or probe))
-        with progress(f"{method} folds") as advance:
-            advance(runs.n_adopted, len(plan.splits))
+    tags = {"mer.profile": resolved.profile, **tuned_by}
+    with RunTree(setting, tags=tags, source=source) as runs:
+        _announce_continued(runs, keeps_what_it_has=keeps_what_it_has)
+        with progress(f"{experiment.method} folds") as advance:
+            advance(runs.n_adopted, len(setting.plan.splits))
             runs.on_fold = lambda done, total, event: advance(done, total)
             validation = validate(
                 setting,
                 examples,
-                workers=frame.n_workers,
-                test_curve=bool(test_curve),
+                workers=resolved.n_workers,
+                test_curve=experiment.test_curve,
                 probes=probes,
                 listener=runs,
             )
@@ -189,15 +94,14 @@ def train(
     return OK if validation.is_complete else INCOMPLETE
 
 
-def _chosen(
-    declared: Method, hyperparameters: Mapping[str, Value] | str | None, *, dataset: str
-) -> tuple[Mapping[str, Value], dict[str, str], dict[str, str]]:
-    """Hyperparameters, tags of the search that they come from, and its strategy and space."""
+def _winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None:
+    """What the search says whose winner is requested, None where none is."""
     from mer_mlflow.tracking import check_store
 
     check_store()
-    if not isinstance(hyperparameters, str):
-        return hyperparameters or {}, {}, {}
+    study = winner_study(experiment)
+    if study is None:
+        return None
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import current_experiment
@@ -207,29 +111,18 @@ def _chosen(
     best = find_best(
         client,
         current_experiment(client),
-        method=declared.name,
+        method=experiment.method,
         dataset=dataset,
-        study=hyperparameters.removeprefix(BEST_OF) if hyperparameters != BEST else None,
+        study=study or None,
     )
     print(f"hyperparameters: the best of study {best['study']}")
-    tags = {"mer.tuned_by": best["study"], "mer.selection": "not nested"}
-    return best["hyperparameters"], tags, {key: best[key] for key in ("strategy", "space")}
+    return best
 
 
-def _inner_search(
-    declared: Method, given: Mapping[str, Value], *, strategy: str, space: str | None
-) -> InnerSearch:
-    from mer_mlflow.tuning.nested import InnerSearch
-
-    if strategy not in STRATEGIES:
-        raise ParameterError(
-            f"strategy={strategy}: nested=true works with {' and '.join(STRATEGIES)}"
-        )
-    values = resolve_space(space, declared)
-    start = asdict(declared.resolve(given))
-    return InnerSearch(
-        strategy=strategy, space=values, start={name: start[name] for name in values}
-    )
+def _tuned_by(experiment: Experiment, winner: Mapping[str, Any] | None) -> dict[str, str]:
+    """Tags that say how hyperparameters were chosen, where they were."""
+    tags = {"mer.tuned_by": winner["study"], "mer.selection": "not nested"} if winner else {}
+    return tags | ({"mer.selection": "nested"} if experiment.nested else {})
 
 
 def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
@@ -285,9 +178,10 @@ def _print_outcome(validation: CrossValidation) -> None:
 
 def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
     """Hyperparameters of a methodology as parameters of its own entry point."""
+    declared = get_method(method)
     return tuple(
         Parameter(name=name, default=default, kind=type(default), help="hyperparameter")
-        for name, default in get_method(method).defaults.items()
+        for name, default in declared.defaults.items()
     )
 
 
@@ -298,11 +192,8 @@ def main(arguments: Sequence[str]) -> int:
         own = hyperparameter_options(method)
         given = parse((*TRAIN, *own), arguments[2:])
         values = {parameter.name: given.pop(parameter.name) for parameter in own}
-        return train(method=method, hyperparameters=values, **given)
-    given = parse((*METHOD, *TRAIN), arguments)
-    text = given["hyperparameters"] or ""
-    is_winner = text == BEST or text.startswith(BEST_OF)
-    return train(**given | {"hyperparameters": text if is_winner else parse_hyperparameters(text)})
+        return train(Experiment(method=method, hyperparameters=values, **given))
+    return train(Experiment(**parse((*METHOD, *TRAIN), arguments)))
 
 
 if __name__ == "__main__":

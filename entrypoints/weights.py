@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 
 from entrypoints.command import OK, run_command
-from entrypoints.parameters import WEIGHTS, parse
+from entrypoints.parameters import WEIGHTS
 from mer_mlflow.errors import ParameterError, WeightsError
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import Method, get_method, method_names
 from mer_mlflow.paths import given_path
 from mer_mlflow.representations import Embedding

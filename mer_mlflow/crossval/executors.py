@@ -35,6 +35,7 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
+MOST_THREADS = 1024
 TAIL = 4000
 """Characters kept of what a dead worker last printed."""
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
 from mer_mlflow.crossval.executors import (
+    MOST_THREADS,
     FoldEvent,
     FoldFailed,
     FoldFinished,
@@ -45,7 +46,6 @@ from mer_mlflow.representations import (
 )
 from mer_mlflow.weights import Weights
 
-MOST_THREADS = 1024
 CHANGED = "changed/"
 """Prefix of a transform's name: share of test clips whose copy is put into another quadrant."""
 NOTES = "notes/"
@@ -184,6 +184,24 @@ def resolve_setting(
         augmentations=transforms,
         choice=choice,
     )
+
+
+def with_hyperparameters(setting: Setting, point: Mapping[str, Value]) -> Setting:
+    """The same setting with other hyperparameters, which do not change what is read.
+
+    Parameters
+    ----------
+    setting : what is cross-validated
+    point : values by hyperparameter
+
+    Raises
+    ------
+    ParameterError
+        If a value is not allowed.
+    """
+    checked = setting.method.resolve(point)
+    values = {name: getattr(checked, name) for name in point}
+    return replace(setting, hyperparameters=replace(setting.hyperparameters, **values))
 
 
 def gather(

@@ -17,6 +17,7 @@ from mer_mlflow.methods._method import (
     Predict,
     Prediction,
     Scores,
+    Space,
     Value,
     converted,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Predict",
     "Prediction",
     "Scores",
+    "Space",
     "Value",
     "converted",
     "get_method",

@@ -154,8 +154,9 @@ class Space:
         above = value > self.low if self.exclusive_low else value >= self.low
         if math.isfinite(value) and above and value <= self.high:
             return None
-        bounds = [f"{'>' if self.exclusive_low else '>='} {self.low:g}"] * math.isfinite(self.low)
-        bounds += [f"<= {self.high:g}"] * math.isfinite(self.high)
+        low, high = (f"{bound:.12g}" for bound in (self.low, self.high))
+        bounds = [f"{'>' if self.exclusive_low else '>='} {low}"] * math.isfinite(self.low)
+        bounds += [f"<= {high}"] * math.isfinite(self.high)
         return f"must be {' and '.join(bounds) or 'a finite number'}"
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mer_mlflow.crossval.executors import check_workers
+from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, MerError, WeightsError
+from mer_mlflow.experiments import BEST_OF, resolve, resolve_search
 from mer_mlflow.methods import Value, get_method
+from mer_mlflow.representations import Features
 from mer_mlflow.studies.estimates import Cost, Estimate, estimate, load_of, n_points
 from mer_mlflow.studies.evidence import F1, Evidence, collect, finished_folds
 from mer_mlflow.studies.items import (
@@ -24,15 +27,7 @@ from mer_mlflow.studies.items import (
     plan_items,
     search_item,
 )
-from mer_mlflow.studies.plan import MethodPlan, Plan, SearchPlan
-from mer_mlflow.studies.settings import (
-    beginning,
-    check_inputs,
-    features_of,
-    search_repeats,
-    training_setting,
-    tuning,
-)
+from mer_mlflow.studies.plan import Given, Plan, SearchPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +62,23 @@ class Outlook:
     standing: Standing
     folds: str = ""
     estimate: Estimate | None = None
-    arguments: Mapping[str, object] | None = None
+    arguments: Mapping[str, str] | None = None
     run: Run | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Winner:
-    """Hyperparameters that a search found; none yet where the search is still to do."""
+    """What ``best.json`` of a search says; None where the search is still to do."""
 
-    study: str = ""
-    hyperparameters: Mapping[str, Value] | None = None
+    best: Mapping[str, Any] | None = None
+
+    @property
+    def study(self) -> str:
+        return "" if self.best is None else str(self.best["study"])
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Value] | None:
+        return None if self.best is None else self.best["hyperparameters"]
 
 
 class Board:
@@ -88,9 +90,7 @@ class Board:
     data : datasets by name
     client : of the tracking server, None where it holds nothing yet
     experiment : id of the study's experiment
-    workers : worker processes that the user asks for, None for one a core
-    n_workers : that this makes
-    threads : arithmetic threads of a worker
+    execution : parameters of all experiments that say how they are run, by name
     storage : URL of the searches' database, None for their default
     """
 
@@ -101,9 +101,7 @@ class Board:
         *,
         client: MlflowClient | None,
         experiment: str,
-        workers: int | None,
-        n_workers: int,
-        threads: int,
+        execution: Given,
         storage: str | None,
     ) -> None:
         self.outlooks: dict[Item, Outlook] = {}
@@ -111,9 +109,8 @@ class Board:
         self._data = data
         self._client = client
         self._experiment = experiment
-        self._workers = workers
-        self._n_workers = n_workers
-        self._threads = threads
+        self._execution = execution
+        self._n_workers = resolve_workers(execution.get("workers"))
         self._storage = storage
         self._methods = {method.name: get_method(method.name) for method in plan.methods}
         self._evidence = self._collected()
@@ -154,7 +151,6 @@ class Board:
         if isinstance(winner, Standing):
             return Outlook(standing=winner)
         try:
-            check_workers(self._methods[item.method], self._n_workers)
             if item.action == Action.SEARCH:
                 outlook = self._search(item, data, winner)
             else:
@@ -211,8 +207,7 @@ class Board:
             return Standing(status=ItemStatus.NOT_CONDUCTED, reason=words)
         from mer_mlflow.tuning.record import read_winner
 
-        best = read_winner(run)
-        return _Winner(study=best["study"], hyperparameters=best["hyperparameters"])
+        return _Winner(best=read_winner(run))
 
     def _needed(self, item: Item) -> Item | None:
         if item.action == Action.TRAIN:
@@ -228,52 +223,50 @@ class Board:
     def _search(self, item: Item, data: Data, winner: _Winner | None) -> Outlook:
         assert data.clips is not None
         asked, values = self._asked(item), None if winner is None else winner.hyperparameters
-        wanted = tuning(self._plan, asked, data.clips, winner=values, threads=self._threads)
-        lacking = _lacking(wanted.setting)
+        wanted = self._plan.tuning(
+            asked,
+            item.dataset,
+            winner=values,
+            storage=self._storage,
+            data_root=data.root,
+            **self._execution,
+        )
+        resolved = resolve_search(wanted, data.clips)
+        lacking = _lacking(resolved.setting)
         if lacking:
             return _aside(ItemStatus.NO_DATA, lacking)
-        run = self._evidence.searched.get(wanted.search.name)
-        n_tried = n_points(asked.strategy, wanted.search.space, asked.trials)
-        outlook = self._outlook(wanted.setting, run, n_tried=n_tried)
+        run = self._evidence.searched.get(resolved.search.name)
+        n_tried = n_points(wanted.strategy, resolved.search.space, wanted.trials)
+        outlook = self._outlook(resolved.setting, run, n_tried=n_tried)
         if run is not None:
             return outlook
         if winner is not None and values is None:
             words = f"after search {asked.start}"
             standing = Standing(status=ItemStatus.TO_DO, reason=words)
             return replace(outlook, standing=standing)
-        planned = self._plan.method(item.method)
-        own = {
-            "hyperparameters": _assigned(planned.hyperparameters),
-            "strategy": asked.strategy,
-            "space": asked.space,
-            "start": _assigned(beginning(asked, values)),
-            "prune": asked.prune,
-            "trials": asked.trials,
-            "storage": self._storage,
-            "repeats": search_repeats(self._plan, asked),
-        }
-        return replace(outlook, arguments=self._arguments(item, planned, data) | own)
+        return replace(outlook, arguments=wanted.arguments())
 
     def _training(self, item: Item, data: Data, winner: _Winner | None) -> Outlook:
         assert data.clips is not None
-        values = None if winner is None else winner.hyperparameters
-        setting = training_setting(
-            self._plan, item.method, data.clips, winner=values, threads=self._threads
+        experiment = self._plan.experiment(
+            item.method, item.dataset, data_root=data.root, **self._execution
         )
+        best = None
+        if winner is not None and winner.hyperparameters is not None:
+            experiment = replace(experiment, hyperparameters=f"{BEST_OF}{winner.study}")
+            best = winner.best
+        setting = resolve(experiment, data.clips, winner=best).setting
         lacking = _lacking(setting)
         if lacking:
             return _aside(ItemStatus.NO_DATA, lacking)
-        if winner is not None and values is None:
+        if winner is not None and best is None:
             words = "after its search"
             outlook = self._outlook(setting, None)
             return replace(outlook, standing=Standing(status=ItemStatus.TO_DO, reason=words))
         outlook = self._outlook(setting, self._evidence.training(setting))
         if outlook.run is not None:
             return outlook
-        planned = self._plan.method(item.method)
-        text = _assigned(planned.hyperparameters) if winner is None else f"best of {winner.study}"
-        own = {"hyperparameters": text, "repeats": self._plan.repeats}
-        return replace(outlook, arguments=self._arguments(item, planned, data) | own)
+        return replace(outlook, arguments=experiment.arguments())
 
     def _outlook(self, setting: Setting, run: Run | None, *, n_tried: int = 1) -> Outlook:
         plan = setting.plan
@@ -300,23 +293,6 @@ class Board:
             ),
         )
 
-    def _arguments(self, item: Item, planned: MethodPlan, data: Data) -> dict[str, object]:
-        plan = self._plan
-        return {
-            "method": item.method,
-            "dataset": item.dataset,
-            "data_root": data.root,
-            "profile": plan.profile_name(item.dataset),
-            "protocol": plan.protocol,
-            "folds": plan.folds,
-            "seed": plan.seed,
-            "max_epochs": plan.epochs_of(planned),
-            "features": features_of(plan, planned),
-            "duration": plan.duration_of(planned, item.dataset),
-            "workers": self._workers,
-            "threads": self._threads,
-        }
-
 
 def _aside(status: ItemStatus, reason: str) -> Outlook:
     return Outlook(standing=Standing(status=status, reason=" ".join(reason.split())))
@@ -328,12 +304,13 @@ def _done(run: Run) -> Standing:
 
 
 def _lacking(setting: Setting) -> str:
+    """What a dataset lacks of what a methodology reads; nothing is computed."""
     try:
-        check_inputs(setting)
+        for item in setting.inputs:
+            if isinstance(item, Features):
+                setting.clips.feature_values(item.table)
+            else:
+                setting.clips.audio_files()
     except DatasetError as error:
         return str(error)
     return ""
-
-
-def _assigned(values: Mapping[str, Value]) -> str:
-    return ";".join(f"{name}={value}" for name, value in values.items())

@@ -8,8 +8,43 @@ from typing import Any
 
 import yaml
 
+from mer_mlflow.augmentation import BackgroundNoise
+from mer_mlflow.experiments import (
+    TRAIN_ONLY,
+    Experiment,
+    Parameter,
+    Role,
+    Search,
+    parameters,
+)
+from mer_mlflow.experiments.profiles import default_profile
+from mer_mlflow.experiments.resolve import resolve_transforms
 from mer_mlflow.methods import Value, get_method
-from mer_mlflow.profiles import Profile, default_profile, get_profile
+from mer_mlflow.representations import Embedding, Features
+from mer_mlflow.tuning.space import parse_space
+
+Given = Mapping[str, Any]
+"""Values of parameters that a plan sets, by name."""
+NAMED = ("method", "hyperparameters", "dataset")
+"""Parameters of an experiment that a plan sets by its own structure."""
+
+
+def experiment_keys() -> dict[str, Parameter]:
+    """Parameters of an experiment that a plan may set for all methodologies, or for one."""
+    return {
+        parameter.name: parameter
+        for parameter in parameters(Experiment)
+        if parameter.role == Role.REQUEST and parameter.name not in NAMED
+    }
+
+
+def search_keys() -> dict[str, Parameter]:
+    """Parameters of a search that a plan may set."""
+    return {
+        parameter.name: parameter
+        for parameter in parameters(Search)
+        if parameter.role == Role.REQUEST and parameter.name != "start"
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +55,12 @@ class MethodPlan:
     ----------
     name : of the methodology
     hyperparameters : values that differ from its defaults
-    duration : excerpt of each clip [s], None for the study's
-    max_epochs : cap on epochs, None for the study's
-    features : ``published`` or ``extracted``, None for the study's
+    given : further parameters of its experiments
     """
 
     name: str
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
-    duration: float | None = None
-    max_epochs: int | None = None
-    features: str | None = None
+    given: Given = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +70,16 @@ class SearchPlan:
     Attributes
     ----------
     method : name of the methodology
-    strategy : ``grid``, ``neighbour`` or ``tpe``
     space : ``"learning_rate=0.001,0.01;batch_size=100,150"``
-    prune : ``wilcoxon``, None for none
-    trials : of ``tpe``
+    given : further parameters of the search
     repeats : repetitions of the folds, None for the study's
     start : methodology at whose winner a neighbour search begins, None for the own defaults
     per_dataset : whether every dataset has a search of its own, not the first alone
     """
 
     method: str
-    strategy: str
     space: str
-    prune: str | None = None
-    trials: int = 20
+    given: Given = field(default_factory=dict)
     repeats: int | None = None
     start: str | None = None
     per_dataset: bool = False
@@ -89,11 +116,8 @@ class Plan:
     datasets : names, the one to tune on first; empty for those that data roots are given for
     methods : methodologies, in the order in which they run
     searches : searches, in the order in which they run
-    gate : what further datasets ask for, None for nothing
-    profile : ``paper`` or ``quick``, None for each dataset's own
-    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
-    seed : of splits, synthesised clips and training
-    folds, repeats, duration, max_epochs, features : override the profile, as in ``train``
+    gate : what further datasets require, None for nothing
+    given : parameters of all experiments
     data_roots : folder of each dataset
     """
 
@@ -103,14 +127,7 @@ class Plan:
     methods: tuple[MethodPlan, ...]
     searches: tuple[SearchPlan, ...] = ()
     gate: Gate | None = None
-    profile: str | None = None
-    protocol: str = "paper"
-    seed: int = 0
-    folds: int | None = None
-    repeats: int | None = None
-    duration: float | None = None
-    max_epochs: int | None = None
-    features: str | None = None
+    given: Given = field(default_factory=dict)
     data_roots: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -128,42 +145,69 @@ class Plan:
 
     def profile_name(self, dataset: str) -> str:
         """Name of the profile that a dataset is validated in."""
-        return self.profile or default_profile(dataset)
+        return str(self.given.get("profile") or default_profile(dataset))
 
-    def size(self, dataset: str) -> Profile:
-        """Profile that a dataset is validated in."""
-        return get_profile(self.profile_name(dataset))
+    def experiment(self, method: str, dataset: str, **further: Any) -> Experiment:
+        """The cross-validation of a methodology on a dataset.
 
-    def duration_of(self, method: MethodPlan, dataset: str) -> float:
-        """Excerpt of each clip that a methodology sees [s]."""
-        for duration in (method.duration, self.duration):
-            if duration is not None:
-                return duration
-        return self.size(dataset).duration
+        What is given for all methodologies is left out where one has no use for it.
 
-    def epochs_of(self, method: MethodPlan) -> int | None:
-        """Cap on a methodology's epochs, None for the profile's."""
-        return self.max_epochs if method.max_epochs is None else method.max_epochs
+        Parameters
+        ----------
+        method, dataset : their names
+        further : parameters that go before the plan's
+        """
+        planned = self.method(method)
+        shared = {
+            name: value for name, value in self.given.items() if _is_of_use(name, planned, self)
+        }
+        values = {"hyperparameters": dict(planned.hyperparameters) or None}
+        return Experiment(
+            **{**values, **shared, **planned.given, "method": method, "dataset": dataset, **further}
+        )
+
+    def tuning(
+        self,
+        planned: SearchPlan,
+        dataset: str,
+        *,
+        winner: Mapping[str, Value] | None,
+        storage: str | None = None,
+        **further: Any,
+    ) -> Search:
+        """The search of a methodology on a dataset.
+
+        Parameters
+        ----------
+        planned : the search
+        dataset : its name
+        winner : hyperparameters that the search found that this one begins at, None for the
+            methodology's defaults
+        storage : URL of the database of searches
+        further : parameters of its experiment that go before the plan's
+        """
+        repeats = {} if planned.repeats is None else {"repeats": planned.repeats}
+        experiment = self.experiment(planned.method, dataset, **TRAIN_ONLY, **repeats, **further)
+        return Search(
+            experiment=experiment,
+            space=planned.space,
+            start=beginning(planned, winner) or None,
+            storage=storage,
+            **planned.given,
+        )
+
+
+def beginning(planned: SearchPlan, winner: Mapping[str, Value] | None) -> dict[str, Value]:
+    """The winner of another methodology's search, as far as it is searched here."""
+    space = parse_space(planned.space, get_method(planned.method))
+    return {name: winner[name] for name in space if winner is not None and name in winner}
 
 
 def plan_text(plan: Plan) -> str:
-    """Write a plan as YAML that reads as the same plan, with nothing left open."""
-    protocol = {
-        name: getattr(plan, name)
-        for name in (
-            "profile",
-            "protocol",
-            "folds",
-            "repeats",
-            "seed",
-            "duration",
-            "max_epochs",
-            "features",
-        )
-    }
+    """Write a plan as YAML that reads as the same plan."""
     whole: dict[str, Any] = {
         "title": plan.title,
-        **protocol,
+        **plan.given,
         "datasets": list(plan.datasets),
         "data_roots": dict(plan.data_roots),
         "methods": [_method_entry(method) for method in plan.methods],
@@ -175,31 +219,41 @@ def plan_text(plan: Plan) -> str:
             "tables": list(plan.gate.tables),
             "except": list(plan.gate.exceptions),
         }
-    return yaml.safe_dump(_said(whole), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(_set_values(whole), sort_keys=False, allow_unicode=True)
+
+
+def _is_of_use(name: str, planned: MethodPlan, plan: Plan) -> bool:
+    """Whether a methodology has a use for a parameter that is given for all of them."""
+    method = get_method(planned.name)
+    inputs = method.inputs_for(method.resolve(planned.hyperparameters))
+    if name == "features":
+        return any(isinstance(item, Features) for item in inputs)
+    if name == "weights":
+        return any(isinstance(item, Embedding) for item in inputs)
+    if name == "noise_root":
+        augment = planned.given.get("augment", plan.given.get("augment"))
+        training, probes = resolve_transforms(
+            method, augment=augment, noise_root=None, probe=planned.given.get("probe")
+        )
+        return any(isinstance(each, BackgroundNoise) for each in (*training, *probes.values()))
+    return True
 
 
 def _method_entry(method: MethodPlan) -> str | dict[str, Any]:
-    facts = {
-        "hyperparameters": dict(method.hyperparameters),
-        "duration": method.duration,
-        "max_epochs": method.max_epochs,
-        "features": method.features,
-    }
-    return {method.name: _said(facts)} if _said(facts) else method.name
+    facts = _set_values({"hyperparameters": dict(method.hyperparameters), **method.given})
+    return {method.name: facts} if facts else method.name
 
 
 def _search_entry(search: SearchPlan) -> dict[str, Any]:
     facts = {
-        "strategy": search.strategy,
         "space": search.space,
-        "prune": search.prune,
-        "trials": search.trials,
+        **search.given,
         "repeats": search.repeats,
         "start": search.start,
         "per_dataset": search.per_dataset,
     }
-    return _said(facts)
+    return _set_values(facts)
 
 
-def _said(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _set_values(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value not in (None, {}, [])}

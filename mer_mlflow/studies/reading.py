@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.experiments import Parameter
 from mer_mlflow.methods import Method, Value, converted, get_method, method_names
 from mer_mlflow.paths import given_path
-from mer_mlflow.profiles import PROFILES
 from mer_mlflow.representations import Features
-from mer_mlflow.representations.examples import FEATURE_SOURCES, LONGEST, SHORTEST
-from mer_mlflow.studies.plan import Gate, MethodPlan, Plan, SearchPlan
+from mer_mlflow.studies.plan import (
+    Gate,
+    MethodPlan,
+    Plan,
+    SearchPlan,
+    experiment_keys,
+    search_keys,
+)
 from mer_mlflow.tuning.space import declared_space, parse_space, space_text
-from mer_mlflow.tuning.strategies import PRUNERS, STRATEGY_NAMES
 
 UNUSABLE = (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError)
 """What the parser raises on dates that are none, tags with other values than theirs, deep nests."""
@@ -32,24 +36,10 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 10_000
 MOST_SHOWN = 60
 """Characters of a wrong value that an error shows."""
-PLAN_KEYS = (
-    "title",
-    "profile",
-    "protocol",
-    "folds",
-    "repeats",
-    "seed",
-    "duration",
-    "max_epochs",
-    "features",
-    "datasets",
-    "data_roots",
-    "methods",
-    "searches",
-    "gate",
-)
-METHOD_KEYS = ("hyperparameters", "duration", "max_epochs", "features")
-VARIANT_KEYS = ("strategy", "prune", "trials", "repeats")
+EXPERIMENT_KEYS = experiment_keys()
+PLAN_KEYS = ("title", *EXPERIMENT_KEYS, "datasets", "data_roots", "methods", "searches", "gate")
+METHOD_KEYS = ("hyperparameters", *EXPERIMENT_KEYS)
+VARIANT_KEYS = (*(key for key in search_keys() if key != "space"), "repeats")
 SEARCH_KEYS = (*VARIANT_KEYS, "space", "start", "per_dataset", "variants")
 GATE_KEYS = ("baseline", "tables", "except")
 
@@ -121,14 +111,7 @@ def parse_plan(text: str, *, name: str, file: str, folder: Path = Path()) -> Pla
         methods=methods,
         searches=(*searches, *_variants(parts.get("searches"), methods, searches)),
         gate=_gate(parts.get("gate"), methods),
-        profile=_choice(parts.get("profile"), tuple(PROFILES)),
-        protocol=_choice(parts.get("protocol"), PROTOCOLS) or "paper",
-        seed=_whole(parts.get("seed"), low=0) or 0,
-        folds=_whole(parts.get("folds"), low=2),
-        repeats=_whole(parts.get("repeats"), low=1),
-        duration=_duration(parts.get("duration")),
-        max_epochs=_whole(parts.get("max_epochs"), low=1),
-        features=_choice(parts.get("features"), FEATURE_SOURCES),
+        given=_given(parts, EXPERIMENT_KEYS),
         data_roots=_data_roots(parts.get("data_roots"), datasets, folder),
     )
 
@@ -184,6 +167,20 @@ class _Part:
             raise self.refused("must be a number")
         try:
             return converted(self.key, self.value, kind)
+        except ParameterError as error:
+            raise ParameterError(f"{self.file}: {error}") from None
+
+    def of(self, parameter: Parameter) -> Any:
+        """The value as one of a parameter."""
+        if parameter.kind is str:
+            self.text()
+        elif isinstance(self.value, bool) != (parameter.kind is bool):
+            kind = "true or false" if parameter.kind is bool else "a number"
+            raise self.refused(f"must be {kind}")
+        elif not isinstance(self.value, int | float | str):
+            raise self.refused("must be a number")
+        try:
+            return replace(parameter, name=self.key).converted(self.value)
         except ParameterError as error:
             raise ParameterError(f"{self.file}: {error}") from None
 
@@ -316,11 +313,7 @@ def _method(entry: _Part) -> MethodPlan:
     if "features" in parts and not reads_features:
         raise parts["features"].refused(f"{name} reads no handcrafted features")
     return MethodPlan(
-        name=name,
-        hyperparameters=hyperparameters,
-        duration=_duration(parts.get("duration")),
-        max_epochs=_whole(parts.get("max_epochs"), low=1),
-        features=_choice(parts.get("features"), FEATURE_SOURCES),
+        name=name, hyperparameters=hyperparameters, given=_given(parts, EXPERIMENT_KEYS)
     )
 
 
@@ -355,7 +348,7 @@ def _searches(part: _Part | None, methods: Collection[MethodPlan]) -> tuple[Sear
                 space=_space(parts.get("space"), entry, planned),
                 start=None if start is None else start.text(),
                 per_dataset=_truth(parts.get("per_dataset")),
-                **_manner(parts),
+                **_of_search(parts),
             )
         )
     return tuple(found)
@@ -370,7 +363,7 @@ def _variants(
         asked = {} if entry.value is None else entry.mapping(SEARCH_KEYS)
         if "variants" not in asked:
             continue
-        manner = _manner(asked["variants"].mapping(VARIANT_KEYS))
+        of_variants = _of_search(asked["variants"].mapping(VARIANT_KEYS))
         searched = parse_space(tuned[name].space, get_method(name))
         for method in methods:
             declared = get_method(method.name)
@@ -383,16 +376,18 @@ def _variants(
             )
             if shared:
                 space = space_text(parse_space(shared, declared))
-                yield SearchPlan(method=method.name, space=space, start=name, **manner)
+                yield SearchPlan(method=method.name, space=space, start=name, **of_variants)
 
 
-def _manner(parts: Mapping[str, _Part]) -> dict[str, Any]:
-    return {
-        "strategy": _choice(parts.get("strategy"), STRATEGY_NAMES) or "neighbour",
-        "prune": _choice(parts.get("prune"), PRUNERS),
-        "trials": _whole(parts.get("trials"), low=1) or 20,
-        "repeats": _whole(parts.get("repeats"), low=1),
-    }
+def _of_search(parts: Mapping[str, _Part]) -> dict[str, Any]:
+    given = _given(parts, {key: search_keys()[key] for key in VARIANT_KEYS if key != "repeats"})
+    repeats = _given(parts, {"repeats": EXPERIMENT_KEYS["repeats"]})
+    return {"given": given, "repeats": repeats.get("repeats")}
+
+
+def _given(parts: Mapping[str, _Part], declared: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Values of parameters, each of its declared type and within its limits."""
+    return {name: parts[name].of(declared[name]) for name in declared if name in parts}
 
 
 def _space(part: _Part | None, search: _Part, planned: MethodPlan) -> str:
@@ -436,32 +431,6 @@ def _known(part: _Part, names: Collection[str], what: str) -> str:
     if not isinstance(part.value, str) or part.value not in names:
         raise part.refused(f"unknown {what}; {what}s are {', '.join(names)}")
     return part.value
-
-
-def _choice(part: _Part | None, choices: Collection[str]) -> str | None:
-    if part is None:
-        return None
-    if not isinstance(part.value, str) or part.value not in choices:
-        raise part.refused(f"must be {' or '.join(choices)}")
-    return part.value
-
-
-def _whole(part: _Part | None, *, low: int) -> int | None:
-    if part is None:
-        return None
-    number: int = part.number(int)
-    if number < low:
-        raise part.refused(f"must be >= {low}")
-    return number
-
-
-def _duration(part: _Part | None) -> float | None:
-    if part is None:
-        return None
-    seconds: float = part.number(float)
-    if not SHORTEST <= seconds <= LONGEST:
-        raise part.refused(f"must be between {SHORTEST:g} and {LONGEST:g} seconds")
-    return seconds
 
 
 def _truth(part: _Part | None) -> bool:

@@ -43,8 +43,8 @@ class Record:
             "study.methods": ", ".join(method.name for method in plan.methods),
             "study.searches": ", ".join(search.method for search in plan.searches),
             "study.profile": ", ".join(dict.fromkeys(map(plan.profile_name, plan.datasets))),
-            "study.protocol": plan.protocol,
-            "study.seed": str(plan.seed),
+            "study.protocol": plan.given.get("protocol", "paper"),
+            "study.seed": str(plan.given.get("seed", 0)),
         }
         write(
             client,

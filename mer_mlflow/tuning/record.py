@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import mlflow.artifacts
@@ -15,12 +16,20 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 
+from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.methods import Value
 from mer_mlflow.tracking import Kind, Status, search
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 from mer_mlflow.tuning.space import space_text
-from mer_mlflow.tuning.study import CALLED_OFF, INCOMPLETE, OBJECTIVE_NAME, Search, best_trial
-from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT, Protocol
+from mer_mlflow.tuning.study import (
+    CALLED_OFF,
+    INCOMPLETE,
+    OBJECTIVE_NAME,
+    SearchSetting,
+    best_trial,
+)
+from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT
 
 BEST = "best.json"
 HOME = "original-4qaed"
@@ -30,37 +39,37 @@ FIGURE_SIZE = (10.0, 5.0)
 FIGURES = ("optimization_history", "slice", "param_importances", "parallel_coordinate")
 
 
-def search_items(study: optuna.Study, plan: Search, protocol: Protocol) -> Iterator[Item]:
+def search_items(study: optuna.Study, searched: SearchSetting, setting: Setting) -> Iterator[Item]:
     """All that the run of a finished search carries."""
     yield Tag(key="mer.kind", value=Kind.SEARCH)
-    yield Tag(key="mer.study", value=plan.name)
-    yield Tag(key="mer.method", value=protocol.method.name)
-    yield Tag(key="mer.dataset", value=protocol.clips.name)
-    yield Param(key="search.strategy", value=plan.strategy)
-    for name, values in plan.space.items():
+    yield Tag(key="mer.study", value=searched.name)
+    yield Tag(key="mer.method", value=setting.method.name)
+    yield Tag(key="mer.dataset", value=setting.clips.name)
+    yield Param(key="search.strategy", value=searched.strategy)
+    for name, values in searched.space.items():
         yield Param(key=f"space.{name}", value=", ".join(map(str, values)))
     table = trials_table(study)
     yield Metric(key="n_trials", value=float(len(table)))
     for state in ("INCOMPLETE", "PRUNED"):
         yield Metric(key=f"n_{state.lower()}", value=float((table["state"] == state).sum()))
-    for key, n_folds in folds_by_use(study, protocol).items():
+    for key, n_folds in folds_by_use(study, setting).items():
         yield Metric(key=key, value=float(n_folds))
     yield File(name="trials.csv", content=table.to_csv(index=False).encode())
     best = best_trial(study)
     if best is not None and best.value is not None:
         yield Metric(key=f"best_{OBJECTIVE}", value=best.value)
-        winner = json.dumps(_winner(best, plan, protocol), indent=2)
+        winner = json.dumps(_winner(best, searched, setting), indent=2)
         yield File(name=BEST, content=winner.encode())
         yield from _figures(study)
     yield Tag(key="mer.status", value=Status.COMPLETE)
 
 
-def folds_by_use(study: optuna.Study, protocol: Protocol) -> dict[str, int]:
+def folds_by_use(study: optuna.Study, setting: Setting) -> dict[str, int]:
     """Folds that were run, those read from earlier runs, and those that pruning saved."""
     table = trials_table(study)
     table = table[table["state"].isin(["COMPLETE", "PRUNED"])]
     spent, reused = (int(table[key].fillna(0).sum()) for key in (SPENT, REUSED))
-    n_folds = len(protocol.plan.splits) * len(table)
+    n_folds = len(setting.plan.splits) * len(table)
     return {SPENT: spent, REUSED: reused, "folds_saved": n_folds - spent - reused}
 
 
@@ -151,19 +160,29 @@ def read_winner(run: Run) -> dict[str, Any]:
     return winner
 
 
-def _winner(best: FrozenTrial, plan: Search, protocol: Protocol) -> Mapping[str, Any]:
+def _winner(best: FrozenTrial, searched: SearchSetting, setting: Setting) -> Mapping[str, Any]:
     return {
-        "method": protocol.method.name,
-        "dataset": protocol.clips.name,
-        "study": plan.name,
-        "strategy": plan.strategy,
-        "space": space_text(plan.space),
-        "hyperparameters": {**protocol.hyperparameters, **best.params},
+        "method": setting.method.name,
+        "dataset": setting.clips.name,
+        "study": searched.name,
+        "strategy": searched.strategy,
+        "space": space_text(searched.space),
+        "hyperparameters": {**_fixed(setting, searched), **best.params},
         OBJECTIVE: best.value,
         "trial": best.number,
         "run": best.user_attrs.get(RUN_ID),
-        "folds": f"{protocol.plan.n_repeats} x {protocol.plan.n_splits} {protocol.plan.protocol}",
+        "folds": f"{setting.plan.n_repeats} x {setting.plan.n_splits} {setting.plan.protocol}",
         "note": "chosen by the folds that it is scored on: the score is optimistic",
+    }
+
+
+def _fixed(setting: Setting, searched: SearchSetting) -> dict[str, Value]:
+    """Hyperparameters that are not searched and differ from the method's defaults."""
+    defaults = setting.method.defaults
+    return {
+        name: value
+        for name, value in asdict(setting.hyperparameters).items()
+        if name not in searched.space and value != defaults[name]
     }
 
 

@@ -13,9 +13,9 @@ from joblib import Parallel, delayed
 
 from mer_mlflow.crossval.fold import FoldResult, Task, run_fold_of_settings
 from mer_mlflow.crossval.splits import Split
+from mer_mlflow.crossval.validation import Setting, with_hyperparameters
 from mer_mlflow.representations import Examples
 from mer_mlflow.tuning.space import Point, point_key
-from mer_mlflow.tuning.trials import Protocol
 
 MOST_AT_ONCE = 40
 """Settings fitted together: of processes on one study, each may fit some that another takes."""
@@ -26,13 +26,13 @@ class FoldsAhead:
 
     Parameters
     ----------
-    protocol : what all trials share
-    examples : the protocol's inputs of all clips
+    setting : of any point of the search
+    examples : the setting's inputs of all clips
     workers : int >= 0, folds run at a time
     """
 
-    def __init__(self, protocol: Protocol, examples: Examples, *, workers: int) -> None:
-        self._protocol = protocol
+    def __init__(self, setting: Setting, examples: Examples, *, workers: int) -> None:
+        self._setting = setting
         self._examples = examples
         self._workers = max(1, workers)
         self._ready: dict[str, dict[str, FoldResult]] = {}
@@ -52,9 +52,9 @@ class FoldsAhead:
         return self._ready.pop(key)
 
     def _run(self, points: list[Point]) -> None:
-        settings = [self._protocol.setting(point) for point in points]
+        settings = [with_hyperparameters(self._setting, point) for point in points]
         task = Task(
-            method=self._protocol.method,
+            method=self._setting.method,
             hyperparameters=None,
             examples=self._examples,
             test_curve=False,
@@ -63,7 +63,7 @@ class FoldsAhead:
 
         run = delayed(_run_or_leave)
         of_splits = Parallel(n_jobs=self._workers)(
-            run(task, split, hyperparameters) for split in self._protocol.plan.splits
+            run(task, split, hyperparameters) for split in self._setting.plan.splits
         )
         for i, point in enumerate(points):
             self._ready[point_key(point)] = {

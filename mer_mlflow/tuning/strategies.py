@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Value
 from mer_mlflow.tuning.space import Point, SearchSpace, grid, point_key
 
@@ -68,24 +67,6 @@ STRATEGIES: dict[str, Strategy] = {"grid": next_of_grid, "neighbour": next_neigh
 STRATEGY_NAMES = (*STRATEGIES, "tpe")
 """``tpe`` is Optuna's sampler, which chooses its points itself."""
 PRUNERS = ("wilcoxon",)
-
-
-def check_search(*, strategy: str, prune: str | None, trials: int) -> None:
-    """Make sure that a search can be done as it is asked for.
-
-    Raises
-    ------
-    ParameterError
-        If a word is unknown or there are no trials.
-    """
-    if strategy not in STRATEGY_NAMES:
-        raise ParameterError(
-            f"strategy={strategy}: unknown; strategies are {', '.join(STRATEGY_NAMES)}"
-        )
-    if prune not in (None, *PRUNERS):
-        raise ParameterError(f"prune={prune}: unknown; the pruner is {', '.join(PRUNERS)}")
-    if trials < 1:
-        raise ParameterError(f"trials={trials}: must be >= 1")
 
 
 def _neighbours(here: Point, name: str, values: tuple[Value, ...]) -> list[Point]:

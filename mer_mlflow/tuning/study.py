@@ -56,7 +56,7 @@ Evaluate = Callable[[optuna.Trial, Point], float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class SearchSetting:
     """What is searched, and how.
 
     Attributes
@@ -82,7 +82,7 @@ class Search:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_study(search: Search, storage: str) -> optuna.Study:
+def open_study(search: SearchSetting, storage: str) -> optuna.Study:
     """Open a study, making it where there is none.
 
     Parameters
@@ -108,7 +108,7 @@ def open_study(search: Search, storage: str) -> optuna.Study:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _create_or_load(search: Search, storage: str) -> optuna.Study:
+def _create_or_load(search: SearchSetting, storage: str) -> optuna.Study:
     study = optuna.create_study(
         study_name=search.name,
         storage=_open_storage(storage),
@@ -169,7 +169,7 @@ def _with_driver(url: str) -> str:
 
 def run_study(
     study: optuna.Study,
-    search: Search,
+    search: SearchSetting,
     evaluate: Evaluate,
     *,
     on_trial: Callable[[int, int], None] = lambda done, expected: None,
@@ -212,7 +212,7 @@ def _pruner(name: str) -> optuna.pruners.BasePruner:
         return optuna.pruners.WilcoxonPruner(p_threshold=P_THRESHOLD, n_startup_steps=STARTUP_FOLDS)
 
 
-def wanted_points(study: optuna.Study, search: Search) -> list[Point]:
+def wanted_points(study: optuna.Study, search: SearchSetting) -> list[Point]:
     """Points that the search needs and does not have; ``tpe`` chooses its own as it goes."""
     done = scores(study)
     if search.strategy == "tpe":
@@ -221,7 +221,7 @@ def wanted_points(study: optuna.Study, search: Search) -> list[Point]:
     return STRATEGIES[search.strategy](search.space, search.start, done)
 
 
-def unclaimed_points(study: optuna.Study, search: Search) -> list[Point]:
+def unclaimed_points(study: optuna.Study, search: SearchSetting) -> list[Point]:
     """Points that the search needs and that no process is at work on."""
     running = study.get_trials(False, (TrialState.RUNNING,))
     claimed = {point_key(_point(trial)) for trial in running}
@@ -279,7 +279,7 @@ def _queue(study: optuna.Study, wanted: list[Point]) -> None:
 
 
 def _objective(
-    study: optuna.Study, search: Search, trial: optuna.Trial, evaluate: Evaluate
+    study: optuna.Study, search: SearchSetting, trial: optuna.Trial, evaluate: Evaluate
 ) -> float:
     if not _may_run(study, search, trial):
         trial.set_user_attr(CALLED_OFF, True)
@@ -292,7 +292,7 @@ def _objective(
         raise
 
 
-def _may_run(study: optuna.Study, search: Search, trial: optuna.Trial) -> bool:
+def _may_run(study: optuna.Study, search: SearchSetting, trial: optuna.Trial) -> bool:
     if search.strategy == "tpe":
         return True
     *elders, mine = study.get_trials(deepcopy=False)[: trial.number + 1]

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import mlflow
 import optuna
 
 from mer_mlflow.access import pages_address, run_page
-from mer_mlflow.augmentation import Transform
 from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
 from mer_mlflow.crossval.fold import FoldResult
-from mer_mlflow.crossval.splits import SplitPlan
-from mer_mlflow.crossval.validation import Setting, fold_row, resolve_setting, validate
-from mer_mlflow.datasets import Clips
+from mer_mlflow.crossval.validation import Setting, fold_row, validate, with_hyperparameters
 from mer_mlflow.errors import IncompleteError
-from mer_mlflow.methods import Method, Value
 from mer_mlflow.representations import Examples
 from mer_mlflow.tracking import RunTree
 from mer_mlflow.tuning.space import Point
@@ -26,55 +21,6 @@ from mer_mlflow.tuning.space import Point
 OBJECTIVE = "f1_macro"
 RUN_ID, RUN_ADDRESS = "mlflow_run_id", "mlflow_run"
 REUSED, SPENT = "folds_reused", "folds_run"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """What all trials of a search share.
-
-    Attributes
-    ----------
-    method, clips, plan : what is cross-validated
-    hyperparameters : values that are not searched and differ from the method's defaults
-    features : source of handcrafted features, None for the dataset's choice
-    augmentations : transforms of training copies, None for the method's own
-    duration : excerpt of each clip [s]
-    threads : arithmetic threads of a fold
-    weights : file or folder of pretrained weights, None for ``MER_WEIGHTS_ROOT``
-    allow_unverified_weights : whether files whose digest is not known are taken
-    """
-
-    method: Method
-    clips: Clips
-    plan: SplitPlan
-    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
-    features: str | None = None
-    augmentations: tuple[Transform, ...] | None = None
-    duration: float = 30.0
-    threads: int = 1
-    weights: str | None = None
-    allow_unverified_weights: bool = False
-
-    def setting(self, point: Point) -> Setting:
-        """The cross-validation of a point.
-
-        Raises
-        ------
-        ParameterError
-            If a value is not allowed.
-        """
-        return resolve_setting(
-            self.method,
-            self.clips,
-            self.plan,
-            hyperparameters={**self.hyperparameters, **point},
-            features=self.features,
-            augmentations=self.augmentations,
-            duration=self.duration,
-            threads=self.threads,
-            weights=self.weights,
-            allow_unverified_weights=self.allow_unverified_weights,
-        )
 
 
 class PruningListener:
@@ -122,7 +68,7 @@ def evaluate_point(
     trial: optuna.Trial,
     point: Point,
     *,
-    protocol: Protocol,
+    setting: Setting,
     examples: Examples,
     workers: int,
     tags: Mapping[str, str],
@@ -135,8 +81,8 @@ def evaluate_point(
     ----------
     trial : Optuna's trial, which learns the run's id
     point : hyperparameters that are searched
-    protocol : what all trials share
-    examples : the protocol's inputs of all clips
+    setting : of any point of the search
+    examples : the setting's inputs of all clips
     workers : int >= 0, worker processes
     tags : further tags of the run
     source : where the dataset was read from
@@ -153,7 +99,7 @@ def evaluate_point(
     TrialPruned
         If the study's pruner gave the point up.
     """
-    setting = protocol.setting(point)
+    setting = with_hyperparameters(setting, point)
     with RunTree(
         setting, tags={**tags, "mer.trial": str(trial.number)}, source=source, is_main=False
     ) as runs:

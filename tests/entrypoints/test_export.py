@@ -20,6 +20,7 @@ from entrypoints.report import report
 from entrypoints.train import train
 from mer_mlflow.crossval.executors import FoldFailed, FoldFinished
 from mer_mlflow.datasets import Clips
+from mer_mlflow.experiments import Experiment
 from mer_mlflow.tracking import RunTree
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def parents(name: str = "Default") -> list[Run]:
 def test_report_elsewhere_is_the_same_and_nothing_is_trained_again(
     store: Path, demo: Clips, elsewhere: Elsewhere, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(dataset="demo", folds=3, workers=0)
+    train(Experiment(dataset="demo", folds=3, workers=0))
     report(output="here")
     assert export(["--archive=study.zip"]) == 0
     said = capsys.readouterr().out
@@ -65,7 +66,7 @@ def test_report_elsewhere_is_the_same_and_nothing_is_trained_again(
         for old, new in ids.items():
             before = before.replace(old, new).replace(old[:8], new[:8])
         assert (store / "there" / "tables" / name).read_text() == before
-    train(dataset="demo", folds=3, workers=0)
+    train(Experiment(dataset="demo", folds=3, workers=0))
     assert sorted(run.data.tags["mer.status"] for run in parents()) == ["complete", "duplicate"]
     capsys.readouterr()
     assert import_(["--archive=study.zip"]) == 0
@@ -88,14 +89,14 @@ def test_interrupted_training_is_continued_elsewhere(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunTree, "on_event", interrupted)
-        train(dataset="demo", folds=4, workers=0)
+        train(Experiment(dataset="demo", folds=4, workers=0))
     (first,) = parents()
     assert first.data.tags["mer.status"] == "interrupted"
     export(["--archive=study.zip"])
     elsewhere()
     import_(["--archive=study.zip", "--experiment=moved"])
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "moved")
-    train(dataset="demo", folds=4, workers=0)
+    train(Experiment(dataset="demo", folds=4, workers=0))
     found = {run.data.tags["mer.status"]: run for run in parents("moved")}
     assert found.keys() == {"superseded", "complete"}
     assert found["superseded"].data.tags["mer.superseded_by"] == found["complete"].info.run_id

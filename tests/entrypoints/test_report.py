@@ -12,13 +12,14 @@ from entrypoints.command import run_command
 from entrypoints.report import main, report
 from entrypoints.train import train
 from mer_mlflow.datasets import Clips
+from mer_mlflow.experiments import Experiment
 
 
 def test_trained_methods_are_compared(
     store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for penalty in (1.0, 8.0):
-        train(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty})
+        train(Experiment(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty}))
     assert report() == 0
     assert "C=1.0" in capsys.readouterr().out
     ranking = pd.read_csv(store / "reports" / "tables" / "ranking-1.csv")
@@ -39,7 +40,7 @@ def test_second_report_replaces_the_first_and_leaves_other_files(
     store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = store / "mine"
-    train(dataset="demo", folds=3, workers=0)
+    train(Experiment(dataset="demo", folds=3, workers=0))
     assert main([f"--output={folder}"]) == 0
     (folder / "notes.txt").write_text("mine")
     (folder / "tables" / "old.csv").write_text("old")
@@ -55,7 +56,7 @@ def test_several_experiments_are_read_by_name_and_links_lead_where_asked(
 ) -> None:
     for name, penalty in (("first", 1.0), ("second", 8.0)):
         monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
-        train(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty})
+        train(Experiment(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty}))
     arguments = ["--experiment=first, second", "--pages=https://tracking.example/"]
     assert main(arguments) == 0
     page = (store / "reports" / "report.html").read_text()

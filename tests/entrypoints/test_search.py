@@ -45,8 +45,8 @@ def test_search_then_train_with_the_best_then_report(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--strategy=random"], "strategy=random: unknown; strategies are grid, neighbour, tpe"),
-        (["--prune=median"], "prune=median: unknown"),
+        (["--strategy=random"], "strategy=random: must be one of grid, neighbour, tpe"),
+        (["--prune=median"], "prune=median: must be one of wilcoxon"),
         (["--trials=0"], "trials=0: must be >= 1"),
         (["--space=C=-1,2"], "C=-1: must be > 0 for svm"),
         (["--space=C"], 'write "name=value,value'),
@@ -117,7 +117,7 @@ def test_nested_training_chooses_in_each_fold_and_says_so(
     ("arguments", "words"),
     [
         (["--nested=maybe"], "nested=maybe: must be true or false"),
-        (["--nested=true", "--strategy=tpe"], "nested=true works with grid and neighbour"),
+        (["--nested=true", "--strategy=tpe"], "strategy=tpe: must be one of grid, neighbour"),
         (["--strategy=grid"], "belong to nested=true"),
         (["--nested=true", "--space=D=1"], "svm has no hyperparameter 'D'"),
     ],

@@ -22,8 +22,9 @@ from mlflow.entities import Run
 
 from entrypoints import study as command
 from entrypoints.command import run_command
-from entrypoints.parameters import STUDY, parse
+from entrypoints.parameters import STUDY
 from mer_mlflow.datasets import Clips
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.studies.plan import plan_text
 from mer_mlflow.studies.process import Outcome
 from mer_mlflow.studies.reading import parse_plan

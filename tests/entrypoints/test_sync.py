@@ -8,8 +8,9 @@ import pytest
 from mlflow import MlflowClient
 
 from entrypoints.command import run_command
-from entrypoints.parameters import SYNC, parse
+from entrypoints.parameters import SYNC
 from entrypoints.sync import sync
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, server_name
 from mer_mlflow.tracking.environment import process_tags
 from mer_mlflow.tracking.journal import Close, Create, Journal, new_journal

@@ -11,10 +11,12 @@ import pytest
 import soundfile
 
 from entrypoints.command import OK
-from entrypoints.parameters import WEIGHTS, parse
+from entrypoints.parameters import WEIGHTS
 from entrypoints.train import train
 from entrypoints.weights import weights
 from mer_mlflow.errors import ParameterError, WeightsError
+from mer_mlflow.experiments import Experiment
+from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import Embedding
 from mer_mlflow.weights import PUBLISHED
@@ -84,7 +86,7 @@ def test_training_without_weights_opens_no_run(store: Path, method: str) -> None
     from mlflow import MlflowClient
 
     with pytest.raises(WeightsError, match=r"no weights; get .* and give its folder"):
-        train(method=method, dataset="demo", folds=2)
+        train(Experiment(method=method, dataset="demo", folds=2))
     client = MlflowClient()
     experiments = [item.experiment_id for item in client.search_experiments()]
     assert not client.search_runs(experiments)
@@ -119,8 +121,8 @@ def test_run_says_which_weights_it_used_and_that_they_are_not_known(
         "workers": 1,
     }
     with pytest.raises(WeightsError, match="allow_unverified_weights=true"):
-        train(**given)
-    assert train(**given, allow_unverified_weights=True) == OK
+        train(Experiment(**given))
+    assert train(Experiment(**given, allow_unverified_weights=True)) == OK
     client = MlflowClient()
     experiments = [item.experiment_id for item in client.search_experiments()]
     (run,) = client.search_runs(experiments, "tags.`mer.status` = 'complete'")

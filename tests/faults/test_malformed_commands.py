@@ -13,8 +13,9 @@ import pytest
 from mlflow import MlflowClient
 
 from entrypoints.command import run_command
-from entrypoints.parameters import PREPARE, STUDY, WEIGHTS, parse
+from entrypoints.parameters import PREPARE, STUDY, WEIGHTS
 from mer_mlflow.datasets import Clips
+from mer_mlflow.experiments.text import parse
 
 ROOT = Path(__file__).parents[2]
 LONG = "a" * 5000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +15,34 @@ from hypothesis import strategies as st
 from entrypoints.augment import main as augment
 from entrypoints.parameters import (
     AUGMENT,
-    CROSS_VALIDATION,
     METHOD,
     PREPARE,
     REPORT,
     SEARCH,
+    SEARCHED,
     STUDY,
     TRAIN,
     WEIGHTS,
-    Parameter,
-    listed,
-    parse,
-    parse_hyperparameters,
 )
-from entrypoints.protocol import resolve_transforms
 from entrypoints.report import main as report
 from entrypoints.train import hyperparameter_options
-from mer_mlflow.crossval.executors import check_workers, resolve_workers
-from mer_mlflow.crossval.splits import split_plan
-from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import Clips, dataset_names, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
+from mer_mlflow.experiments import Experiment, Parameter, Search, resolve, resolve_search
+from mer_mlflow.experiments.profiles import capped, get_profile
+from mer_mlflow.experiments.resolve import resolve_transforms
+from mer_mlflow.experiments.text import listed, parse, parse_assignments
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.studies.reading import read_plan
 from mer_mlflow.studies.roots import locate, parse_data_roots
 from mer_mlflow.tuning.space import parse_space, space_text, start_point
-from mer_mlflow.tuning.strategies import check_search
 from mer_mlflow.weights import PUBLISHED, find_weights
 
 FAULTS = settings.get_profile("faults")
 Refusal = Callable[[Callable[[], Any], type[MerError]], str | None]
 ENTRY_POINTS: Mapping[str, tuple[Parameter, ...]] = {
     "train": (*METHOD, *TRAIN),
-    "search": (*METHOD, *SEARCH, *CROSS_VALIDATION),
+    "search": (*METHOD, *SEARCH, *SEARCHED),
     "prepare": PREPARE,
     "report": REPORT,
     "study": STUDY,
@@ -130,7 +125,8 @@ def value_or_refusal(refusal: Refusal, parameter: Parameter, text: str) -> None:
     )
     if words is None:
         value = values[0][parameter.name]
-        assert value == parameter.default or isinstance(value, parameter.kind)
+        kinds = (parameter.kind, str) if parameter.words else parameter.kind
+        assert value == parameter.default or isinstance(value, kinds)
     else:
         assert words.startswith(f"{parameter.name}=")
 
@@ -163,7 +159,7 @@ def test_any_hyperparameters_are_values_or_named(refusal: Refusal, text: str, me
 
     def resolve() -> None:
         given_values = capped(
-            declared, parse_hyperparameters(text), profile=get_profile("quick"), max_epochs=None
+            declared, parse_assignments(text), profile=get_profile("quick"), max_epochs=None
         )
         resolved = declared.resolve(given_values)
         declared.inputs_for(resolved)
@@ -182,7 +178,7 @@ def test_any_space_is_values_or_named(refusal: Refusal, text: str, start: str, m
     def resolve() -> None:
         space = parse_space(text, declared)
         assert parse_space(space_text(space), declared) == space
-        start_point(declared, space, parse_hyperparameters(start, name="start"))
+        start_point(declared, space, parse_assignments(start, name="start"))
 
     refusal(resolve, ParameterError)
 
@@ -237,7 +233,10 @@ def test_any_path_is_used_or_named(
         locate(dataset_names(), given=given_roots, planned={})
 
     refusal(look, ParameterError)
-    refusal(lambda: resolve_transforms(get_method("cnn"), augment="bg", noise_root=place), MerError)
+    refusal(
+        lambda: resolve_transforms(get_method("cnn"), augment="bg", noise_root=place, probe=None),
+        MerError,
+    )
 
 
 NUMBERS = (
@@ -274,36 +273,16 @@ NUMBERS = (
 def test_any_numbers_and_words_make_a_setting_or_are_named(
     refusal: Refusal, demo: Clips, values: dict[str, Any], method: str
 ) -> None:
-    declared = get_method(method)
+    of_search = {name: values.pop(name) for name in ("trials", "prune") if name in values}
+    experiment = Experiment(method=method, **{"folds": 2, "repeats": 1} | values)
+    of_search["strategy"] = values.get("strategy") or "grid"
+    plain = replace(experiment, strategy=None)
 
-    def resolve() -> None:
-        n_workers = resolve_workers(values.get("workers"))
-        check_workers(declared, n_workers)
-        size = get_profile(values.get("profile", "quick"))
-        check_search(
-            strategy=values.get("strategy", "grid"),
-            prune=values.get("prune"),
-            trials=values.get("trials", 1),
-        )
-        plan = split_plan(
-            demo,
-            protocol=values.get("protocol", "paper"),
-            n_splits=values.get("folds", 2),
-            n_repeats=values.get("repeats", 1),
-            seed=values.get("seed", 0),
-        )
-        setting = resolve_setting(
-            declared,
-            demo,
-            plan,
-            hyperparameters=capped(declared, {}, profile=size, max_epochs=values.get("max_epochs")),
-            features=values.get("features"),
-            duration=values.get("duration", 10.0),
-            threads=values.get("threads", 1),
-        )
-        assert setting.identity
+    def make() -> None:
+        assert resolve(plain, demo).setting.identity
+        assert resolve_search(Search(experiment=plain, **of_search), demo).search.name
 
-    refusal(resolve, ParameterError)
+    refusal(make, ParameterError)
 
 
 @FAULTS

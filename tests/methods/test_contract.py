@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mer_mlflow.crossval.fold import Task, run_fold
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.datasets import QUADRANTS, dataset_names
+from mer_mlflow.experiments.profiles import capped, get_profile
 from mer_mlflow.methods import EpochRecord, FittedModel, Method, Predict, get_method, method_names
-from mer_mlflow.profiles import capped, get_profile
 from mer_mlflow.representations import Examples, Features, Input, with_duration
 
 N_CLIPS = 24

@@ -9,8 +9,8 @@ import pytest
 
 from mer_mlflow import get_method
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.experiments.profiles import capped, get_profile
 from mer_mlflow.methods import method_names
-from mer_mlflow.profiles import capped, get_profile
 
 
 def test_defaults_are_the_studys() -> None:

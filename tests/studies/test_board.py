@@ -12,12 +12,12 @@ from mlflow import MlflowClient
 
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import WeightsError
+from mer_mlflow.experiments import resolve
 from mer_mlflow.studies import board as module
 from mer_mlflow.studies.board import Board, Data, Outlook
 from mer_mlflow.studies.items import Action, Item, ItemStatus
 from mer_mlflow.studies.plan import Plan
 from mer_mlflow.studies.reading import parse_plan
-from mer_mlflow.studies.settings import training_setting
 
 GATED = """
 datasets: [demo, folder]
@@ -36,9 +36,7 @@ def board_of(plan: Plan, clips: Clips, **changes: Any) -> Board:
     data = {name: Data(clips=replace(clips, name=name)) for name in plan.datasets}
     defaults = {
         "experiment": "0",
-        "workers": None,
-        "n_workers": 2,
-        "threads": 1,
+        "execution": {"workers": 2},
         "storage": None,
     }
     if "client" not in changes:
@@ -52,7 +50,7 @@ def seen(board: Board, method: str, dataset: str) -> Outlook:
 
 def finished(plan: Plan, clips: Clips, method: str, f1: float, **tags: str) -> str:
     """Leave a complete run behind, as a training does."""
-    setting = training_setting(plan, method, clips, winner=None, threads=1)
+    setting = resolve(plan.experiment(method, clips.name), clips).setting
     facts = {
         "kind": "cross-validation",
         "status": "complete",
@@ -149,7 +147,7 @@ def test_what_cannot_be_set_up_is_passed_over(
     def without_weights(*args: object, **named: object) -> None:
         raise WeightsError("crnn_mtat: no weights in /w;\ngive weights=")
 
-    monkeypatch.setattr(module, "training_setting", without_weights)
+    monkeypatch.setattr(module, "resolve", without_weights)
     svm = seen(board_of(plan, demo), "svm", "demo").standing
     assert svm.status == ItemStatus.NEEDS_WEIGHTS
     assert svm.reason == "crnn_mtat: no weights in /w; give weights="
@@ -167,7 +165,8 @@ def test_trainings_wait_for_their_search_and_fall_with_it(store: Path, demo: Cli
     cnn = Item(action=Action.SEARCH, method="cnn", dataset="demo")
     arguments = board.outlooks[cnn].arguments
     assert arguments is not None
-    assert (arguments["strategy"], arguments["start"]) == ("neighbour", "")
+    assert arguments["space"].startswith("learning_rate=")
+    assert "start" not in arguments
     board.settle(cnn, replace(board.standings[cnn], status=ItemStatus.FAILED))
     for item in (variant, Item(action=Action.TRAIN, method="cnn", dataset="demo")):
         standing = board.look_again(item).standing
@@ -181,4 +180,9 @@ def test_without_a_store_nothing_is_known(demo: Clips) -> None:
     outlook = seen(board, "svm", "demo")
     assert (outlook.folds, outlook.standing.status) == ("1 x 3", ItemStatus.TO_DO)
     assert outlook.arguments is not None
-    assert outlook.arguments["profile"] == "quick"
+    assert outlook.arguments == {
+        "dataset": "demo",
+        "folds": "3",
+        "duration": "2.0",
+        "workers": "2",
+    }

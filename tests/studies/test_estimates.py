@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mer_mlflow.datasets import Clips
+from mer_mlflow.experiments import resolve
 from mer_mlflow.methods import get_method
 from mer_mlflow.studies.estimates import (
     START_SECONDS,
@@ -18,15 +19,14 @@ from mer_mlflow.studies.estimates import (
     seconds_left,
 )
 from mer_mlflow.studies.reading import parse_plan
-from mer_mlflow.studies.settings import training_setting
 
 
 def test_load_counts_training_clips_seconds_and_epochs(demo: Clips) -> None:
     plan = parse_plan("{datasets: [demo], duration: 15, folds: 4}", name="mine", file="mine")
-    cnn = load_of(training_setting(plan, "cnn", demo, winner=None, threads=1))
+    cnn = load_of(resolve(plan.experiment("cnn", "demo"), demo).setting)
     assert cnn.epochs == get_method("cnn").quick_epochs
     assert cnn.units == pytest.approx(160 * 3 / 4 * 15 / 30 * cnn.epochs)
-    svm = load_of(training_setting(plan, "svm", demo, winner=None, threads=1))
+    svm = load_of(resolve(plan.experiment("svm", "demo"), demo).setting)
     assert svm == Load(units=pytest.approx(160 * 3 / 4), epochs=None)
 
 

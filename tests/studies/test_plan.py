@@ -67,9 +67,9 @@ def test_the_papers_plan_is_the_studys_protocol() -> None:
     assert {method.name for method in plan.methods} == set(method_names())
     assert plan.profile_name(plan.home) == "paper"
     tuned = {search.method: search for search in plan.searches}
-    assert (tuned["svm"].strategy, tuned["svm"].per_dataset) == ("grid", True)
-    assert (tuned["cnn"].strategy, tuned["cnn"].start) == ("grid", None)
-    assert (tuned["cnn_gru"].strategy, tuned["cnn_gru"].start) == ("neighbour", "cnn")
+    assert (tuned["svm"].given["strategy"], tuned["svm"].per_dataset) == ("grid", True)
+    assert (tuned["cnn"].given["strategy"], tuned["cnn"].start) == ("grid", None)
+    assert (tuned["cnn_gru"].given["strategy"], tuned["cnn_gru"].start) == ("neighbour", "cnn")
     built_on_cnn = {name for name in method_names() if get_method(name).baseline == "cnn"}
     assert set(tuned) == {"svm", "cnn"} | built_on_cnn
     assert plan.gate is not None
@@ -79,12 +79,13 @@ def test_the_papers_plan_is_the_studys_protocol() -> None:
 def test_values_are_read_as_meant() -> None:
     plan = parse(EXAMPLE)
     assert plan.method("cnn").hyperparameters == {"momentum": 0.8}
-    assert plan.epochs_of(plan.method("cnn")) == 5
-    assert plan.duration_of(plan.method("svm"), "original-4qaed") == 10.0
+    assert plan.experiment("cnn", "original-4qaed").max_epochs == 5
+    assert plan.experiment("svm", "original-4qaed").duration == 10.0
     assert plan.data_roots == {"new-4qaed-c": "/data/there"}
     variant = plan.search("cnn_gru")
     assert variant is not None
-    assert (variant.start, variant.repeats, variant.strategy) == ("cnn", 2, "neighbour")
+    assert (variant.start, variant.repeats) == ("cnn", 2)
+    assert plan.tuning(variant, "original-4qaed", winner=None).strategy == "neighbour"
     assert variant.space.startswith("learning_rate=0.001,0.005,")
     assert ";batch_size=50," in variant.space
     assert "epochs" not in variant.space
@@ -95,14 +96,14 @@ def test_values_are_read_as_meant() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("profile: paper", "profile: fast", "profile=fast: must be paper or quick"),
+        ("profile: paper", "profile: fast", "profile=fast: must be one of paper, quick"),
         ("folds: 5", "folds: 1", "folds=1: must be >= 2"),
         ("folds: 5", "folds: five", "folds=five: not a number"),
         ("folds: 5", "folds: 2.5", "folds=2.5: not a whole number"),
         ("folds: 5", "folds: true", "folds=True: must be a number"),
         ("folds: 5", "fold: 5", "fold: unknown key; keys are title, profile"),
         ("folds: 5", "folds: 5\nfolds: 6", "study.yaml, line 5: folds: given twice"),
-        ("duration: 10\n", "duration: 0.1\n", "duration=0.1: must be between 0.5 and 3600"),
+        ("duration: 10\n", "duration: 0.1\n", "duration=0.1: must be >= 0.5 and <= 3600"),
         ("title: The", "title: [The", "line 3: not YAML"),
         ("title: The comparison study", "title: 3", "title=3: must be text"),
         ("[original-4qaed, ", "[original-5qaed, ", "datasets[1]=original-5qaed: unknown dataset"),
@@ -119,11 +120,19 @@ def test_values_are_read_as_meant() -> None:
         ("momentum: 8e-1", "momentum: [1]", "momentum=[1]: must be a number or a word"),
         ("momentum: 8e-1", "learning_rate: 1", "searches.cnn: learning_rate is both fixed"),
         ("max_epochs: 5}", "features: published}", "cnn reads no handcrafted features"),
-        ("features: extracted", "features: both", "features=both: must be published or extracted"),
+        (
+            "features: extracted",
+            "features: both",
+            "features=both: must be one of",
+        ),
         ("  svm: {strategy", "  crnn: {strategy", "searches=crnn: not among the plan's methods"),
-        ("strategy: grid", "strategy: random", "svm.strategy=random: must be grid or neighbour"),
+        (
+            "strategy: grid",
+            "strategy: random",
+            "svm.strategy=random: must be one of grid",
+        ),
         ("repeats: 1,", "repeat: 1,", "searches.svm.repeat: unknown key; keys are strategy"),
-        ("prune: wilcoxon", "prune: median", "searches.cnn.prune=median: must be wilcoxon"),
+        ("prune: wilcoxon", "prune: median", "searches.cnn.prune=median: must be one of wilcoxon"),
         ("per_dataset: true", "per_dataset: 3", "per_dataset=3: must be true or false"),
         ("per_dataset: true", "start: cnn", "start=cnn: no search of this methodology stands"),
         ("learning_rate=0.001,0.01;", "rate=1;", "searches.cnn.space: cnn has no hyperparameter"),

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from mer_mlflow import cross_validate, get_method, split_plan
+from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.representations import Examples
 from mer_mlflow.tuning.sharing import MOST_AT_ONCE, FoldsAhead
 from mer_mlflow.tuning.space import Point
-from mer_mlflow.tuning.trials import Protocol
 
 N_CLIPS = 60
 LABELS = np.arange(N_CLIPS) % 4
 POINTS: list[Point] = [{"C": C, "gamma": gamma} for C in (0.5, 8.0) for gamma in (0.01, 0.1)]
 
 
-def make_protocol() -> tuple[Protocol, Examples]:
+def make_setting() -> tuple[Setting, Examples]:
     values = np.random.default_rng(0).normal(size=(N_CLIPS, 6)) + np.eye(4, 6)[LABELS]
     clips = Clips(
         name="made",
@@ -32,17 +32,17 @@ def make_protocol() -> tuple[Protocol, Examples]:
     )
     plan = split_plan(clips, n_splits=3, n_repeats=1)
     examples = Examples(inputs=(values,), positions=np.arange(N_CLIPS), quadrants=LABELS)
-    return Protocol(method=get_method("svm"), clips=clips, plan=plan), examples
+    return resolve_setting(get_method("svm"), clips, plan), examples
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_results_are_those_of_each_setting_alone(workers: int) -> None:
-    protocol, examples = make_protocol()
-    ahead = FoldsAhead(protocol, examples, workers=workers)
+    setting, examples = make_setting()
+    ahead = FoldsAhead(setting, examples, workers=workers)
     for point in reversed(POINTS):
         ready = ahead.take(point, lambda: POINTS)
         expected = cross_validate(
-            protocol.method, protocol.clips, plan=protocol.plan, hyperparameters=point, workers=0
+            setting.method, setting.clips, plan=setting.plan, hyperparameters=point, workers=0
         )
         assert list(ready) == [result.split_id for result in expected.results]
         for result in expected.results:
@@ -51,8 +51,8 @@ def test_results_are_those_of_each_setting_alone(workers: int) -> None:
 
 
 def test_upcoming_settings_are_fitted_together_and_once() -> None:
-    protocol, examples = make_protocol()
-    fit_settings = protocol.method.fit_settings
+    setting, examples = make_setting()
+    fit_settings = setting.method.fit_settings
     assert fit_settings is not None
     sizes: list[int] = []
 
@@ -60,8 +60,8 @@ def test_upcoming_settings_are_fitted_together_and_once() -> None:
         sizes.append(len(settings))  # type: ignore[arg-type]
         return fit_settings(train, settings, seed)  # type: ignore[arg-type]
 
-    method = replace(protocol.method, fit_settings=counted)  # type: ignore[arg-type]
-    ahead = FoldsAhead(replace(protocol, method=method), examples, workers=0)
+    method = replace(setting.method, fit_settings=counted)  # type: ignore[arg-type]
+    ahead = FoldsAhead(replace(setting, method=method), examples, workers=0)
     many: list[Point] = [{"C": 1.0 + i, "gamma": 0.1} for i in range(MOST_AT_ONCE + 2)]
     for i, point in enumerate(many):
         assert len(ahead.take(point, lambda i=i: many[i:])) == 3  # type: ignore[misc]
@@ -69,11 +69,11 @@ def test_upcoming_settings_are_fitted_together_and_once() -> None:
 
 
 def test_fold_that_fails_is_left_to_its_trial() -> None:
-    protocol, examples = make_protocol()
+    setting, examples = make_setting()
 
     def fail(train: Examples, settings: object, seed: int) -> object:
         raise FloatingPointError("no")
 
-    method = replace(protocol.method, fit_settings=fail)  # type: ignore[arg-type]
-    ahead = FoldsAhead(replace(protocol, method=method), examples, workers=0)
+    method = replace(setting.method, fit_settings=fail)  # type: ignore[arg-type]
+    ahead = FoldsAhead(replace(setting, method=method), examples, workers=0)
     assert ahead.take(POINTS[0], lambda: []) == {}

@@ -14,13 +14,13 @@ from optuna.trial import TrialState
 from mer_mlflow.errors import IncompleteError, TrackingError
 from mer_mlflow.tuning import study as module
 from mer_mlflow.tuning.space import Point, grid, point_key
-from mer_mlflow.tuning.study import Search, best_trial, open_study, run_study, scores
+from mer_mlflow.tuning.study import SearchSetting, best_trial, open_study, run_study, scores
 
 SPACE = {"C": (1.0, 2.0, 4.0, 8.0), "units": (10, 20, 30)}
 
 
-def make_search(strategy: str = "grid", *, n_trials: int = 8) -> Search:
-    return Search(
+def make_search(strategy: str = "grid", *, n_trials: int = 8) -> SearchSetting:
+    return SearchSetting(
         name=f"made {strategy}",
         strategy=strategy,
         space=SPACE,
@@ -34,7 +34,7 @@ def score(point: Point) -> float:
     return 1.0 - abs(float(point["C"]) - 4.0) / 10 - abs(float(point["units"]) - 20) / 100
 
 
-def run(search: Search, storage: str) -> tuple[optuna.Study, list[Point]]:
+def run(search: SearchSetting, storage: str) -> tuple[optuna.Study, list[Point]]:
     study, seen = open_study(search, storage), []
 
     def evaluate(trial: optuna.Trial, point: Point) -> float:
@@ -114,8 +114,8 @@ def test_same_point_queued_twice_is_evaluated_once(storage: str) -> None:
 def test_two_processes_share_a_study(storage: str) -> None:
     code = (
         "import sys, time\n"
-        "from mer_mlflow.tuning.study import Search, open_study, run_study\n"
-        "search = Search(name='shared', strategy='grid', space={'C': tuple(range(1, 21))},\n"
+        "from mer_mlflow.tuning.study import SearchSetting, open_study, run_study\n"
+        "search = SearchSetting(name='shared', strategy='grid', space={'C': tuple(range(1, 21))},\n"
         "                start={'C': 1}, n_trials=1, seed=0)\n"
         "def evaluate(trial, point):\n"
         "    time.sleep(0.05)\n"
@@ -142,7 +142,7 @@ def test_one_of_two_processes_is_killed_and_every_point_ends_once(
         "from optuna.trial import TrialState\n"
         "from mer_mlflow.tuning import study\n"
         "study.HEARTBEAT_SECONDS, study.GRACE_SECONDS = 1, 2\n"
-        "search = study.Search(name='made grid', strategy='grid', n_trials=1, seed=0,\n"
+        "search = study.SearchSetting(name='made grid', strategy='grid', n_trials=1, seed=0,\n"
         "    space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={})\n"
         "def evaluate(trial, point):\n"
         "    while sys.argv[2] == 'doomed':\n"

@@ -11,14 +11,15 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow import cross_validate, get_method, split_plan
+from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations import assemble, open_store
 from mer_mlflow.tracking import open_run, write
 from mer_mlflow.tuning.record import find_best, folds_by_use, search_items, trials_table
 from mer_mlflow.tuning.space import parse_space
-from mer_mlflow.tuning.study import Search, best_trial, open_study, run_study
-from mer_mlflow.tuning.trials import RUN_ID, Protocol, evaluate_point
+from mer_mlflow.tuning.study import SearchSetting, best_trial, open_study, run_study
+from mer_mlflow.tuning.trials import RUN_ID, evaluate_point
 
 N_CLIPS = 80
 LABELS = np.arange(N_CLIPS) % 4
@@ -38,14 +39,14 @@ def make_clips() -> Clips:
     )
 
 
-def make_protocol() -> Protocol:
+def make_setting() -> Setting:
     clips = make_clips()
     plan = split_plan(clips, n_splits=8, n_repeats=1)
-    return Protocol(method=get_method("svm"), clips=clips, plan=plan, hyperparameters={"C": 2.0})
+    return resolve_setting(get_method("svm"), clips, plan, hyperparameters={"C": 2.0})
 
 
-def make_search(*, prune: str = "") -> Search:
-    return Search(
+def make_search(*, prune: str = "") -> SearchSetting:
+    return SearchSetting(
         name=f"made {prune}",
         strategy="grid",
         space={"gamma": (GOOD, BAD)},
@@ -56,10 +57,10 @@ def make_search(*, prune: str = "") -> Search:
     )
 
 
-def run(search: Search, folder: Path) -> optuna.Study:
-    protocol = make_protocol()
-    clips = protocol.clips
-    examples = assemble(clips, protocol.method.inputs, store=open_store(folder / "store"))
+def run(search: SearchSetting, folder: Path) -> optuna.Study:
+    setting = make_setting()
+    clips = setting.clips
+    examples = assemble(clips, setting.method.inputs, store=open_store(folder / "store"))
     study = open_study(search, f"sqlite:///{folder / 'optuna.db'}")
     run_study(
         study,
@@ -67,7 +68,7 @@ def run(search: Search, folder: Path) -> optuna.Study:
         lambda trial, point: evaluate_point(
             trial,
             point,
-            protocol=protocol,
+            setting=setting,
             examples=examples,
             workers=0,
             tags={"mer.study": search.name},
@@ -79,13 +80,13 @@ def run(search: Search, folder: Path) -> optuna.Study:
 
 def test_score_is_that_of_a_cross_validation_and_the_run_is_linked_both_ways(store: Path) -> None:
     study = run(make_search(), store)
-    protocol = make_protocol()
+    setting = make_setting()
     best = best_trial(study)
     assert best is not None
     expected = cross_validate(
-        protocol.method,
-        protocol.clips,
-        plan=protocol.plan,
+        setting.method,
+        setting.clips,
+        plan=setting.plan,
         hyperparameters={"C": 2.0, "gamma": GOOD},
         workers=0,
     )
@@ -99,7 +100,7 @@ def test_score_is_that_of_a_cross_validation_and_the_run_is_linked_both_ways(sto
 
 def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None:
     pruned = run(make_search(prune="wilcoxon"), store)
-    used = folds_by_use(pruned, make_protocol())
+    used = folds_by_use(pruned, make_setting())
     assert used["folds_saved"] > 0
     assert used["folds_run"] + used["folds_saved"] == 16
     loser = trials_table(pruned).set_index("state").loc["PRUNED"]
@@ -108,7 +109,7 @@ def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None
     assert given_up.data.tags["mer.status"] == "pruned"
     assert "f1_macro_mean" not in given_up.data.metrics
     whole = run(make_search(), store)
-    again = folds_by_use(whole, make_protocol())
+    again = folds_by_use(whole, make_setting())
     assert again == {"folds_run": used["folds_saved"], "folds_reused": used["folds_run"]} | {
         "folds_saved": 0
     }
@@ -119,14 +120,14 @@ def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None
 def test_winner_is_found_again(store: Path) -> None:
     client = MlflowClient()
     style = dict(matplotlib.rcParams)
-    protocol, search = make_protocol(), make_search()
+    setting, search = make_setting(), make_search()
     study = run(search, store)
     found = open_run(client, name="search")
-    write(client, found.info.run_id, list(search_items(study, search, protocol)))
+    write(client, found.info.run_id, list(search_items(study, search, setting)))
     best = find_best(client, "0", method="svm", dataset="new-4qaed-c")
     assert best["hyperparameters"] == {"C": 2.0, "gamma": GOOD}
     assert best["study"] == search.name
-    assert parse_space(best["space"], protocol.method) == search.space
+    assert parse_space(best["space"], setting.method) == search.space
     figures = {item.path for item in client.list_artifacts(found.info.run_id, "figures")}
     assert "figures/optimization_history.png" in figures
     assert dict(matplotlib.rcParams) == style, "figures that follow must not change"

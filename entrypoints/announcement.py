@@ -1,0 +1,72 @@
+"""What train, search and prepare print first: the dataset, the folds."""
+
+from __future__ import annotations
+
+from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.datasets import Clips, data_root_or_default, default_dataset, load_dataset
+
+
+def announce_dataset(dataset: str | None, data_root: str | None) -> str:
+    """Choose the dataset and print the choice, the first line of a command.
+
+    Parameters
+    ----------
+    dataset : as requested; by default Original-4QAED where a data root is known, and
+        the demo where none is
+    data_root : what the user gave, before ``MER_DATA_ROOT``
+
+    Returns
+    -------
+    name of the dataset
+    """
+    root = data_root_or_default(data_root)
+    if dataset is not None:
+        print(f"dataset: {dataset}", flush=True)
+        return dataset
+    dataset = default_dataset(data_root)
+    if root is not None:
+        print(f"dataset: {dataset} (the default where a data root is given: {root})", flush=True)
+    else:
+        print(
+            f"dataset: {dataset} (the default without a data root; for real data give data_root "
+            "or set MER_DATA_ROOT)",
+            flush=True,
+        )
+    return dataset
+
+
+def announced_clips(dataset: str, data_root: str | None) -> tuple[Clips, str]:
+    """Load a dataset and print its warnings.
+
+    Parameters
+    ----------
+    dataset : its name
+    data_root : what the user gave, before ``MER_DATA_ROOT``
+
+    Returns
+    -------
+    its clips, and where they were read from
+
+    Raises
+    ------
+    MerError
+        If the dataset cannot be used.
+    """
+    clips = load_dataset(dataset, data_root, on_warning=lambda words: print(f"warning: {words}"))
+    return clips, str(data_root_or_default(data_root) or dataset)
+
+
+def announce_protocol(setting: Setting, *, profile: str) -> None:
+    """Print which folds are run.
+
+    Parameters
+    ----------
+    setting : what is cross-validated
+    profile : name of the profile
+    """
+    plan = setting.plan
+    print(
+        f"protocol: {plan.protocol}, {plan.n_repeats} x {plan.n_splits} folds of "
+        f"{len(setting.clips)} clips (profile {profile})",
+        flush=True,
+    )

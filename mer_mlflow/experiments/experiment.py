@@ -1,0 +1,198 @@
+"""Experiment and Search: what a user requests, however it is written.
+
+Every field is declared once, with its type, default, limits and one line of help. The command line,
+``MLproject``, the keys of a study's plan and the commands of its items follow from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mer_mlflow.crossval.executors import MOST_THREADS
+from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, PROTOCOLS
+from mer_mlflow.experiments.parameter import Role, declared, given_values, parameters
+from mer_mlflow.experiments.profiles import PROFILES
+from mer_mlflow.experiments.text import assignments_text
+from mer_mlflow.methods import Space, Value
+from mer_mlflow.representations.examples import FEATURE_SOURCES, LONGEST, SHORTEST
+from mer_mlflow.tuning.strategies import PRUNERS, STRATEGIES, STRATEGY_NAMES
+
+BEST = "best"
+BEST_OF = "best of "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A cross-validation as requested; what is None is filled in by ``resolve``.
+
+    Attributes
+    ----------
+    method : name of the methodology
+    hyperparameters : values that differ from its defaults; ``"best"`` for the winner of its latest
+        search on Original-4QAED; ``"best of STUDY"`` for the winner of the search of that name
+    dataset : name; by default original-4qaed where a data root is known, else demo
+    data_root : folder of the dataset, by default ``MER_DATA_ROOT``
+    profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
+    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
+    folds, repeats, max_epochs, duration : override the profile
+    seed : of splits, synthesised clips and training
+    features : ``published`` or ``extracted``; by default published where the dataset has them
+    augment : transforms that give every training clip a copy to train on, with commas between them,
+        or ``none``; by default the methodology's own
+    noise_root : folder of recordings for background noise, by default noise is synthesised
+    weights : file of pretrained weights, or folder that holds them, by default
+        ``MER_WEIGHTS_ROOT``
+    allow_unverified_weights : whether files whose digest is not known are taken
+    probe : transforms, with commas between them: the run counts how often a trained model predicts
+        another quadrant for a test clip's copy than for the clip
+    nested : whether each training set chooses its own hyperparameters by folds inside it, as a
+        search would; what ``hyperparameters`` gives is where a neighbour search begins
+    strategy, space : of that choice, by default those of the search that ``best`` names, else
+        ``neighbour`` and the values that the methodology declares
+    test_curve : 1 to predict the test clips after every epoch
+    workers : worker processes, by default one a core; 0 for none, where no network is trained
+    threads : arithmetic threads of a worker
+    """
+
+    method: str = declared("svm", kind=str, help="methodology")
+    hyperparameters: Mapping[str, Value] | str | None = declared(
+        None, kind=dict, help='"learning_rate=0.005;batch_size=50", or best', words=(BEST,)
+    )
+    dataset: str | None = declared(
+        None, kind=str, help="original-4qaed with a data root, else demo"
+    )
+    data_root: str | None = declared(
+        None, kind=str, help="folder of the dataset, or MER_DATA_ROOT", role=Role.EXECUTION
+    )
+    profile: str | None = declared(
+        None,
+        kind=str,
+        help="paper, or quick (default for demo)",
+        limits=Space(choices=tuple(PROFILES)),
+    )
+    protocol: str = declared(
+        "paper", kind=str, help="paper, grouped or fixed", limits=Space(choices=PROTOCOLS)
+    )
+    folds: int | None = declared(None, kind=int, help="folds of a repetition", limits=Space(low=2))
+    repeats: int | None = declared(
+        None, kind=int, help="repetitions", limits=Space(low=1, high=MOST_REPEATS)
+    )
+    seed: int = declared(
+        0, kind=int, help="seed of splits and training", limits=Space(low=0, high=LARGEST_SEED)
+    )
+    max_epochs: int | None = declared(None, kind=int, help="cap on epochs", limits=Space(low=1))
+    features: str | None = declared(
+        None,
+        kind=str,
+        help="published or extracted handcrafted features",
+        limits=Space(choices=FEATURE_SOURCES),
+    )
+    augment: str | None = declared(None, kind=str, help='"tfm,rg", none, or the method\'s own')
+    noise_root: str | None = declared(None, kind=str, help="folder of noises, such as ESC-50")
+    weights: str | None = declared(None, kind=str, help="pretrained weights, or MER_WEIGHTS_ROOT")
+    allow_unverified_weights: bool = declared(
+        False, kind=bool, help="true to use weights of unknown digests"
+    )
+    duration: float | None = declared(
+        None,
+        kind=float,
+        help="excerpt of each clip, in seconds",
+        limits=Space(low=SHORTEST, high=LONGEST),
+    )
+    workers: int | None = declared(
+        None,
+        kind=int,
+        help="processes, by default one a core",
+        role=Role.EXECUTION,
+        limits=Space(low=0),
+    )
+    threads: int = declared(
+        1,
+        kind=int,
+        help="arithmetic threads of a process",
+        role=Role.EXECUTION,
+        limits=Space(low=1, high=MOST_THREADS),
+    )
+    test_curve: bool = declared(False, kind=bool, help="true to test after every epoch")
+    probe: str | None = declared(
+        None, kind=str, help='"tfm,rg": how often predictions of copies differ'
+    )
+    nested: bool = declared(False, kind=bool, help="true to tune inside each training set")
+    strategy: str | None = declared(
+        None,
+        kind=str,
+        help="of nested: grid or neighbour",
+        limits=Space(choices=tuple(STRATEGIES)),
+    )
+    space: str | None = declared(
+        None, kind=str, help='of nested: "learning_rate=0.001,0.01;batch_size=100,150"'
+    )
+
+    def arguments(self) -> dict[str, str]:
+        """Parameters of the command that runs it, as text, without defaults."""
+        return _as_text(given_values(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search as requested: an experiment, and what is tried of its hyperparameters.
+
+    Attributes
+    ----------
+    experiment : whose hyperparameters are searched; those that it gives stay as they are
+    strategy : ``grid``, ``neighbour`` or ``tpe``
+    space : values to search, by default those that the methodology declares
+    start : values that a neighbour search begins at, by default the methodology's
+    prune : ``wilcoxon`` to stop settings whose folds are worse than the best setting's
+    trials : number of trials after which ``tpe`` ends
+    storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
+    """
+
+    experiment: Experiment
+    strategy: str = declared(
+        "neighbour",
+        kind=str,
+        help="grid, neighbour or tpe",
+        limits=Space(choices=tuple(STRATEGY_NAMES)),
+    )
+    space: str | None = declared(
+        None, kind=str, help='"learning_rate=0.001,0.01;batch_size=100,150"'
+    )
+    start: Mapping[str, Value] | None = declared(
+        None, kind=dict, help="values where neighbour begins"
+    )
+    prune: str | None = declared(
+        None,
+        kind=str,
+        help="wilcoxon to stop settings that lose",
+        limits=Space(choices=tuple(PRUNERS)),
+    )
+    trials: int = declared(20, kind=int, help="trials of strategy tpe", limits=Space(low=1))
+    storage: str | None = declared(
+        None, kind=str, help="database URL, or MER_OPTUNA_STORAGE", role=Role.EXECUTION
+    )
+
+    def arguments(self) -> dict[str, str]:
+        """Parameters of the command that runs it, as text, without defaults."""
+        return self.experiment.arguments() | _as_text(given_values(self))
+
+
+TRAIN_ONLY = {
+    item.name: item.default
+    for item in parameters(Experiment)
+    if item.name in ("test_curve", "probe", "nested", "strategy", "space")
+}
+"""Parameters of an experiment that a search does not use, or has of its own, with defaults."""
+
+
+def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: assignments_text(value)
+        if isinstance(value, Mapping)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+        for name, value in values.items()
+    }

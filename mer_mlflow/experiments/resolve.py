@@ -1,0 +1,274 @@
+"""From what is requested to what is done: the one place where defaults are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mer_mlflow.augmentation import Transform, draw_noise_from, get_transforms
+from mer_mlflow.crossval.executors import check_workers, resolve_workers
+from mer_mlflow.crossval.splits import SplitPlan
+from mer_mlflow.crossval.validation import Setting, resolve_setting
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import ParameterError
+from mer_mlflow.experiments.experiment import BEST_OF, TRAIN_ONLY, Experiment, Search
+from mer_mlflow.experiments.parameter import given_values, parameters
+from mer_mlflow.experiments.profiles import (
+    Profile,
+    capped,
+    default_profile,
+    get_profile,
+    sized_plan,
+)
+from mer_mlflow.experiments.text import listed
+from mer_mlflow.methods import Method, Value, get_method
+from mer_mlflow.tuning.nested import InnerSearch
+from mer_mlflow.tuning.space import resolve_space, start_point
+from mer_mlflow.tuning.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from mer_mlflow.tuning.study import SearchSetting
+
+NO_TRANSFORMS = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A cross-validation with all defaults filled in.
+
+    Attributes
+    ----------
+    setting : what is cross-validated
+    profile : name of the profile
+    probes : transforms by name: trained models predict the copies of test clips by each
+    n_workers : worker processes
+    """
+
+    setting: Setting
+    profile: str
+    probes: Mapping[str, Transform]
+    n_workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedSearch:
+    """A search with all defaults filled in.
+
+    Attributes
+    ----------
+    search : what is searched, and how
+    setting : cross-validation of the point that it begins at
+    profile : name of the profile
+    n_workers : worker processes
+    """
+
+    search: SearchSetting
+    setting: Setting
+    profile: str
+    n_workers: int
+
+
+def winner_study(experiment: Experiment) -> str | None:
+    """Name of the search whose winner is requested, empty for the latest, None for no winner."""
+    text = experiment.hyperparameters
+    return text.partition(BEST_OF)[2].strip() if isinstance(text, str) else None
+
+
+def resolve(
+    experiment: Experiment, clips: Clips, *, winner: Mapping[str, Any] | None = None
+) -> Resolved:
+    """Fill in what an experiment leaves open, and check it.
+
+    Parameters
+    ----------
+    experiment : as requested
+    clips : its dataset
+    winner : what ``best.json`` of the search says whose winner is requested, None for none
+
+    Raises
+    ------
+    MerError
+        If a value is not allowed, or the data cannot be used so.
+    """
+    _check(experiment)
+    method = get_method(experiment.method)
+    n_workers = _workers(experiment, method)
+    profile = experiment.profile or default_profile(clips.name)
+    size = get_profile(profile)
+    chosen = experiment.hyperparameters if winner is None else winner["hyperparameters"]
+    if isinstance(chosen, str):
+        raise ValueError(f"hyperparameters={chosen}: the winner of that search is missing")
+    if not experiment.nested and (experiment.strategy or experiment.space):
+        raise ParameterError(
+            "strategy and space belong to nested=true, or to the entry point search"
+        )
+    values = capped(method, chosen or {}, profile=size, max_epochs=experiment.max_epochs)
+    training, probes = resolve_transforms(
+        method,
+        augment=experiment.augment,
+        noise_root=experiment.noise_root,
+        probe=experiment.probe,
+    )
+    setting = _setting(
+        experiment,
+        clips,
+        _splits(experiment, clips, size),
+        size=size,
+        hyperparameters=values,
+        augmentations=training,
+    )
+    if experiment.nested:
+        setting = replace(setting, choice=_inner_search(experiment, method, values, winner or {}))
+    return Resolved(setting=setting, profile=profile, probes=probes, n_workers=n_workers)
+
+
+def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
+    """Fill in what a search leaves open, and check it.
+
+    Parameters
+    ----------
+    search : as requested
+    clips : its dataset
+
+    Raises
+    ------
+    MerError
+        If a value is not allowed, or the data cannot be used so.
+    """
+    _check(search)
+    experiment = search.experiment
+    _check(experiment)
+    method = get_method(experiment.method)
+    given = experiment.hyperparameters or {}
+    if isinstance(given, str):
+        raise ParameterError(f"hyperparameters={given}: a search needs values; give start instead")
+    space = resolve_space(search.space, method)
+    both = sorted(set(given) & set(space))
+    if both:
+        raise ParameterError(f"{both[0]} is both fixed by hyperparameters and searched")
+    start = start_point(method, space, search.start)
+    n_workers = _workers(experiment, method)
+    profile = experiment.profile or default_profile(clips.name)
+    size = get_profile(profile)
+    fixed = capped(method, given, profile=size, max_epochs=experiment.max_epochs)
+    training, _ = resolve_transforms(
+        method, augment=experiment.augment, noise_root=experiment.noise_root, probe=None
+    )
+    setting = _setting(
+        experiment,
+        clips,
+        _splits(experiment, clips, size),
+        size=size,
+        hyperparameters=fixed | start,
+        augmentations=training,
+    )
+    from mer_mlflow.tuning.declare import declare_search
+
+    searched = declare_search(
+        setting,
+        strategy=search.strategy,
+        space=space,
+        trials=search.trials,
+        prune=search.prune,
+    )
+    return ResolvedSearch(search=searched, setting=setting, profile=profile, n_workers=n_workers)
+
+
+def resolve_transforms(
+    method: Method, *, augment: str | None, noise_root: str | None, probe: str | None
+) -> tuple[tuple[Transform, ...], dict[str, Transform]]:
+    """Look up the transforms of training copies, and those of test clips' copies.
+
+    Parameters
+    ----------
+    method : the methodology, whose own transforms are the default of training copies
+    augment : names with commas between them, or ``none``
+    noise_root : folder of recordings for background noise
+    probe : names with commas between them
+
+    Returns
+    -------
+    transforms of training copies; those of probes by name
+
+    Raises
+    ------
+    MerError
+        If a transform is unknown or the folder cannot be used.
+    """
+    training = method.augmentations
+    if augment is not None:
+        training = get_transforms(listed(augment) if augment != NO_TRANSFORMS else [])
+    names = listed(probe)
+    probes = get_transforms(names)
+    if noise_root:
+        both = draw_noise_from((*training, *probes), noise_root)
+        training, probes = both[: len(training)], both[len(training) :]
+    return training, dict(zip(names, probes, strict=True))
+
+
+def _check(requested: Experiment | Search) -> None:
+    given = given_values(requested)
+    for parameter in parameters(type(requested)):
+        if parameter.name in given and parameter.kind is not dict:
+            parameter.converted(given[parameter.name])
+    if isinstance(requested, Search):
+        for name, default in TRAIN_ONLY.items():
+            if getattr(requested.experiment, name) != default:
+                raise ParameterError(f"{name}: a search does not use it")
+
+
+def _workers(experiment: Experiment, method: Method) -> int:
+    n_workers = resolve_workers(experiment.workers)
+    check_workers(method, n_workers)
+    return n_workers
+
+
+def _splits(experiment: Experiment, clips: Clips, size: Profile) -> SplitPlan:
+    return sized_plan(
+        clips,
+        size,
+        protocol=experiment.protocol,
+        folds=experiment.folds,
+        repeats=experiment.repeats,
+        seed=experiment.seed,
+    )
+
+
+def _setting(
+    experiment: Experiment,
+    clips: Clips,
+    plan: SplitPlan,
+    *,
+    size: Profile,
+    hyperparameters: Mapping[str, Value],
+    augmentations: tuple[Transform, ...],
+) -> Setting:
+    return resolve_setting(
+        get_method(experiment.method),
+        clips,
+        plan,
+        hyperparameters=hyperparameters,
+        features=experiment.features,
+        augmentations=augmentations,
+        duration=size.duration if experiment.duration is None else experiment.duration,
+        threads=experiment.threads,
+        weights=experiment.weights,
+        allow_unverified_weights=experiment.allow_unverified_weights,
+    )
+
+
+def _inner_search(
+    experiment: Experiment,
+    method: Method,
+    values: Mapping[str, Value],
+    winner: Mapping[str, Any],
+) -> InnerSearch:
+    strategy = experiment.strategy or winner.get("strategy", "neighbour")
+    if strategy not in STRATEGIES:
+        raise ParameterError(
+            f"strategy={strategy}: nested=true works with {' and '.join(STRATEGIES)}"
+        )
+    space = resolve_space(experiment.space or winner.get("space"), method)
+    start = asdict(method.resolve(values))
+    return InnerSearch(strategy=strategy, space=space, start={name: start[name] for name in space})
