@@ -34,7 +34,7 @@ def main(descriptor: int, task_file: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     connection = Connection(descriptor)
-    task = pickle.loads(task_file.read_bytes())
+    task = pickle.loads(task_file.read_bytes())  # noqa: S301, the parent process wrote it
     try:
         while True:
             _serve(connection, task, connection.recv())

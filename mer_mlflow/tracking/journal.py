@@ -141,7 +141,7 @@ class Journal:
             self._database = _opened(path, seconds)
             self.facts = dict(self._database.execute("SELECT key, value FROM facts"))
             for table in ("entries", "files", "runs"):
-                self._database.execute(f"SELECT max(rowid) FROM {table}")
+                self._database.execute(f"SELECT max(rowid) FROM {table}")  # noqa: S608, constants
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 words = f"{path}: the process that writes this journal is at work"
