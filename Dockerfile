@@ -17,20 +17,33 @@ RUN apt-get update \
 
 # cpu or cuda
 ARG DEVICE=cpu
-# Address of an index of PyTorch builds. Without one, PyTorch comes from the default index, whose
-# builds for x86 bring CUDA along even for DEVICE=cpu and make the image some gigabytes larger.
+# Address of an index of PyTorch builds and the hash of its wheel (sha256, 64 digits; the index names
+# it). Without them PyTorch is that of the lock, whose builds for x86 bring CUDA along even for
+# DEVICE=cpu and make the image some gigabytes larger.
 ARG TORCH_INDEX=""
+ARG TORCH_SHA256=""
 
 WORKDIR /opt/mer_mlflow
-COPY requirements.txt ./
+COPY requirements.lock requirements-cuda.lock ./
+# Only files whose hash is in a lock are installed. A lock is complete: nothing is resolved here.
 RUN case "$DEVICE" in \
-        cpu) : >extras.txt ;; \
-        cuda) sed -n 's/^tensorflow==/tensorflow[and-cuda]==/p' requirements.txt >extras.txt ;; \
+        cpu) cat requirements.lock >all.lock ;; \
+        cuda) cat requirements.lock requirements-cuda.lock >all.lock ;; \
         *) echo "DEVICE=$DEVICE: must be cpu or cuda" >&2; exit 1 ;; \
     esac \
-    && pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-        -r requirements.txt -r extras.txt \
-    && rm extras.txt
+    && if [ "$DEVICE" = cpu ] && [ -n "$TORCH_INDEX" ]; then \
+        if [ -z "$TORCH_SHA256" ]; then \
+            echo "TORCH_INDEX needs TORCH_SHA256, the hash of its wheel" >&2; exit 1; \
+        fi \
+        && version="$(sed -n 's/^torch==\([^ ]*\).*/\1/p' all.lock)" \
+        && echo "torch==$version --hash=sha256:$TORCH_SHA256" >torch.lock \
+        && pip install --no-cache-dir --no-deps --require-hashes --index-url "$TORCH_INDEX" \
+            -r torch.lock \
+        && awk '/^[^ ]/ {keep = !/^(torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==/} keep' all.lock >rest.lock \
+        && mv rest.lock all.lock; \
+    fi \
+    && pip install --no-cache-dir --no-deps --require-hashes -r all.lock \
+    && rm -f all.lock torch.lock
 
 COPY MLproject python_env.yaml ./
 COPY entrypoints entrypoints

@@ -4,8 +4,11 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run .
 HOST ?= 127.0.0.1
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
+LOCKS := requirements.lock requirements-cuda.lock server/requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-annotate --no-header $(UPGRADE)
 
-.PHONY: setup demo test test-platform test-faults lint ui dashboard mlproject
+.PHONY: setup demo test test-platform test-faults lint audit locks pin ui dashboard mlproject
 
 setup: .venv/installed
 	@$(BIN)/python -m entrypoints.environment
@@ -36,10 +39,26 @@ test-platform: setup
 test-faults: setup
 	MER_FAULT_KILLS=30 MER_FAULT_EXAMPLES=2000 $(BIN)/python -m pytest tests/faults
 
-lint: setup
+lint: setup audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# known vulnerabilities of what the images install; says so where there is no network to ask
+audit: setup
+	$(BIN)/python .ci/audit.py $(LOCKS)
+
+# the images' packages with the hashes of their files, from the pins; UPGRADE=--upgrade renews the rest
+locks: setup
+	$(COMPILE) requirements.txt -o requirements.lock
+	$(COMPILE) -c requirements.txt server/requirements.txt -o server/requirements.lock
+	sed -n 's/^tensorflow==/tensorflow[and-cuda]==/p' requirements.txt | $(COMPILE) - -c requirements.lock \
+		| awk 'NR == FNR {if (/^[^ ]/) known[$$1]; next} /^[^ ]/ {keep = !($$1 in known)} keep' requirements.lock - \
+		>requirements-cuda.lock
+
+# the published images' digests, into docker-compose.yml and the Dockerfiles
+pin:
+	server/pin
 
 ui: setup
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \

@@ -35,11 +35,11 @@ def test_file_follows_the_schema_of_compose() -> None:
 
 def test_every_image_is_pinned(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
-        tag = service["image"].rpartition(":")[2]
+        tag = service["image"].partition("@")[0].rpartition(":")[2]
         assert tag not in ("", "latest") and "/" not in tag, name
     for path in (ROOT / "Dockerfile", ROOT / "server" / "Dockerfile"):
         (image,) = re.findall(r"^FROM (\S+)$", path.read_text(), re.M)
-        assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", image)
+        assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+(@sha256:\w{64})?", image)
 
 
 def test_every_lasting_service_has_a_health_check(compose: dict[str, Any]) -> None:
@@ -198,7 +198,7 @@ def run(command: Sequence[str | Path], environment: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("name", ["backup", "build", "databases.sh", "new-env", "restore"])
+@pytest.mark.parametrize("name", ["backup", "build", "databases.sh", "new-env", "pin", "restore"])
 def test_scripts_are_valid_and_may_be_run(name: str) -> None:
     path = ROOT / "server" / name
     assert os.access(path, os.X_OK)
