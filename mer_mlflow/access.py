@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 from urllib.parse import quote
+
+from mer_mlflow.credentials import shown as shown
 
 UNKNOWN, FORBIDDEN = 401, 403
 OTHER_HOST = "Invalid Host header"
 """What MLflow says where it is asked by a name that it was not told."""
-USER = re.compile(r"(?<=://)[^\s/?#]*@")
-PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*")
-
-
-def shown(url: str) -> str:
-    """An address without the user and password in it."""
-    return PASSWORD.sub(r"\1…", USER.sub("", url))
 
 
 def pages_address(server: str) -> str:

@@ -124,7 +124,7 @@ def _create_or_load(search: SearchSetting, storage: str) -> optuna.Study:
 
 
 def _unusable(storage: str, error: Exception) -> TrackingError:
-    reason = str(error).splitlines()[0]
+    reason = shown(str(error).splitlines()[0].replace(storage, shown(storage)))
     return TrackingError(
         f"storage={shown(storage)}: cannot be used ({reason}); give the URL of a database"
     )
