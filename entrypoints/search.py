@@ -53,10 +53,10 @@ def search(requested: Search) -> int:
     resolved = resolve_search(requested, clips)
     announce_protocol(resolved.setting, profile=resolved.profile)
     url = requested.storage or os.environ.get(STORAGE_VARIABLE) or STORAGE
-    return _run(resolved, source=source, url=url)
+    return _run(resolved, source=source, url=url, fold_timeout=experiment.fold_timeout)
 
 
-def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
+def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float | None) -> int:
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import check_store, open_run
@@ -94,6 +94,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
                 setting=setting,
                 examples=examples,
                 workers=resolved.n_workers,
+                fold_timeout=fold_timeout,
                 tags=tags,
                 source=source,
                 ready=ahead.take(point, upcoming) if runs_ahead else {},

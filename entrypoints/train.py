@@ -81,6 +81,7 @@ def train(experiment: Experiment) -> int:
                 examples,
                 workers=resolved.n_workers,
                 test_curve=experiment.test_curve,
+                fold_timeout=experiment.fold_timeout,
                 probes=probes,
                 listener=runs,
             )
@@ -173,7 +174,7 @@ def _print_outcome(validation: CrossValidation) -> None:
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
     for failure in validation.failures[:3]:
         print(f"  fold {failure.split.id}: {failure.reason}", file=sys.stderr)
-    print("give the same command again to run the missing folds; their runs have the tracebacks")
+    print(f"{validation.advice}; their runs have the tracebacks")
 
 
 def hyperparameter_options(method: str) -> tuple[Parameter, ...]:

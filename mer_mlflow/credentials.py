@@ -64,7 +64,7 @@ BARE = re.compile(
 )
 """User and password before a host, without a scheme."""
 
-SECRET_KEY = (
+SECRET_KEY = (  # noqa: S105, it matches names
     r"(?:[\w.\-]*[_.\-])?(?:ssl)?(?:password|passwd|passphrase|pwd|secret|token|sig|signature"
     r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|account[_-]?key|api[_-]?key|credentials?"
     r"|sas)"

@@ -50,6 +50,10 @@ class IncompleteError(MerError):
     """Folds of a cross-validation have no result."""
 
 
+class UntrainableError(MerError):
+    """No fold of a cross-validation can be run, however often it is tried."""
+
+
 class DivergenceError(MerError):
     """Training produced a loss that is not a finite number."""
 

@@ -8,22 +8,29 @@ worker's fold from its neighbours' or reports epochs while they happen.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import IO, cast
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import IO
 
 from mer_mlflow.crossval.fold import Epoch, FoldResult, Task, run_fold
+from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.crossval.watch import Watch, WatchedTime, silence_limit
+from mer_mlflow.errors import ParameterError, UntrainableError
 from mer_mlflow.methods import Method
 
 FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4, "torch": None}
@@ -38,6 +45,10 @@ THREAD_VARIABLES = (
 MOST_THREADS = 1024
 TAIL = 4000
 """Characters kept of what a dead worker last printed."""
+TICK_SECONDS = 0.5
+"""Time between looks at workers that say nothing."""
+KILL_SECONDS = 10.0
+"""Time that a killed process gets to end: one that waits for a disk may not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +85,38 @@ class FoldRetried:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldFailed:
-    """A fold ended without a result, twice; ``traceback`` has the details."""
+    """A fold ended without a result, twice.
+
+    Attributes
+    ----------
+    split : the fold
+    reason : one line
+    traceback : the details
+    is_certain : whether trying again ends the same: the fold's own arithmetic failed, and both
+        times for this reason
+    is_late : whether it was given up because it took too long
+    """
 
     split: Split
     reason: str
     traceback: str
+    is_certain: bool = False
+    is_late: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a worker is to do: a fold, or its rehearsal."""
+
+    split_id: str
+    is_rehearsal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsed:
+    """A worker's answer to a rehearsal: why no fold can be run, None where nothing is known."""
+
+    reason: str | None
 
 
 FoldEvent = FoldStarted | EpochEnded | FoldFinished | FoldRetried | FoldFailed
@@ -103,14 +141,27 @@ def resolve_workers(workers: int | None) -> int:
     return workers
 
 
-def check_workers(method: Method, n_workers: int) -> None:
+def check_workers(method: Method, n_workers: int, *, fold_timeout: float | None = None) -> None:
     """Make sure that a method can be run by so many workers.
+
+    Parameters
+    ----------
+    method : the methodology
+    n_workers : int >= 0, worker processes
+    fold_timeout : float > 0, seconds that a fold may take, None for any
 
     Raises
     ------
     ParameterError
-        If there are none and it trains a network.
+        If there are none and it trains a network, or folds are to be timed.
     """
+    silence_limit()
+    if fold_timeout is not None and not 0 < fold_timeout < math.inf:
+        raise ParameterError(f"fold_timeout={fold_timeout:g}: must be a number of seconds > 0")
+    if n_workers == 0 and fold_timeout is not None:
+        raise ParameterError(
+            "workers=0: fold_timeout needs a worker, which can be ended; use workers=1"
+        )
     if n_workers == 0 and method.framework != "scikit-learn":
         raise ParameterError(
             f"workers=0: {method.name} needs a worker, whose arithmetic threads are fixed; "
@@ -125,8 +176,12 @@ def run_folds(
     workers: int,
     threads: int,
     on_event: Callable[[FoldEvent], None],
+    fold_timeout: float | None = None,
 ) -> None:
     """Run folds; one that fails is tried once more, and does not stop the others.
+
+    First a fold is rehearsed on a few clips, so that what fails in all of them is known before any
+    is started.
 
     Parameters
     ----------
@@ -137,16 +192,45 @@ def run_folds(
     threads : int >= 1, arithmetic threads of a worker. Sums depend on it in the last digits, so
         the same number gives the same scores however many workers there are
     on_event : called in this process with everything that happens
+    fold_timeout : seconds that a fold may take in a worker, by default any. A worker that gives no
+        sign of life is replaced in any case
+
+    Raises
+    ------
+    UntrainableError
+        If no fold can be run, whatever the number of tries.
     """
+    if not splits:
+        return
     if workers == 0:
+        _refuse_untrainable(task, refusal(task, splits[0]))
         for split in splits:
             event = _run_here(task, split, on_event)
             if isinstance(event, FoldFailed):
                 on_event(_retried(event))
-                event = _run_here(task, split, on_event)
+                event = _twice_failed(event, _run_here(task, split, on_event))
             on_event(event)
-    elif splits:
-        _run_in_workers(task, splits, min(workers, len(splits)), threads, on_event)
+    else:
+        with _Pool(task, splits, threads=threads, fold_timeout=fold_timeout) as pool:
+            _run_in_workers(pool, splits, min(workers, len(splits)), on_event)
+
+
+def failed(split: Split, error: Exception) -> FoldFailed:
+    """What is known of a fold that raised an error, which is being handled."""
+    return FoldFailed(
+        split=split,
+        reason=f"{type(error).__name__}: {error}",
+        traceback=traceback.format_exc(),
+        is_certain=not isinstance(error, OSError | MemoryError),
+    )
+
+
+def _refuse_untrainable(task: Task, reason: str | None) -> None:
+    if reason is not None:
+        raise UntrainableError(
+            f"{task.method.name} cannot be trained as requested ({reason}); no fold was started: "
+            "change the hyperparameters, the duration or the data"
+        )
 
 
 def _run_here(
@@ -156,8 +240,7 @@ def _run_here(
     try:
         result = run_fold(task, split, lambda epoch: on_event(EpochEnded(split=split, epoch=epoch)))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        return FoldFailed(split=split, reason=reason, traceback=traceback.format_exc())
+        return failed(split, error)
     return FoldFinished(split=split, result=result)
 
 
@@ -165,112 +248,217 @@ def _retried(event: FoldFailed) -> FoldRetried:
     return FoldRetried(split=event.split, reason=event.reason, traceback=event.traceback)
 
 
-@dataclass(kw_only=True)
+def _twice_failed(
+    first: FoldFailed, second: FoldFinished | FoldFailed
+) -> FoldFinished | FoldFailed:
+    if isinstance(second, FoldFinished):
+        return second
+    is_same = first.is_certain and second.is_certain and first.reason == second.reason
+    return replace(second, is_certain=is_same)
+
+
+Message = EpochEnded | FoldFinished | FoldFailed | Rehearsed
+"""What comes from a worker."""
+
+
+@dataclass(kw_only=True, eq=False)
 class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     stderr: IO[bytes]
-    split: Split
+    watch: Watch
+    split: Split | None = None
+    deadline: float = math.inf
     n_folds: int = 0
+    listener: threading.Thread = field(default_factory=threading.Thread)
 
-    def start_fold(self, split: Split) -> None:
+    def rehearse(self, split: Split, *, deadline: float) -> None:
+        self.deadline = deadline
+        self._send(Order(split_id=split.id, is_rehearsal=True))
+
+    def start_fold(self, split: Split, *, deadline: float) -> None:
         self.split = split
+        self.deadline = deadline
         self.n_folds += 1
-        with contextlib.suppress(OSError):  # a dead worker's fold fails when it is waited for
-            self.connection.send(split)
+        self._send(Order(split_id=split.id))
 
-    def receive(self) -> FoldEvent:
-        try:
-            return cast(FoldEvent, self.connection.recv())
-        except (EOFError, OSError):
-            words = self._last_words()
-            return FoldFailed(split=self.split, reason=words.splitlines()[0], traceback=words)
+    def lose(self, reason: str = "", *, is_late: bool = False) -> FoldFailed | Rehearsed:
+        """End the process, if it has not ended, and give up what it did.
+
+        A rehearsal that has no answer says nothing of the folds.
+        """
+        self._kill()
+        if self.split is None:
+            return Rehearsed(reason=None)
+        self.stderr.seek(0)
+        said = self.stderr.read().decode(errors="replace")[-TAIL:]
+        words = reason or f"worker process ended with exit code {self.process.returncode}"
+        return FoldFailed(
+            split=self.split, reason=words, traceback=f"{words}\n{said}", is_late=is_late
+        )
 
     def is_worn_out(self, most_folds: int | None) -> bool:
         return self.n_folds == most_folds or self.process.poll() is not None
 
     def close(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.wait()
+        self._kill()
+        self.listener.join(KILL_SECONDS)
+        if not self.listener.is_alive():  # else its descriptor must not become another file's
+            self.connection.close()
         self.stderr.close()
 
-    def _last_words(self) -> str:
+    def _send(self, order: Order) -> None:
+        with contextlib.suppress(OSError):  # a dead worker's fold fails when it is waited for
+            self.connection.send(order)
+
+    def _kill(self) -> None:
         self.process.kill()
-        self.process.wait()
-        self.stderr.seek(0)
-        said = self.stderr.read().decode(errors="replace")[-TAIL:]
-        return f"worker process ended with exit code {self.process.returncode}\n{said}"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(KILL_SECONDS)
+
+
+class _Pool(AbstractContextManager["_Pool"]):
+    """Worker processes that run the folds of one task, closed with ``with``.
+
+    The task is a file that has no name, so that nothing is left of it whatever ends this process.
+
+    Parameters
+    ----------
+    task : what the folds share
+    splits : the folds
+    threads : arithmetic threads of a worker
+    fold_timeout : seconds that a fold may take, None for any
+    """
+
+    def __init__(
+        self, task: Task, splits: Sequence[Split], *, threads: int, fold_timeout: float | None
+    ) -> None:
+        self.task = task
+        self.workers: list[_Worker] = []
+        self._threads = threads
+        self._fold_timeout = fold_timeout
+        self._silence = silence_limit()
+        self._time = WatchedTime()
+        self._inbox: SimpleQueue[tuple[_Worker, Message | None]] = SimpleQueue()
+        self._task_file = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the pool
+        pickle.dump((task, {split.id: split for split in splits}), self._task_file)
+        self._task_file.flush()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in list(self.workers):
+            self.retire(worker)
+        self._task_file.close()
+
+    def start_worker(self) -> _Worker:
+        ours, theirs = Pipe()
+        environment = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
+        environment |= {"TF_NUM_INTEROP_THREADS": "1"}
+        root = Path(__file__).parents[2]
+        path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
+        descriptors = [theirs.fileno(), self._task_file.fileno()]
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mer_mlflow.crossval.worker", *map(str, descriptors)],
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**os.environ, **environment, "PYTHONPATH": path},
+            )
+        finally:
+            theirs.close()
+        watch = Watch(process.pid, limit=self._silence, now=self._time.tick())
+        worker = _Worker(process=process, connection=ours, stderr=stderr, watch=watch)
+        worker.listener = threading.Thread(target=self._listen, args=(worker,), daemon=True)
+        worker.listener.start()
+        self.workers.append(worker)
+        return worker
+
+    def rehearse(self, worker: _Worker, split: Split) -> None:
+        worker.rehearse(split, deadline=self._deadline())
+
+    def start_fold(self, worker: _Worker, split: Split) -> None:
+        worker.start_fold(split, deadline=self._deadline())
+
+    def _deadline(self) -> float:
+        return self._time.tick() + (self._fold_timeout or math.inf)
+
+    def retire(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        worker.close()
+
+    def receive(self) -> tuple[_Worker, Message]:
+        """Wait for what a worker says, or for one that will say nothing any more."""
+        while True:
+            now = self._time.tick()
+            for worker in self.workers:
+                if now >= worker.deadline:
+                    words = f"no result within fold_timeout={self._fold_timeout:g} s"
+                    return worker, worker.lose(words, is_late=True)
+                if worker.watch.is_silent(now):
+                    return worker, worker.lose(f"no sign of life for {self._silence:g} s")
+            try:
+                worker, message = self._inbox.get(timeout=TICK_SECONDS)
+            except Empty:
+                continue
+            if worker in self.workers:
+                worker.watch.note_sign(self._time.tick())
+                return worker, worker.lose() if message is None else message
+
+    def _listen(self, worker: _Worker) -> None:
+        """Pass on what a worker says, in a thread: half a message may never end."""
+        message: Message | None
+        while True:
+            try:
+                message = worker.connection.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):
+                message = None
+            self._inbox.put((worker, message))
+            if message is None:
+                return
 
 
 def _run_in_workers(
-    task: Task,
+    pool: _Pool,
     splits: Sequence[Split],
     n_workers: int,
-    threads: int,
     on_event: Callable[[FoldEvent], None],
 ) -> None:
     waiting = deque(splits)
-    most_folds = FOLDS_PER_WORKER[task.method.framework]
-    workers: list[_Worker] = []
-    failed_before: set[str] = set()
-    with tempfile.TemporaryDirectory() as folder:
-        task_file = Path(folder) / "task.pickle"
-        task_file.write_bytes(pickle.dumps(task))
-
-        def occupy(worker: _Worker | None) -> Split:
-            split = waiting.popleft()
-            if worker is None:
-                worker = _start_worker(task_file, threads, split)
-                workers.append(worker)
-            worker.start_fold(split)
-            return split
-
-        def retire(worker: _Worker) -> None:
-            workers.remove(worker)
-            worker.close()
-
-        try:
-            for _ in range(n_workers):
-                on_event(FoldStarted(split=occupy(None)))
-            while workers:
-                for ready in wait([worker.connection for worker in workers]):
-                    worker = next(worker for worker in workers if worker.connection is ready)
-                    event = worker.receive()
-                    if isinstance(event, FoldFailed) and event.split.id not in failed_before:
-                        failed_before.add(event.split.id)
-                        waiting.appendleft(event.split)
-                        event = _retried(event)
-                    started = None
-                    if not isinstance(event, EpochEnded):
-                        is_leaving = not waiting or worker.is_worn_out(most_folds)
-                        if is_leaving:
-                            retire(worker)
-                        if waiting:
-                            started = occupy(None if is_leaving else worker)
-                    on_event(event)
-                    if started is not None:
-                        on_event(FoldStarted(split=started))
-        finally:
-            for worker in workers:
-                worker.close()
-
-
-def _start_worker(task_file: Path, threads: int, split: Split) -> _Worker:
-    ours, theirs = Pipe()
-    environment = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1"}
-    root = Path(__file__).parents[2]
-    search_path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-    stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
-    module, descriptor = "mer_mlflow.crossval.worker", theirs.fileno()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, str(descriptor), str(task_file)],
-            pass_fds=[descriptor],
-            stdin=subprocess.DEVNULL,
-            stderr=stderr,
-            env={**os.environ, **environment, "PYTHONPATH": search_path},
-        )
-    finally:
-        theirs.close()
-    return _Worker(process=process, connection=ours, stderr=stderr, split=split)
+    most_folds = FOLDS_PER_WORKER[pool.task.method.framework]
+    failed_before: dict[str, FoldFailed] = {}
+    can_be_run = False
+    for _ in range(n_workers):
+        pool.rehearse(pool.start_worker(), splits[0])
+    while pool.workers:
+        worker, message = pool.receive()
+        event: FoldEvent | None
+        if isinstance(message, Rehearsed):
+            if not can_be_run:
+                _refuse_untrainable(pool.task, message.reason)
+            can_be_run, event = True, None
+        elif isinstance(message, FoldFailed) and message.split.id not in failed_before:
+            failed_before[message.split.id] = message
+            waiting.appendleft(message.split)
+            event = _retried(message)
+        elif isinstance(message, FoldFailed):
+            event = _twice_failed(failed_before[message.split.id], message)
+        else:
+            event = message
+        started = None
+        if not isinstance(event, EpochEnded):
+            is_leaving = not waiting or worker.is_worn_out(most_folds)
+            if is_leaving:
+                pool.retire(worker)
+            if waiting:
+                started = waiting.popleft()
+                pool.start_fold(pool.start_worker() if is_leaving else worker, started)
+        if event is not None:
+            on_event(event)
+        if started is not None:
+            on_event(FoldStarted(split=started))

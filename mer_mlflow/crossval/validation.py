@@ -29,7 +29,7 @@ from mer_mlflow.crossval.fold import Choice, FoldResult, Task
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
-from mer_mlflow.errors import IncompleteError, ParameterError, listing
+from mer_mlflow.errors import DivergenceError, IncompleteError, ParameterError, listing
 from mer_mlflow.methods import Illustration, Method, Value, get_method, method_names
 from mer_mlflow.representations import (
     Embedding,
@@ -346,6 +346,18 @@ class CrossValidation:
         n_done, n_folds = len(self.results), len(self.setting.plan.splits)
         return f"{n_done} of {n_folds} folds have a result ({reasons})"
 
+    @property
+    def advice(self) -> str:
+        """What to do about folds without a result."""
+        certain = [item for item in self.failures if item.is_certain]
+        if len(certain) < len(self.failures) or not certain:
+            late = any(item.is_late for item in self.failures)
+            words = "give the same command again to run the missing folds"
+            return f"{words}, with a larger fold_timeout" if late else words
+        diverged = all(item.reason.startswith(DivergenceError.__name__) for item in certain)
+        change = "a smaller learning_rate" if diverged else "other hyperparameters or data"
+        return f"the same command would fail again, as each of these folds did twice: try {change}"
+
 
 def fold_row(result: FoldResult) -> dict[str, float | str]:
     """Row of a fold: its split, scores (a stage's as ``stage/score``), seconds, memory [MiB]."""
@@ -474,6 +486,7 @@ def validate(
     *,
     workers: int,
     test_curve: bool = False,
+    fold_timeout: float | None = None,
     listener: Listener | None = None,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
     probes: Mapping[str, Examples] = MappingProxyType({}),
@@ -486,6 +499,7 @@ def validate(
     examples : the setting's inputs of all clips
     workers : int >= 0, worker processes; 0 runs everything in this process
     test_curve : whether test clips are predicted after every epoch
+    fold_timeout : float > 0 [s], time that a fold may take in a worker, by default any
     listener : follows the folds and knows those that are done
     ready : results by split id that were just computed, told to the listener like all others
     probes : copies of all clips by transforms, from :func:`gather_probes`
@@ -494,6 +508,8 @@ def validate(
     ------
     ParameterError
         If workers are to run a method that is not registered.
+    UntrainableError
+        If no fold can be run, whatever the number of tries.
     """
     method = setting.method
     if workers and (method.name not in method_names() or get_method(method.name) is not method):
@@ -529,7 +545,14 @@ def validate(
             choice=setting.choice,
             probes=dict(probes),
         )
-        run_folds(task, todo, workers=workers, threads=setting.threads, on_event=on_event)
+        run_folds(
+            task,
+            todo,
+            workers=workers,
+            threads=setting.threads,
+            on_event=on_event,
+            fold_timeout=fold_timeout,
+        )
     return CrossValidation(
         setting=setting,
         results=tuple(known[split.id] for split in splits if split.id in known),

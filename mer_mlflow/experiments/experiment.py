@@ -54,6 +54,7 @@ class Experiment:
     test_curve : 1 to predict the test clips after every epoch
     workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
+    fold_timeout : seconds that a fold may take, by default any; one that takes longer fails
     """
 
     method: str = declared("svm", kind=str, help="methodology")
@@ -114,6 +115,13 @@ class Experiment:
         help="arithmetic threads of a process",
         role=Role.EXECUTION,
         limits=Space(low=1, high=MOST_THREADS),
+    )
+    fold_timeout: float | None = declared(
+        None,
+        kind=float,
+        help="seconds that a fold may take, by default any",
+        role=Role.EXECUTION,
+        limits=Space(low=0.0, exclusive_low=True),
     )
     test_curve: bool = declared(False, kind=bool, help="true to test after every epoch")
     probe: str | None = declared(

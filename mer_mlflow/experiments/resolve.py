@@ -220,7 +220,7 @@ def _check(requested: Experiment | Search) -> None:
 
 def _workers(experiment: Experiment, method: Method) -> int:
     n_workers = resolve_workers(experiment.workers)
-    check_workers(method, n_workers)
+    check_workers(method, n_workers, fold_timeout=experiment.fold_timeout)
     return n_workers
 
 

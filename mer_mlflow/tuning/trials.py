@@ -71,6 +71,7 @@ def evaluate_point(
     setting: Setting,
     examples: Examples,
     workers: int,
+    fold_timeout: float | None = None,
     tags: Mapping[str, str],
     source: str,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
@@ -84,6 +85,7 @@ def evaluate_point(
     setting : of any point of the search
     examples : the setting's inputs of all clips
     workers : int >= 0, worker processes
+    fold_timeout : float > 0 [s], time that a fold may take in a worker, by default any
     tags : further tags of the run
     source : where the dataset was read from
     ready : results of folds that were run ahead, by split id
@@ -113,7 +115,12 @@ def evaluate_point(
         try:
             listener.report()
             validation = validate(
-                setting, examples, workers=workers, listener=listener, ready=ready
+                setting,
+                examples,
+                workers=workers,
+                fold_timeout=fold_timeout,
+                listener=listener,
+                ready=ready,
             )
         finally:
             trial.set_user_attr(SPENT, runs.n_run)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -16,13 +22,14 @@ from mer_mlflow.crossval.executors import (
     FoldFinished,
     FoldRetried,
     FoldStarted,
+    check_workers,
     resolve_workers,
     run_folds,
 )
 from mer_mlflow.crossval.fold import Task
 from mer_mlflow.crossval.splits import SplitPlan
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import ParameterError, UntrainableError
 from mer_mlflow.methods import get_method
 from mer_mlflow.representations import Examples
 
@@ -156,3 +163,142 @@ def test_workers_default_to_cores() -> None:
     assert resolve_workers(0) == 0
     with pytest.raises(ParameterError, match="workers=-1"):
         resolve_workers(-1)
+
+
+def first_worker() -> psutil.Process:
+    return next(
+        child
+        for child in psutil.Process().children()
+        if "mer_mlflow.crossval.worker" in child.cmdline()
+    )
+
+
+def test_stopped_worker_is_replaced(plan: SplitPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MER_WORKER_SILENCE", "2")
+    events: list[FoldEvent] = []
+
+    def on_event(event: FoldEvent) -> None:
+        if isinstance(event, FoldStarted) and not events:
+            first_worker().suspend()
+        events.append(event)
+
+    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event)
+    retried = [event for event in events if isinstance(event, FoldRetried)]
+    assert [event.reason for event in retried] == ["no sign of life for 2 s"]
+    finished = {event.split.id for event in events if isinstance(event, FoldFinished)}
+    assert finished == {split.id for split in plan.splits}
+    assert not psutil.Process().children()
+
+
+def test_worker_that_is_stopped_before_the_first_fold_is_replaced(
+    plan: SplitPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_WORKER_SILENCE", "2")
+    events: list[FoldEvent] = []
+    done = threading.Event()
+
+    def stop_the_first() -> None:
+        while not done.is_set():
+            with contextlib.suppress(StopIteration):
+                first_worker().suspend()
+                return
+
+    stopper = threading.Thread(target=stop_the_first)
+    stopper.start()
+    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=events.append)
+    done.set()
+    stopper.join()
+    assert not any(isinstance(event, FoldRetried) for event in events)
+    assert sum(isinstance(event, FoldFinished) for event in events) == len(plan.splits)
+
+
+def test_fold_that_takes_too_long_fails_and_others_go_on(plan: SplitPlan) -> None:
+    slow = plan.splits[1].id
+    events: list[FoldEvent] = []
+
+    def on_event(event: FoldEvent) -> None:
+        if isinstance(event, FoldStarted) and event.split.id == slow:
+            first_worker().suspend()
+        events.append(event)
+
+    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event, fold_timeout=4)
+    failed = [event for event in events if isinstance(event, FoldFailed)]
+    assert [event.split.id for event in failed] == [slow]
+    assert failed[0].reason == "no result within fold_timeout=4 s"
+    assert failed[0].is_late and not failed[0].is_certain
+    kinds = [type(event) for event in events if event.split.id == slow]
+    assert kinds == [FoldStarted, FoldRetried, FoldStarted, FoldFailed]
+    finished = {event.split.id for event in events if isinstance(event, FoldFinished)}
+    assert finished == {split.id for split in plan.splits} - {slow}
+
+
+def test_working_worker_is_no_silent_one(plan: SplitPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MER_WORKER_SILENCE", "2")
+    rng = np.random.default_rng(0)
+    labels = np.arange(2400) % 4
+    features = rng.normal(size=(2400, 300))
+    task = replace(
+        make_task(),
+        examples=Examples(inputs=(features,), positions=np.arange(2400), quadrants=labels),
+    )
+    events: list[FoldEvent] = []
+    clock = time.monotonic()
+    split = replace(plan.splits[0], train=np.arange(2000), test=np.arange(2000, 2400))
+    run_folds(task, [split], workers=1, threads=1, on_event=events.append)
+    assert [type(event) for event in events] == [FoldStarted, FoldFinished]
+    assert time.monotonic() - clock > 2
+
+
+def test_task_has_no_name_in_the_temporary_folder(
+    plan: SplitPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[list[Path]] = []
+    run_folds(
+        make_task(),
+        plan.splits,
+        workers=2,
+        threads=1,
+        on_event=lambda event: seen.append(list(tmp_path.iterdir())),
+    )
+    assert seen and not any(seen)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_fails_in_all_folds_is_known_before_any_is_started(
+    plan: SplitPlan, workers: int
+) -> None:
+    task = make_task()
+    labels = np.where(np.arange(N_CLIPS) < 4, np.arange(N_CLIPS), 0)
+    broken = replace(task.examples, quadrants=labels)
+    events: list[FoldEvent] = []
+    with pytest.raises(UntrainableError, match=r"svm cannot .*two training clips.*no fold was"):
+        run_folds(
+            replace(task, examples=broken),
+            plan.splits,
+            workers=workers,
+            threads=1,
+            on_event=events.append,
+        )
+    assert events == []
+    assert not psutil.Process().children()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_fold_that_fails_twice_alike_is_certain_to_fail(plan: SplitPlan, workers: int) -> None:
+    broken = int(plan.splits[0].test[0])
+    events = run(make_task(broken_row=broken), plan, workers)
+    assert all(event.is_certain for event in events if isinstance(event, FoldFailed))
+
+
+@pytest.mark.parametrize("value", ["no", "0", "-1", "nan"])
+def test_silence_that_is_no_time_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MER_WORKER_SILENCE", value)
+    with pytest.raises(ParameterError, match="MER_WORKER_SILENCE="):
+        check_workers(get_method("svm"), 1)
+
+
+@pytest.mark.parametrize(("seconds", "workers"), [(0.0, 1), (-1.0, 1), (float("inf"), 1), (5.0, 0)])
+def test_fold_timeout_that_cannot_be_kept_is_refused(seconds: float, workers: int) -> None:
+    with pytest.raises(ParameterError, match="fold_timeout"):
+        check_workers(get_method("svm"), workers, fold_timeout=seconds)

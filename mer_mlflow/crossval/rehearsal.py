@@ -1,0 +1,74 @@
+"""Rehearsal: a fold on a few clips, which shows whether folds can be run at all.
+
+A backend that is not installed, an excerpt too short for a network's pooling or weights that do not
+fit end every fold alike. Fitting a few clips for one epoch takes seconds and meets the same errors,
+whatever the methodology.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer_mlflow.crossval.fold import Task, run_fold
+from mer_mlflow.crossval.splits import Split
+from mer_mlflow.errors import DivergenceError, MerError
+
+N_TRAIN, N_TEST = 6, 2
+"""Training clips of each quadrant, and test clips, of a rehearsal."""
+EPOCHS = "epochs"
+"""How the names of hyperparameters end that say how long something is trained."""
+MOST_CHARACTERS = 300
+PASSING = (DivergenceError, OSError, MemoryError)
+"""Errors that say nothing of other folds: a loss depends on the clips, the rest on the moment."""
+
+
+def refusal(task: Task, split: Split) -> str | None:
+    """Why no fold of a task can be run; None where nothing speaks against it.
+
+    A few clips may be too few for a methodology. What they do not show to work is therefore tried
+    with all training clips of the split before it is refused.
+
+    Parameters
+    ----------
+    task : whose folds are to be run
+    split : one of them
+    """
+    once = replace(task, hyperparameters=_one_epoch(task.hyperparameters), choice=None)
+    few = _first_of_each(split.train, task.examples.labels)
+    for train in (few, split.train):
+        try:
+            run_fold(once, replace(split, train=train, test=split.train[:N_TEST]), _ignore)
+        except PASSING:
+            return None
+        except Exception as error:
+            reason = failure_reason(error)
+        else:
+            return None
+    return reason
+
+
+def failure_reason(error: Exception) -> str:
+    """What a fold failed by, in one line; the project's own errors need no name."""
+    words = " ".join(str(error).split())
+    if len(words) > MOST_CHARACTERS:
+        words = f"{words[:MOST_CHARACTERS]} …"
+    return words if isinstance(error, MerError) else f"{type(error).__name__}: {words}"
+
+
+def _one_epoch(hyperparameters: Any) -> Any:
+    names = [field.name for field in fields(hyperparameters) if field.name.endswith(EPOCHS)]
+    return replace(hyperparameters, **dict.fromkeys(names, 1))
+
+
+def _first_of_each(clips: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    of_clips = labels[clips]
+    first = [clips[of_clips == label][:N_TRAIN] for label in np.unique(of_clips)]
+    return np.sort(np.concatenate(first))
+
+
+def _ignore(epoch: object) -> None:
+    pass
