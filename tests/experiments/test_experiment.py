@@ -24,7 +24,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
         return st.sampled_from(limits.choices)
     if parameter.kind is bool:
         return st.booleans()
-    low, high = max(limits.low, -1e6), min(limits.high, 1e6)
+    low, high = max(limits.low + 1e-3 * limits.exclusive_low, -1e6), min(limits.high, 1e6)
     if parameter.kind is int:
         return st.integers(int(low), int(high))
     if parameter.kind is float:
