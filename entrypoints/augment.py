@@ -19,6 +19,7 @@ from mer_mlflow.augmentation import (
     draw_noise_from,
     get_transforms,
 )
+from mer_mlflow.augmentation.synthesis import SPARE
 from mer_mlflow.crossval.splits import check_seed
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
@@ -62,7 +63,7 @@ def augment(
     if noise_root:
         (change,) = draw_noise_from([change], noise_root)
     check_seed(seed)
-    audio = decode(given_path(clip, name="clip"))
+    audio = decode(given_path(clip, name="clip"), seconds=SPARE * MOST_SECONDS)
     duration = min(audio.seconds, MOST_SECONDS)
     folder = given_path(output, name="output")
     name = f"{Path(clip).stem}_{transform}_{seed}"

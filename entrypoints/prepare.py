@@ -57,7 +57,7 @@ def prepare(
     clips = reading.clips
     representations = _representations(clips, duration)
     with progress("decoding") as advance:
-        inspection = inspect_audio(clips, on_progress=advance)
+        inspection = inspect_audio(clips, duration=duration, on_progress=advance)
     errors = [*reading.errors, *inspection.broken]
     lines = list(_findings(clips, inspection, duration, errors, reading.warnings))
     lines += [f"{file} is {encoding}" for file, encoding in sorted(reading.encodings.items())]

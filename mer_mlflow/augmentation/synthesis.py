@@ -69,10 +69,15 @@ class Synthesised:
         """Excerpt of each clip [s]."""
         return self.of.duration
 
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]; draws depend on the whole file."""
+        changed = 0.0 if isinstance(self.by, TimeFrequencyMask) else SPARE * self.duration
+        return max(changed, self.of.heard)
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Represent one changed clip [shape=self.shape]."""
-        own = (zlib.crc32(content) for content in (self.by.key.encode(), audio.samples.tobytes()))
-        rng = np.random.default_rng((self.seed, *own))
+        rng = np.random.default_rng((self.seed, zlib.crc32(self.by.key.encode()), audio.checksum))
         if isinstance(self.by, TimeFrequencyMask):
             return self.by.change(self.of.compute(audio), rng=rng)
         enough = round(SPARE * self.of.duration * audio.sr)

@@ -16,7 +16,8 @@ from mer_mlflow.experiments.parameter import Role, declared, given_values, param
 from mer_mlflow.experiments.profiles import PROFILES
 from mer_mlflow.experiments.text import assignments_text
 from mer_mlflow.methods import Space, Value
-from mer_mlflow.representations.examples import FEATURE_SOURCES, LONGEST, SHORTEST
+from mer_mlflow.representations.audio import LONGEST
+from mer_mlflow.representations.examples import FEATURE_SOURCES, SHORTEST
 from mer_mlflow.tuning.strategies import PRUNERS, STRATEGIES, STRATEGY_NAMES
 
 BEST = "best"

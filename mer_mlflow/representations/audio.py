@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,37 +25,63 @@ STREAMED_BYTES = 0x7FFF_0000
 """Sizes from here on stand in a WAV header for "not known yet"."""
 LOUDEST = 2.0**31
 """Largest sample, full scale being 1: programs write integers of 32 bits as floats as they are."""
+LONGEST = 3600.0
+"""Longest excerpt [s]."""
+MARGIN = 1.0
+"""Seconds that are kept behind an excerpt: the edge of the resampler's filter lies there."""
+MOST_VALUES = 1 << 29
+"""Samples of all channels up to which a file is checked as a whole, 101 minutes of a CD; of a
+longer one, nothing but the excerpt is decoded."""
+BLOCK_VALUES = 1 << 18
+"""Samples of all channels that are decoded at once."""
+BLOCK_BYTES = 1 << 18
+HIGHEST_SR, MOST_CHANNELS = 768_000, 64
+"""Beyond these a header is damaged, or made to fill memory."""
 STDERR = 2
 """Descriptor that libmpg123 writes to, past Python: errors alone say what is wrong with a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audio:
-    """A decoded file.
+    """A decoded file, or its beginning.
 
     Attributes
     ----------
     samples : mono samples, channels averaged [shape=(n_samples,)]
     sr : sample rate [Hz]
     n_channels : channels of the file
+    file_seconds : length of the file [s], None where it is that of the samples
+    file_checksum : CRC-32 of the file's mono samples, None where it is that of the samples
     """
 
     samples: NDArray[np.float32]
     sr: int
     n_channels: int
+    file_seconds: float | None = None
+    file_checksum: int | None = None
 
     @property
     def seconds(self) -> float:
-        """Length in seconds."""
+        """Length of the samples in seconds."""
         return len(self.samples) / self.sr
 
+    @property
+    def checksum(self) -> int:
+        """Number by which files of other samples are told apart, however much is decoded."""
+        known = self.file_checksum
+        return zlib.crc32(self.samples.tobytes()) if known is None else known
 
-def decode(path: Path) -> Audio:
+
+def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
     """Decode an audio file with soundfile, or with audioread where soundfile cannot.
+
+    A file of up to 101 minutes is checked as a whole, block by block. Memory is taken for the
+    excerpt alone, whatever length the file has or announces.
 
     Parameters
     ----------
     path : audio file
+    seconds : float > 0 [s], excerpt that is read of it; a second more is kept
 
     Raises
     ------
@@ -66,16 +93,10 @@ def decode(path: Path) -> Audio:
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes)")
     try:
-        samples, sr = _decode_soundfile(path)
+        with _opened_by_soundfile(path) as source:
+            return _read(path, source, seconds=seconds)
     except soundfile.LibsndfileError:
-        samples, sr = _decode_audioread(path)
-    if samples.size == 0:
-        raise AudioError(f"{path}: no samples decode from it; replace or remove the file")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: holds samples that are not finite numbers")
-    if np.abs(samples).max() > LOUDEST:
-        raise AudioError(f"{path}: holds samples of {np.abs(samples).max():.3g} times full scale")
-    return Audio(samples=samples.mean(axis=1), sr=sr, n_channels=samples.shape[1])
+        return _decode_audioread(path, seconds=seconds)
 
 
 def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
@@ -91,8 +112,7 @@ def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
     -------
     samples [shape=(round(duration * sr),)]
     """
-    needed = int(np.ceil((duration + 1.0) * audio.sr))
-    samples = audio.samples[:needed]
+    samples = audio.samples[: _n_kept(duration, audio.sr)]
     if audio.sr != sr:
         samples = soxr.resample(samples, audio.sr, sr, quality="HQ")
     length = round(duration * sr)
@@ -155,34 +175,128 @@ class _Silence:
 _silence = _Silence()
 
 
-def _decode_soundfile(path: Path) -> tuple[NDArray[np.float32], int]:
-    with _silence(), soundfile.SoundFile(path) as file:
-        announced = file.frames / file.samplerate * _cut_wav_factor(path)
-        try:
-            samples = file.read(dtype="float32", always_2d=True)
-        except MemoryError as error:
-            raise AudioError(f"{path}: damaged, its header announces {announced:.0f} s") from error
-        _refuse_truncated(path, seconds=len(samples) / file.samplerate, announced=announced)
-        return samples, file.samplerate
+def _n_kept(seconds: float, sr: int) -> int:
+    return int(np.ceil((seconds + MARGIN) * sr))
 
 
-def _decode_audioread(path: Path) -> tuple[NDArray[np.float32], int]:
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """An opened file.
+
+    Attributes
+    ----------
+    sr, n_channels : of the file
+    announced : length by its header [s]
+    blocks : samples, full scale being 1 [shape=(n_frames, n_channels)], one block after the other
+    """
+
+    sr: int
+    n_channels: int
+    announced: float
+    blocks: Iterable[NDArray[np.float32]]
+
+
+def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
+    sr, n_channels = source.sr, source.n_channels
+    if not (1 <= sr <= HIGHEST_SR and 1 <= n_channels <= MOST_CHANNELS):
+        raise AudioError(
+            f"{path}: has {sr} samples a second in {n_channels} channels; at most {HIGHEST_SR} in "
+            f"{MOST_CHANNELS} are read"
+        )
+    n_kept = _n_kept(seconds, sr)
+    is_long = source.announced * sr * n_channels > MOST_VALUES
+    most = n_kept if is_long else max(n_kept, MOST_VALUES // n_channels)
+    kept: list[NDArray[np.float32]] = []
+    checksum, n_read = 0, 0
+    for block in source.blocks:
+        _refuse_impossible(path, block)
+        mono = block[: most - n_read].mean(axis=1)
+        checksum = zlib.crc32(mono.tobytes(), checksum)
+        if n_read < n_kept:
+            kept.append(mono[: n_kept - n_read].copy())
+        n_read += len(mono)
+        if n_read >= most:
+            break
+    else:
+        _refuse_truncated(path, seconds=n_read / sr, announced=source.announced)
+    if n_read == 0:
+        raise AudioError(f"{path}: no samples decode from it; replace or remove the file")
+    return Audio(
+        samples=np.concatenate(kept),
+        sr=sr,
+        n_channels=n_channels,
+        file_seconds=source.announced if is_long else n_read / sr,
+        file_checksum=checksum,
+    )
+
+
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is read without seeking, which would change the samples of some MP3 files."""
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+
+@contextlib.contextmanager
+def _opened_by_soundfile(path: Path) -> Iterator[_Source]:
+    with _silence(), _Forward(os.fsencode(path)) as file:
+        yield _Source(
+            sr=file.samplerate,
+            n_channels=file.channels,
+            announced=file.frames / file.samplerate * _cut_wav_factor(path),
+            blocks=_blocks(file),
+        )
+
+
+def _blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+    n_frames = max(1, BLOCK_VALUES // file.channels)
+    while len(block := file.read(n_frames, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _decode_audioread(path: Path, *, seconds: float) -> Audio:
     from audioread import DecodeError
     from audioread.ffdec import FFmpegAudioFile
 
     try:
-        with FFmpegAudioFile(str(path)) as file:
-            content = b"".join(file)
-            integers = np.frombuffer(content, dtype="<i2").reshape(-1, file.channels)
-            samples, sr, announced = integers / np.float32(32768), file.samplerate, file.duration
+        with FFmpegAudioFile(str(path), block_size=BLOCK_BYTES) as file:
+            if not file.samplerate or not file.channels:
+                raise ValueError("no sound in it")
+            source = _Source(
+                sr=file.samplerate,
+                n_channels=file.channels,
+                announced=file.duration,
+                blocks=_samples(file, n_channels=file.channels),
+            )
+            return _read(path, source, seconds=seconds)
     except (DecodeError, ValueError, OSError) as error:
         traceback.clear_frames(error.__traceback__)  # they would hold the pipes of ffmpeg open
         hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
         raise AudioError(
             f"{path}: not decodable audio; replace or remove the file{hint}"
         ) from error
-    _refuse_truncated(path, seconds=len(samples) / sr, announced=announced)
-    return samples.astype(np.float32), sr
+
+
+def _samples(pieces: Iterable[bytes], *, n_channels: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks of samples from pieces of 16-bit integers that end anywhere."""
+    left, width = b"", 2 * n_channels
+    for piece in pieces:
+        content = left + piece
+        end = len(content) // width * width
+        integers = np.frombuffer(content[:end], dtype="<i2").reshape(-1, n_channels)
+        yield np.divide(integers, 32768, dtype=np.float32)
+        left = content[end:]
+    if left:
+        raise ValueError("the last sample is cut off")
+
+
+def _refuse_impossible(path: Path, block: NDArray[np.float32]) -> None:
+    if not np.isfinite(block).all():
+        raise AudioError(f"{path}: holds samples that are not finite numbers")
+    loudest = np.abs(block).max(initial=0.0)
+    if loudest > LOUDEST:
+        raise AudioError(f"{path}: holds samples of {loudest:.3g} times full scale")
 
 
 def _refuse_truncated(path: Path, *, seconds: float, announced: float) -> None:

@@ -52,6 +52,11 @@ class Chunks:
         """Excerpt of each clip [s]."""
         return self.of.duration
 
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]."""
+        return self.of.heard
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Chunks of one clip [shape=(n_chunks, ..., length)]."""
         whole = self.of.compute(audio)

@@ -39,6 +39,7 @@ class Pretrained(Protocol):
     """A module of :mod:`mer_mlflow.representations.pretrained`."""
 
     VERSION: int
+    SHORTEST: float
 
     def shape(self, layer: str, duration: float) -> tuple[int, ...]:
         """Shape of a layer's values for an excerpt [s]."""
@@ -87,6 +88,11 @@ class Embedding:
     def dtype(self) -> str:
         """Data type of one clip's array."""
         return "float32"
+
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]."""
+        return max(self.duration, self._module.SHORTEST)
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Embed one clip [shape=self.shape].

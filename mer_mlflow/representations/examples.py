@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.paths import given_path
+from mer_mlflow.representations.audio import LONGEST
 from mer_mlflow.representations.chunks import Chunks
 from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.handcrafted import Handcrafted
@@ -31,8 +32,8 @@ FEATURE_SOURCES = ("published", "extracted")
 SMALL = 1 << 14
 """Values of a clip up to which all clips are kept in memory: they are read again and again."""
 
-SHORTEST, LONGEST = 0.5, 3600.0
-"""Excerpts that can be asked for [s]."""
+SHORTEST = 0.5
+"""Shortest excerpt [s]."""
 
 
 class ClipArray(Protocol):

@@ -45,13 +45,18 @@ class Inspection:
 
 
 def inspect_audio(
-    clips: Clips, *, on_progress: Callable[[int, int], None] = lambda done, total: None
+    clips: Clips,
+    *,
+    duration: float = 30.0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Inspection:
     """Decode every audio file, on all cores.
 
     Parameters
     ----------
     clips : the clips; those without a file are passed over
+    duration : float > 0 [s], excerpt of each clip that is in use: a clip whose excerpt is silent
+        counts as silent
     on_progress : called with (decoded, to decode) after each file
     """
     files = [
@@ -63,7 +68,7 @@ def inspect_audio(
     broken: list[str] = []
     silent: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = pool.map(lambda item: _measure(item[1]), files)
+        outcomes = pool.map(lambda item: _measure(item[1], duration), files)
         for done, ((clip, _), outcome) in enumerate(zip(files, outcomes, strict=True), start=1):
             if isinstance(outcome, AudioError):
                 broken.append(str(outcome))
@@ -91,13 +96,16 @@ class _Measures:
     level: float
 
 
-def _measure(path: Path) -> _Measures | AudioError:
+def _measure(path: Path, duration: float) -> _Measures | AudioError:
     try:
-        audio = decode(path)
+        audio = decode(path, seconds=duration)
     except AudioError as error:
         return error
     return _Measures(
-        seconds=audio.seconds, sr=audio.sr, n_channels=audio.n_channels, level=_level(audio)
+        seconds=audio.file_seconds or audio.seconds,
+        sr=audio.sr,
+        n_channels=audio.n_channels,
+        level=_level(audio),
     )
 
 

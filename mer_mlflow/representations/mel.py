@@ -58,6 +58,11 @@ class Mel:
         """(n_mels, n_frames), 128 x 938 for 30 s."""
         return (self.n_mels, 1 + round(self.duration * self.sr) // self.hop_length)
 
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]."""
+        return self.duration
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Spectrogram of one clip in decibels [shape=(n_mels, n_frames)]."""
         import scipy.fft

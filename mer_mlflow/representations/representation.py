@@ -28,6 +28,10 @@ class Representation(Protocol):
     def dtype(self) -> str:
         """Data type of one clip's array."""
 
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]."""
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Represent one clip [shape=self.shape]."""
 

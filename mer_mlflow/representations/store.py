@@ -191,7 +191,7 @@ def _is_intact(path: Path) -> bool:
 
 def _compute_entry(file: Path, path: Path, representation: Representation) -> AudioError | None:
     try:
-        array = representation.compute(decode(file))
+        array = representation.compute(decode(file, seconds=representation.heard))
     except AudioError as error:
         return error
     if not np.isfinite(array).all():

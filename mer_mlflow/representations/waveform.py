@@ -37,6 +37,11 @@ class Waveform:
         """(n_samples,)."""
         return (round(self.duration * self.sr),)
 
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]."""
+        return self.duration
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Samples of one clip [shape=(n_samples,)]."""
         return resample(audio, sr=self.sr, duration=self.duration).astype(self.dtype)

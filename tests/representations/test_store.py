@@ -28,6 +28,7 @@ class Peak:
     key = "peak"
     shape = (2,)
     dtype = "float32"
+    heard = 1.0
 
     def compute(self, audio):
         peak = float(np.abs(audio.samples).max())

@@ -73,6 +73,11 @@ class Handcrafted:
         """(n_features,)."""
         return (len(self.names),)
 
+    @property
+    def heard(self) -> float:
+        """Beginning of a clip that its array depends on [s]."""
+        return self.duration
+
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Features of one clip [shape=(n_features,)]."""
         samples = resample(audio, sr=SR, duration=min(self.duration, audio.seconds))

@@ -28,6 +28,8 @@ VERSION = 1
 SR = 48_000
 WINDOW, HOP = 48_000, 4_800
 """Samples of a window and between windows."""
+SHORTEST = 0.0
+"""Every excerpt is long enough [s]."""
 BATCH_SIZE = 8
 """Windows that the network sees at once."""
 LAYER = "frames"

@@ -25,8 +25,8 @@ from mer_mlflow.weights import Weights
 
 VERSION = 1
 SR, HOP_LENGTH = 16_000, 256
-LONGEST = 29.1
-"""Excerpt that the network was trained on [s]."""
+SHORTEST, LONGEST = 0.0, 29.1
+"""Excerpts that are heard [s]; the network was trained on the longest."""
 POOLS = (2, 3, 4, 4)
 MEL, LAST_BLOCK, GRU, STATISTICS = "mel", "layer4", "gru", "statistics"
 """Layers: spectrogram (96, n_frames); steps of the last convolution block (n_steps, 128); last step

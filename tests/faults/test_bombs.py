@@ -1,0 +1,140 @@
+"""Small files that unpack to large ones: memory is taken for what is needed of them, and no more."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import AudioError
+from mer_mlflow.representations import Mel, Store, audio
+from mer_mlflow.representations.audio import decode
+from mer_mlflow.representations.inspection import inspect_audio
+
+MEBI = 1 << 20
+SR = 48_000
+
+
+@contextmanager
+def at_most(n_bytes: int) -> Iterator[None]:
+    """Memory that may be taken at once."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < n_bytes, f"{peak / MEBI:.0f} MiB"
+
+
+def hours_of_wav(path: Path, *, n_frames: int, n_channels: int = 1) -> Path:
+    """A WAV of silence with a second of sound at its start; the silence takes no room on disk."""
+    size = 2 * n_frames * n_channels
+    sound = np.random.default_rng(0).integers(-9999, 9999, SR * n_channels, dtype="<i2")
+    header = b"RIFF" + (36 + size).to_bytes(4, "little") + b"WAVEfmt \x10\0\0\0\x01\0"
+    for number, width in (
+        (n_channels, 2),
+        (SR, 4),
+        (2 * SR * n_channels, 4),
+        (2 * n_channels, 2),
+        (16, 2),
+    ):
+        header += number.to_bytes(width, "little")
+    with path.open("wb") as file:
+        file.write(header + b"data" + size.to_bytes(4, "little") + sound.tobytes())
+        file.truncate(44 + size)
+    return path
+
+
+def hours_of_flac(path: Path, *, n_frames: int) -> Path:
+    with soundfile.SoundFile(path, "w", SR, 1, subtype="PCM_16") as file:
+        for _ in range(n_frames // MEBI):
+            file.write(np.zeros(MEBI, dtype=np.int16))
+    return path
+
+
+@pytest.fixture
+def clip_of(demo: Clips) -> Callable[[Path], Clips]:
+    def clip(path: Path) -> Clips:
+        return replace(demo.take(np.array([0])), audio=(path,), audio_hashes=("0" * 32,))
+
+    return clip
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_hours_of_audio_take_the_memory_of_the_excerpt(
+    tmp_path: Path, clip_of: Callable[[Path], Clips], n_channels: int
+) -> None:
+    path = hours_of_wav(
+        tmp_path / "a.wav", n_frames=2_000_000_000 // n_channels, n_channels=n_channels
+    )
+    clips, mel = clip_of(path), Mel(duration=10.0)
+    mel.compute(decode(path, seconds=1.0))  # imports take memory too
+    with at_most(40 * MEBI):
+        values = Store(root=tmp_path / "store").fill(clips, mel)[np.array([0])]
+    assert values.shape == (1, *mel.shape)
+    with at_most(40 * MEBI):
+        inspection = inspect_audio(clips, duration=10.0)
+    assert inspection.broken == ()
+    assert inspection.seconds[clips.ids[0]] == pytest.approx(2e9 / n_channels / SR, rel=1e-3)
+
+
+def test_flac_of_little_and_much_silence_takes_the_memory_of_the_excerpt(tmp_path: Path) -> None:
+    path = hours_of_flac(tmp_path / "a.flac", n_frames=128 * MEBI)
+    assert path.stat().st_size < MEBI
+    with at_most(20 * MEBI):
+        heard = decode(path, seconds=10.0)
+    assert (heard.sr, heard.seconds) == (SR, 11.0)
+    assert heard.file_seconds == 128 * MEBI / SR
+
+
+def test_excerpt_of_a_long_file_is_that_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = np.random.default_rng(0).normal(size=(30 * SR, 2)) / 9
+    soundfile.write(tmp_path / "a.mp3", sound, SR)
+    whole = decode(tmp_path / "a.mp3")
+    monkeypatch.setattr(audio, "MOST_VALUES", SR)
+    heard = decode(tmp_path / "a.mp3", seconds=4.0)
+    np.testing.assert_array_equal(heard.samples, whole.samples[: 5 * SR])
+    assert heard.file_seconds == pytest.approx(30.0, abs=0.1)
+
+
+def test_checksum_is_that_of_the_whole_file_however_much_is_kept(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(size=9 * SR) / 9, SR)
+    whole, excerpt = decode(tmp_path / "a.wav"), decode(tmp_path / "a.wav", seconds=1.0)
+    assert len(excerpt.samples) == 2 * SR
+    assert excerpt.checksum == whole.checksum == replace(whole, file_checksum=None).checksum
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="no ffmpeg program on PATH")
+def test_hours_of_m4a_take_the_memory_of_the_excerpt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav = hours_of_wav(tmp_path / "a.wav", n_frames=SR * 1200)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", wav, tmp_path / "a.m4a"], check=True)
+    monkeypatch.setattr(audio, "MOST_VALUES", SR)
+    with at_most(20 * MEBI):
+        assert decode(tmp_path / "a.m4a", seconds=10.0).seconds == 11.0
+
+
+@pytest.mark.parametrize(("place", "width", "number"), [(24, 4, 2_000_000_000), (22, 2, 1000)])
+def test_headers_of_no_sound_are_refused(
+    tmp_path: Path, place: int, width: int, number: int
+) -> None:
+    path = hours_of_wav(tmp_path / "a.wav", n_frames=2 * SR)
+    content = bytearray(path.read_bytes())
+    content[place : place + width] = number.to_bytes(width, "little")
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"a\.wav: (has \d+ samples a second|not decodable)"):
+        decode(path)
