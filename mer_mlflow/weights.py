@@ -18,6 +18,8 @@ from mer_mlflow.paths import given_path
 ROOT_VARIABLE = "MER_WEIGHTS_ROOT"
 UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
 CHUNK_BYTES = 1 << 20
+MOST_BYTES = 1 << 28
+"""Of a file; the published ones have up to 20 MiB."""
 
 WON = "https://github.com/minzwon/sota-music-tagging-models"
 ARTIST = "https://github.com/jongpillee/ismir2018-artist"
@@ -127,7 +129,8 @@ class Weights:
             If it cannot be read, or is no longer what was found.
         """
         try:
-            content = self.file.read_bytes()
+            with self.file.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
         except OSError as error:
             raise _unreadable(self.file, error) from error
         if hashlib.sha256(content).hexdigest() != self.digest:
@@ -208,7 +211,12 @@ def _package_folder(package: str) -> Path | None:
 
 def _digest_of(file: Path) -> str:
     try:
-        return _sha256(file, file.stat().st_mtime_ns)
+        status = file.stat()
+        if status.st_size > MOST_BYTES:
+            raise WeightsError(
+                f"{file}: has {status.st_size >> 20} MiB; weights have at most {MOST_BYTES >> 20}"
+            )
+        return _sha256(file, status.st_mtime_ns)
     except OSError as error:
         raise _unreadable(file, error) from error
 

@@ -1,25 +1,31 @@
-"""Small files that unpack to large ones: memory is taken for what is needed of them, and no more."""
+"""Small files that unpack to large ones: memory is taken for what is needed, and no more."""
 
 from __future__ import annotations
 
 import gzip
+import io
+import pickle
 import shutil
 import subprocess
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
 
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import AudioError
+from mer_mlflow.errors import AudioError, WeightsError
 from mer_mlflow.representations import Mel, Store, audio
 from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.inspection import inspect_audio
+from mer_mlflow.representations.pretrained import artist_cnn, openl3, won_crnn
+from mer_mlflow.weights import find_weights
 
 MEBI = 1 << 20
 SR = 48_000
@@ -138,3 +144,78 @@ def test_headers_of_no_sound_are_refused(
     path.write_bytes(content)
     with pytest.raises(AudioError, match=r"a\.wav: (has \d+ samples a second|not decodable)"):
         decode(path)
+
+
+def hdf5(*, many: bool = False, **options: object) -> bytes:
+    """An HDF5 file whose arrays were never written, of 8 GiB or of many times 160 MiB."""
+    sink = io.BytesIO()
+    shape = (40 << 20,) if many else (1 << 31,)
+    with h5py.File(sink, "w") as file:
+        names = [f"conv1d_{i}" for i in range(1, 65 if many else 2)]
+        file.attrs["layer_names"] = [name.encode() for name in names]
+        for name in names:
+            file.create_dataset(
+                f"{name}/{name}/kernel:0", shape=shape, chunks=(1 << 20,), dtype="f4", **options
+            )
+            file[f"{name}/{name}/bias:0"] = file[f"{name}/{name}/kernel:0"]
+    return sink.getvalue()
+
+
+def packed_zeros(n_bytes: int) -> bytes:
+    sink = io.BytesIO()
+    with gzip.open(sink, "wb", compresslevel=1) as file:
+        for _ in range(n_bytes // MEBI):
+            file.write(bytes(MEBI))
+    return sink.getvalue()
+
+
+def zipped_zeros(n_bytes: int) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+        with archive.open("archive/data/0", "w", force_zip64=True) as file:
+            for _ in range(n_bytes // MEBI):
+                file.write(bytes(MEBI))
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "load", "suffix", "content", "message"),
+    [
+        ("openl3_mel128", openl3.load, "h5", lambda: hdf5(), "more than 256 MiB"),
+        ("openl3_mel128", openl3.load, "h5", lambda: hdf5(many=True), "more than 256 MiB"),
+        ("openl3_mel128", openl3.load, "h5", lambda: hdf5(compression="gzip"), "is packed inside"),
+        ("openl3_mel128", openl3.load, "h5.gz", lambda: packed_zeros(1 << 30), "more than 256 MiB"),
+        (
+            "openl3_mel128",
+            openl3.load,
+            "h5.gz",
+            lambda: gzip.compress(b"") * 9 + packed_zeros(1 << 30),
+            "more than 256 MiB",
+        ),
+        ("artist_basic", artist_cnn.load, "h5", lambda: hdf5(), "more than 256 MiB"),
+        ("artist_basic", artist_cnn.load, "h5", lambda: hdf5(many=True), "more than 256 MiB"),
+        ("crnn_msd", won_crnn.load, "pth", lambda: zipped_zeros(1 << 30), "more than 256 MiB"),
+    ],
+)
+def test_weights_that_unpack_to_gibibytes_are_refused(
+    tmp_path: Path,
+    name: str,
+    load: Callable[..., object],
+    suffix: str,
+    content: Callable[[], bytes],
+    message: str,
+) -> None:
+    file = tmp_path / f"weights.{suffix}"
+    file.write_bytes(content())
+    weights = find_weights(name, file, allow_unverified=True)
+    with at_most(900 * MEBI), pytest.raises(WeightsError, match=rf"weights\.{suffix}.*{message}"):
+        load(weights)
+
+
+def test_weights_of_a_terabyte_are_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "model_basic.h5"
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with pytest.raises(WeightsError, match=r"model_basic\.h5: has 1048576 MiB"):
+        find_weights("artist_basic", tmp_path, allow_unverified=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
+from mer_mlflow.representations.pretrained._bounded import array_reader
 from mer_mlflow.weights import Weights
 
 VERSION = 1
@@ -112,9 +113,9 @@ def _read(content: bytes) -> list[NDArray[np.float32]]:
     import h5py
 
     with h5py.File(io.BytesIO(content), "r") as file:
-        layers = file.get("model_weights", file)
+        layers, read = file.get("model_weights", file), array_reader()
         return [
-            np.asarray(layers[f"{kind}_{number}/{kind}_{number}/{name}:0"])
+            read(layers[f"{kind}_{number}/{kind}_{number}/{name}:0"])
             for number in range(1, CONVOLUTIONS + 1)
             for kind, names in (
                 ("conv1d", ("kernel", "bias")),

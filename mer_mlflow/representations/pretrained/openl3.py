@@ -11,9 +11,9 @@ audio embeddings", ICASSP 2019; weights: https://github.com/marl/openl3 (CC BY 4
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
+from mer_mlflow.representations.pretrained._bounded import array_reader, unpacked
 from mer_mlflow.weights import Weights
 
 VERSION = 1
@@ -116,24 +117,27 @@ def _saved_layers(
     """Names of a file's layers, in order, and their arrays by name."""
     import h5py
 
-    unpacked = gzip.decompress(content) if is_packed else content
-    with h5py.File(io.BytesIO(unpacked), "r") as saved:
+    file = io.BytesIO(unpacked(content) if is_packed else content)
+    with h5py.File(file, "r") as saved:
         root = saved.get("model_weights", saved)
         if "layer_names" not in root.attrs:
             raise ValueError("no layer_names in it")
         encoded = root.attrs["layer_names"]
         names = [name.decode() if isinstance(name, bytes) else name for name in encoded]
-        layers = [(name, _arrays(root[name])) for name in names]
+        read = array_reader()
+        layers = [(name, _arrays(root[name], read)) for name in names]
     return [(name, arrays) for name, arrays in layers if KINDS & arrays.keys()]
 
 
-def _arrays(group: Any) -> dict[str, NDArray[np.float32]]:
+def _arrays(
+    group: Any, read: Callable[[Any], NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
     """Arrays of a group at any depth, by name."""
     found: dict[str, NDArray[np.float32]] = {}
 
     def keep(path: str, item: Any) -> None:
         if hasattr(item, "shape"):
-            found[Path(path).name.removesuffix(":0")] = np.asarray(item)
+            found[Path(path).name.removesuffix(":0")] = read(item)
 
     group.visititems(keep)
     return found

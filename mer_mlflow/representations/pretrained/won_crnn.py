@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
+from mer_mlflow.representations.pretrained._bounded import refuse_large_zip
 from mer_mlflow.weights import Weights
 
 VERSION = 1
@@ -83,6 +84,7 @@ def load(weights: Weights) -> Any:
 
     content = weights.read()
     try:
+        refuse_large_zip(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the error says, or the network's own check
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -96,6 +98,7 @@ def load(weights: Weights) -> Any:
         AttributeError,
         LookupError,
         AssertionError,
+        MemoryError,
         pickle.UnpicklingError,
     ) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
