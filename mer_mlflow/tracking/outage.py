@@ -21,11 +21,13 @@ PATIENCE_VARIABLE = "MER_TRACKING_PATIENCE"
 PATIENCE_SECONDS = 600.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 15.0
 SILENT_TRIES = 3
-"""Failures in a row before a word is said: a single one means nothing."""
+"""Failures in a row before a word is said: a single one means nothing, but that of a lock, which
+MLflow itself waits for."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 DATABASE = "sqlalche.me"
 """What all errors of SQLAlchemy have in them; some reach MLflow's clients as bad requests."""
 MOST_CHARACTERS = 160
+LOCKED = "another process keeps the database locked"
 
 Answer = TypeVar("Answer")
 
@@ -59,8 +61,15 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OSError | SQLAlchemyError) and not is_about_a_file
 
 
+def is_locked(error: BaseException) -> bool:
+    """Tell whether another process keeps a sqlite database locked."""
+    return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
 def reason(error: BaseException) -> str:
     """Why a call failed, in one line without passwords."""
+    if is_locked(error):
+        return LOCKED
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, requests.Timeout):
@@ -104,7 +113,7 @@ def patiently(ask: Callable[[], Answer], *, most: float = float("inf")) -> Answe
                 raise
             if time.monotonic() + pause > end:
                 raise unusable_store(error) from error
-            if n_failures == SILENT_TRIES:
+            if n_failures == (1 if is_locked(error) else SILENT_TRIES):
                 print(f"waiting for the tracking server: {reason(error)}", flush=True)
         time.sleep(pause)
     raise AssertionError("pauses have no end")

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -21,6 +20,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from mer_mlflow.access import user_name
 from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
 from mer_mlflow.tracking.writer import batch, make_run, send
@@ -70,6 +70,7 @@ def check_store() -> None:
     TrackingError
         If it does not.
     """
+    prepare_database(mlflow.get_tracking_uri(), mlflow_schema())
     is_file = mlflow.get_tracking_uri().startswith(SQLITE)
     most = FILE_SECONDS if is_file else START_SECONDS
     try:
@@ -83,7 +84,8 @@ def check_store() -> None:
 
 def is_untouched(uri: str) -> bool:
     """Tell whether a tracking store is a local file that is not there: asking it would make it."""
-    return uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).exists()
+    path = database_file(uri)
+    return path is not None and not path.exists()
 
 
 def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:

@@ -12,6 +12,7 @@ T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framewor
 from __future__ import annotations
 
 import math
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages._rdb.models import BaseModel
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +31,7 @@ from sqlalchemy.pool import NullPool
 from mer_mlflow.access import shown
 from mer_mlflow.errors import IncompleteError, TrackingError
 from mer_mlflow.methods import Value
+from mer_mlflow.tracking.database import Schema, prepare_database
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
 
@@ -96,6 +99,7 @@ def open_study(search: SearchSetting, storage: str) -> optuna.Study:
         If the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    prepare_database(storage, SCHEMA)
     for attempt in range(1, OPEN_ATTEMPTS + 1):
         try:
             return _create_or_load(search, storage)
@@ -128,6 +132,27 @@ def _unusable(storage: str, error: Exception) -> TrackingError:
     return TrackingError(
         f"storage={shown(storage)}: cannot be used ({reason}); give the URL of a database"
     )
+
+
+def _make_tables(url: str) -> None:
+    RDBStorage(url, engine_kwargs={"poolclass": NullPool}).engine.dispose()
+
+
+def _has_tables(database: sqlite3.Connection) -> bool:
+    found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    if not {*BaseModel.metadata.tables, "alembic_version"} <= {name for (name,) in found}:
+        return False
+    query = "SELECT 1 FROM alembic_version, version_info"
+    return database.execute(query).fetchone() is not None
+
+
+SCHEMA = Schema(
+    make=_make_tables,
+    is_complete=_has_tables,
+    own_rows={"alembic_version": "true", "version_info": "true"},
+    library="Optuna",
+    upgrade="optuna storage upgrade --storage",
+)
 
 
 def _open_storage(url: str) -> RDBStorage:

@@ -83,6 +83,22 @@ def test_server_that_comes_back_is_waited_for(
     assert capsys.readouterr().out == "waiting for the tracking server: no connection\n"
 
 
+def test_lock_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
+    left = [wrapped(OperationalError("SELECT 1", None, Exception("database is locked")))]
+
+    def ask() -> str:
+        if left:
+            raise left.pop()
+        return "here"
+
+    assert patiently(ask) == "here"
+    words = "waiting for the tracking server: another process keeps the database locked\n"
+    assert capsys.readouterr().out == words
+
+
 def test_server_that_stays_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MER_TRACKING_PATIENCE", "0.3")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@127.0.0.1:1")
