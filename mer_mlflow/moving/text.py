@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mer_mlflow.credentials import SECRET_KEY
+from mer_mlflow.credentials import NAME_OF_VALUE
 from mer_mlflow.errors import ParameterError
 
 TEXTS = (".json", ".csv", ".html", ".md", ".tex", ".yaml", ".yml", ".txt")
@@ -20,7 +20,7 @@ BETWEEN = ' \n\r\t",<>'
 LONGEST = 1 << 24
 """Characters without any of them after which a text is cut nevertheless: it is no text."""
 USER = re.compile(r"(?<=://)[^\s/?#,\"'<>\\]*@")
-PASSWORD = re.compile(rf"((?:[?&]|&amp;|\\u0026){SECRET_KEY}=)[^\s&#,\"'<>\\]*", re.IGNORECASE)
+PASSWORD = re.compile(rf"((?:[?&]|&amp;|\\u0026){NAME_OF_VALUE}=)[^\s&#,\"'<>\\]*", re.IGNORECASE)
 """Nothing that may end an address in a text is taken for a part of it: what is no credential must
 stay, and where one has such a character it is to be quoted as ``%2C``."""
 RUN = re.compile(r"(experiments/\d+/runs/)?(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])")

@@ -263,7 +263,7 @@ def _filled_table(database: sqlite3.Connection, schema: Schema) -> str | None:
     """Name of a table with rows that the library did not write by itself."""
     for name in _tables(database):
         own = schema.own_rows.get(name.removeprefix(TEMPORARY), "false")
-        query = f'SELECT 1 FROM "{name}" WHERE NOT ({own}) LIMIT 1'
+        query = f'SELECT 1 FROM "{name}" WHERE NOT ({own}) LIMIT 1'  # noqa: S608, of the schema
         if database.execute(query).fetchone():
             return name
     return None

@@ -70,7 +70,8 @@ def test_level_is_kept(make_audio):
 
 def test_silence_is_the_floor():
     silence = Audio(samples=np.zeros(16_000, np.float32), sr=16_000, n_channels=1)
-    np.testing.assert_array_equal(Mel(duration=1.0).compute(silence), -100.0)
+    floor = Mel(duration=1.0).compute(silence)
+    np.testing.assert_allclose(floor, -100.0, rtol=1e-7)  # log10 differs by one digit between CPUs
 
 
 def test_half_precision(make_audio):
