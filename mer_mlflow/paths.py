@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from pathlib import Path
 
 from mer_mlflow.errors import ParameterError
@@ -58,3 +59,12 @@ def own_folder(variable: str, default: str, *, purpose: str) -> Path:
             f"{root}: cannot be used as {purpose} ({error.strerror}); set {variable}"
         ) from error
     return root
+
+
+def draft_name(prefix: str) -> str:
+    """Name that nothing has yet, for what gets its own name when it is finished.
+
+    Made by it, a file or folder has the rights that the user's umask leaves; those of ``tempfile``
+    are the user's alone, even where a folder is shared.
+    """
+    return f"{prefix}{uuid.uuid4().hex}"

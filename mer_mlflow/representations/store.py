@@ -2,7 +2,8 @@
 
 An entry is one ``.npy`` file followed by a checksum of its bytes, named by the content of the
 audio and the key of the representation. It appears by an atomic rename, so that several processes
-may fill one store at once and a killed one leaves nothing half-written.
+may fill one store at once and a killed one leaves nothing half-written. What is read is checked: an
+entry that is not what its representation gives is named and computed anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
@@ -25,10 +25,15 @@ from numpy.typing import NDArray
 from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import AudioError, StoreError, listing
+from mer_mlflow.paths import FULL, draft_name
 from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.representation import Representation
 
 CHECKSUM_BYTES = 4
+LONGEST_HEADER = 1 << 16
+"""Bytes before an array's values in the ``.npy`` format, at most."""
+ABSENT, ZEROS = "absent", "nothing but zeros"
+"""Faults of entries: not there, and all zeros though the clip is not known to be silent."""
 TEMPORARY_PREFIX = ".writing-"
 ABANDONED_SECONDS = 3600.0
 
@@ -64,10 +69,21 @@ class StoredArray:
         """
         if isinstance(key, tuple):
             pairs = zip(*key, strict=True)
-            return np.stack(
-                [np.load(self.paths[i], mmap_mode="r")[part].copy() for i, part in pairs]
+            return np.stack([self._opened(i, mmap_mode="r")[part].copy() for i, part in pairs])
+        return np.stack([self._opened(i) for i in key])
+
+    def _opened(self, i: int, **options: Any) -> NDArray[np.floating]:
+        path = self.paths[i]
+        try:
+            array: NDArray[np.floating] = np.load(path, **options)
+        except (OSError, ValueError, EOFError) as error:
+            raise _unreadable(path, error) from error
+        if array.shape != self.item_shape:
+            raise StoreError(
+                f"{path}: has become an array of shape {array.shape}, not {self.item_shape}; give "
+                "the same command again to compute it anew"
             )
-        return np.stack([np.load(self.paths[i]) for i in key])
+        return array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +102,23 @@ class Store:
         return self.root / representation.key / audio_hash[:2] / f"{audio_hash}.npy"
 
     def missing(self, clips: Clips, representation: Representation) -> tuple[int, ...]:
-        """Positions of the clips without an intact entry; every entry is read and checked."""
+        """Positions of the clips without an entry to rely on; every entry is read and checked.
+
+        An entry of zeros is among them: a clip may be silent, but that takes a look at its audio.
+
+        Raises
+        ------
+        StoreError
+            If an entry may not be read.
+        """
+        return tuple(self._faults(clips, representation))
+
+    def _faults(self, clips: Clips, representation: Representation) -> dict[int, str]:
+        """What is wrong with entries, by the clips' positions."""
         paths = self._paths(clips, representation)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return tuple(i for i, intact in enumerate(pool.map(_is_intact, paths)) if not intact)
+            faults = pool.map(lambda path: _fault(path, representation), paths)
+            return {i: fault for i, fault in enumerate(faults) if fault is not None}
 
     def fill(
         self,
@@ -98,7 +127,9 @@ class Store:
         *,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> StoredArray:
-        """Compute the entries that are missing, on all cores, and open all.
+        """Compute the entries that are missing or damaged, on all cores, and open all.
+
+        A line is printed for each entry that was there and was not what its audio gives.
 
         Parameters
         ----------
@@ -116,18 +147,26 @@ class Store:
             If audio files cannot be decoded; every such file is named or counted.
         DatasetError
             If a clip has no audio file.
+        StoreError
+            If an entry may not be read, or cannot be written.
         """
         files = clips.audio_files()
         paths = self._paths(clips, representation)
-        todo = self.missing(clips, representation)
+        faults = self._faults(clips, representation)
         self._sweep(representation)
-        failures = []
+        failures, damages = [], []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            outcomes = pool.map(lambda i: _compute_entry(files[i], paths[i], representation), todo)
-            for done, failure in enumerate(outcomes, start=1):
-                if failure is not None:
-                    failures.append(str(failure))
-                on_progress(done, len(todo))
+            outcomes = pool.map(
+                lambda i: _compute_entry(files[i], paths[i], representation, faults[i]), faults
+            )
+            for done, (i, outcome) in enumerate(zip(faults, outcomes, strict=True), start=1):
+                if isinstance(outcome, AudioError):
+                    failures.append(str(outcome))
+                elif faults[i] != ABSENT and outcome:
+                    damages.append(f"{paths[i]} ({faults[i]})")
+                on_progress(done, len(faults))
+        if damages:
+            print(f"damaged in the store, computed anew: {listing(damages, most=3)}", flush=True)
         if failures:
             raise AudioError(
                 f"{len(failures)} of {len(clips)} audio files cannot be used: "
@@ -143,7 +182,7 @@ class Store:
     def _sweep(self, representation: Representation) -> None:
         too_old = time.time() - ABANDONED_SECONDS
         for path in (self.root / representation.key).glob(f"*/{TEMPORARY_PREFIX}*"):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # it may be another user's, or gone
                 if path.stat().st_mtime < too_old:
                     path.unlink()
 
@@ -163,41 +202,84 @@ def write_entry(path: Path, array: NDArray[np.floating]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
     except OSError as error:
+        remedy = "make room" if error.errno in FULL else "get the right to write"
         raise StoreError(
-            f"{path.parent}: the store cannot be written ({error.strerror}); make room there, or "
+            f"{path.parent}: the store cannot be written ({error.strerror}); {remedy} there, or "
             "set MER_CACHE_ROOT to another folder, and give the same command again"
         ) from error
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX)
+    temporary = path.parent / draft_name(TEMPORARY_PREFIX)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def _is_intact(path: Path) -> bool:
+def _fault(path: Path, representation: Representation) -> str | None:
+    """What is wrong with an entry, None where nothing is."""
     try:
         content = memoryview(path.read_bytes())
     except FileNotFoundError:
-        return False
+        return ABSENT
+    except OSError as error:
+        raise _unreadable(path, error) from error
     checksum = int.from_bytes(content[-CHECKSUM_BYTES:], "little")
-    return len(content) > CHECKSUM_BYTES and zlib.crc32(content[:-CHECKSUM_BYTES]) == checksum
+    if len(content) <= CHECKSUM_BYTES or zlib.crc32(content[:-CHECKSUM_BYTES]) != checksum:
+        return "its checksum is another"
+    try:
+        array = _array(content[:-CHECKSUM_BYTES])
+    except (ValueError, TypeError) as error:
+        return f"no array: {error}"
+    if (array.shape, array.dtype) != (representation.shape, np.dtype(representation.dtype)):
+        wanted = f"{representation.dtype} {representation.shape}"
+        return f"{array.dtype} {array.shape} where {wanted} belongs"
+    if not np.isfinite(array).all():
+        return "numbers that are not finite"
+    return None if array.any() else ZEROS
 
 
-def _compute_entry(file: Path, path: Path, representation: Representation) -> AudioError | None:
+def _array(content: memoryview) -> NDArray[Any]:
+    """Array of an entry, not copied."""
+    header = io.BytesIO(content[:LONGEST_HEADER])
+    if np.lib.format.read_magic(header) != (1, 0):
+        raise ValueError("another format")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(header)
+    values = np.frombuffer(content[header.tell() :], dtype=dtype)
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    reason = getattr(error, "strerror", None) or error
+    return StoreError(
+        f"{path}: the store cannot be read ({reason}); get the right to read it, or set "
+        "MER_CACHE_ROOT to another folder, and give the same command again"
+    )
+
+
+def _compute_entry(
+    file: Path, path: Path, representation: Representation, fault: str
+) -> AudioError | bool:
+    """Compute an entry, and write it where it is not the one that is there.
+
+    Returns whether it was written, or what is wrong with the audio file.
+    """
     try:
         array = representation.compute(decode(file, seconds=representation.heard))
     except AudioError as error:
         return error
     if not np.isfinite(array).all():
         return AudioError(f"{file}: gives numbers that are not finite; its samples are too large")
+    if (array.shape, array.dtype) != (representation.shape, np.dtype(representation.dtype)):
+        raise ValueError(f"{representation.key} gives {array.dtype} {array.shape}, as not declared")
+    if fault == ZEROS and not array.any():
+        return False
     write_entry(path, array)
-    return None
+    return True
 
 
 def open_store(root: Path | None = None) -> Store:

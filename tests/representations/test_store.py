@@ -3,19 +3,23 @@ import pickle
 import subprocess
 import sys
 import time
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from mer_mlflow.augmentation import PowerShift, Synthesised
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import AudioError, DatasetError
+from mer_mlflow.errors import AudioError, DatasetError, StoreError
 from mer_mlflow.representations import Chunks, Waveform, open_store
-from mer_mlflow.representations.store import StoredArray, write_entry
+from mer_mlflow.representations.store import StoredArray, _fault, write_entry
 
 WAVEFORM = Waveform(sr=8000, duration=0.25)
 
@@ -34,6 +38,11 @@ class Peak:
         peak = float(np.abs(audio.samples).max())
         self.calls.append(peak)
         return np.array([peak, audio.seconds], dtype=np.float32)
+
+
+def like(array):
+    """A representation whose arrays have this one's shape and type."""
+    return SimpleNamespace(shape=array.shape, dtype=str(array.dtype))
 
 
 def python(code: str, *arguments: object) -> subprocess.Popen:
@@ -147,6 +156,88 @@ def test_corrupted_entry_is_computed_again(store, clips):
     assert store.missing(clips, peak) == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda array: array[:-1], r"float32 (1999,) where float32 (2000,) belongs"),
+        (lambda array: array[np.newaxis], r"float32 (1, 2000) where float32 (2000,) belongs"),
+        (lambda array: array.astype(np.float64), "float64 (2000,) where float32 (2000,) belongs"),
+        (lambda array: array.astype(">f4"), ">f4 (2000,) where float32 (2000,) belongs"),
+        (lambda array: np.append(array[:-1], np.float32(np.nan)), "numbers that are not finite"),
+        (lambda array: np.append(np.float32(-np.inf), array[1:]), "numbers that are not finite"),
+        (np.zeros_like, "nothing but zeros"),
+        (lambda array: -np.zeros_like(array), "nothing but zeros"),
+    ],
+)
+@pytest.mark.parametrize("copies", [False, True])
+def test_entry_that_is_no_result_is_named_and_computed_again(
+    store, clips, capsys, change, fault, copies
+):
+    kind = Synthesised(of=WAVEFORM, by=PowerShift(), seed=0) if copies else WAVEFORM
+    expected = store.fill(clips, kind)[np.arange(6)]
+    path = entries(store, clips, kind)[3]
+    write_entry(path, change(expected[3]))
+    assert store.missing(clips, kind) == (3,)
+    assert capsys.readouterr().out == ""
+    np.testing.assert_array_equal(store.fill(clips, kind)[np.arange(6)], expected)
+    said = capsys.readouterr().out
+    assert said == f"damaged in the store, computed anew: {path} ({fault})\n"
+    store.fill(clips, kind)
+    assert capsys.readouterr().out == ""
+
+
+def test_entries_of_no_array_are_computed_again(store, clips, capsys):
+    expected = store.fill(clips, WAVEFORM)[np.arange(6)]
+    contents = (b"", b"no array", b"\x93NUMPY\x01\0\xff\xff{", b"\x93NUMPY\x02\0" + bytes(200))
+    for path, content in zip(entries(store, clips, WAVEFORM), contents, strict=False):
+        checksum = zlib.crc32(content).to_bytes(4, "little")
+        path.write_bytes(content + checksum)
+    assert store.missing(clips, WAVEFORM) == (0, 1, 2, 3)
+    np.testing.assert_array_equal(store.fill(clips, WAVEFORM)[np.arange(6)], expected)
+    assert "and 1 more" in capsys.readouterr().out
+
+
+def test_silent_clip_keeps_its_zeros(store, tmp_path, clips_of, capsys):
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 16_000)
+    clip = clips_of(tmp_path / "silent.wav")
+    assert not store.fill(clip, WAVEFORM)[np.array([0])].any()
+    (path,) = entries(store, clip, WAVEFORM)
+    before = path.stat()
+    assert not store.fill(clip, WAVEFORM)[np.array([0])].any()
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert capsys.readouterr().out == ""
+
+
+def test_entry_that_changes_under_a_run_is_named(store, clips):
+    array = store.fill(clips, WAVEFORM)
+    path = entries(store, clips, WAVEFORM)[2]
+    write_entry(path, np.ones(7, dtype=np.float32))
+    with pytest.raises(StoreError, match=rf"{path.name}: has become an array of shape \(7,\)"):
+        array[np.arange(6)]
+    path.unlink()
+    with pytest.raises(StoreError, match=rf"{path.name}: the store cannot be read \(No such file"):
+        array[np.arange(6)]
+
+
+def test_representation_that_is_not_as_declared_is_not_kept(store, clips):
+    class Other(Peak):
+        key = "other"
+        shape = (3,)
+
+    with pytest.raises(ValueError, match="as not declared"):
+        store.fill(clips, Other())
+
+
+@pytest.mark.parametrize(("umask", "rights"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_entries_have_the_rights_that_the_umask_leaves(store, clips, umask, rights):
+    before = os.umask(umask)
+    try:
+        store.fill(clips, WAVEFORM)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in entries(store, clips, WAVEFORM)} == {rights}
+
+
 def test_broken_files_are_named_and_the_others_kept(store, clips):
     for i in (1, 4):
         clips.audio_files()[i].write_bytes(b"no audio")
@@ -176,9 +267,9 @@ def one_entry(tmp_path_factory, write_audio, clips_of):
 @example(array=np.asfortranarray(np.arange(6.0).reshape(2, 3)))
 @example(array=np.arange(24.0)[::2])
 def test_any_array_comes_back(one_entry, array):
-    store, clip, path = one_entry
+    *_, path = one_entry
     write_entry(path, array)
-    assert store.missing(clip, WAVEFORM) == ()
+    assert (_fault(path, like(array)) is None) == (np.isfinite(array).all() and array.any())
     (back,) = StoredArray(paths=(path,), item_shape=array.shape)[np.array([0])]
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)
@@ -187,7 +278,7 @@ def test_any_array_comes_back(one_entry, array):
 @settings(deadline=None, max_examples=60)
 @given(array=ARRAYS, data=st.data())
 def test_any_damage_is_detected(one_entry, array, data):
-    store, clip, path = one_entry
+    *_, path = one_entry
     write_entry(path, array)
     content = path.read_bytes()
     position = data.draw(st.integers(0, len(content) - 1), label="position")
@@ -195,7 +286,7 @@ def test_any_damage_is_detected(one_entry, array, data):
     flipped[position] ^= data.draw(st.integers(1, 255), label="flipped bits")
     for damaged in (flipped, content[:position], content + b"\0"):
         path.write_bytes(damaged)
-        assert store.missing(clip, WAVEFORM) == (0,)
+        assert _fault(path, like(array)) == "its checksum is another"
 
 
 WRITE_FOREVER = """
@@ -205,7 +296,7 @@ from pathlib import Path
 import numpy as np
 from mer_mlflow.representations.store import write_entry
 for i in count():
-    write_entry(Path(sys.argv[1 + i % (len(sys.argv) - 1)]), np.full(500_000, float(i)))
+    write_entry(Path(sys.argv[1 + i % (len(sys.argv) - 1)]), np.full(500_000, i + 1.0))
 """
 
 
@@ -221,7 +312,10 @@ def test_killed_writer_leaves_entries_whole_or_absent(store, clips):
         writer.communicate()
         absent = tuple(i for i, path in enumerate(paths) if not path.exists())
         assert 0 not in absent
-        assert store.missing(clips, WAVEFORM) == absent
+        written = like(np.ones(500_000))
+        assert [_fault(path, written) for i, path in enumerate(paths) if i not in absent] == [
+            None
+        ] * (len(paths) - len(absent))
         paths[0].unlink()
 
 
