@@ -23,6 +23,7 @@ from mer_mlflow.augmentation.synthesis import SPARE
 from mer_mlflow.crossval.splits import check_seed
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
+from mer_mlflow.output import add_files, check_output
 from mer_mlflow.paths import given_path
 from mer_mlflow.representations import Mel, Waveform
 from mer_mlflow.representations.audio import Audio, decode
@@ -74,12 +75,8 @@ def augment(
     from mer_mlflow.tracking.items import Param, Tag
 
     check_store()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            (folder / file.name).write_bytes(file.content)
-    except OSError as error:
-        raise ParameterError(f"output={output}: cannot be written ({error.strerror})") from error
+    check_output(folder, [file.name for file in files])
+    add_files(folder, {file.name: file.content for file in files})
     client = MlflowClient()
     run = open_run(client, name=f"augment {name}")
     run_id = str(run.info.run_id)

@@ -14,6 +14,7 @@ from types import FrameType
 from mer_mlflow.access import pages_address, refusal, run_page, shown
 from mer_mlflow.errors import MerError, UndeliveredError
 from mer_mlflow.paths import FULL
+from mer_mlflow.terminal import guard_output
 
 TOGETHER_SECONDS = 2.0
 OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
@@ -35,6 +36,7 @@ def run_command(command: Callable[[], int]) -> None:
             signal.signal(number, interruption)
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
+    guard_output()
     try:
         code = command()
     except MerError as error:

@@ -33,7 +33,8 @@ def link_environment(project: Path, environment: Path, *, root: Path) -> Path:
     if link.is_dir() and not link.is_symlink():
         return link
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
+    if link.is_symlink():
+        link.unlink()
     link.symlink_to(environment, target_is_directory=True)
     return link
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -27,6 +28,7 @@ from mer_mlflow.representations import (
     with_weights,
 )
 from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
+from mer_mlflow.terminal import cell
 
 
 def prepare(
@@ -61,12 +63,12 @@ def prepare(
     errors = [*reading.errors, *inspection.broken]
     lines = list(_findings(clips, inspection, duration, errors, reading.warnings))
     lines += [f"{file} is {encoding}" for file, encoding in sorted(reading.encodings.items())]
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(_counts_table(clips))
-        for line in lines:
-            console.print(f"- {line}", markup=False, highlight=False)
-    summary = capture.get()
+    buffer = io.StringIO()
+    console = Console(width=100, file=buffer)
+    console.print(_counts_table(clips))
+    for line in lines:
+        console.print(cell(f"- {line}"))
+    summary = buffer.getvalue()
     print(summary, end="", flush=True)
     if not errors and inspection.seconds:
         _fill(clips, representations)

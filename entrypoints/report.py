@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from rich.console import Console
 from rich.table import Table
 
 from entrypoints.command import OK, print_where, run_command
@@ -23,10 +21,17 @@ from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import listed, parse
 from mer_mlflow.methods import get_method
+from mer_mlflow.output import check_output, replace_files
 from mer_mlflow.paths import given_path
-from mer_mlflow.reporting.rendering import report_files
+from mer_mlflow.reporting.rendering import (
+    REPORT_FOLDERS,
+    REPORT_NAMES,
+    earlier_files,
+    report_files,
+)
 from mer_mlflow.reporting.report import build_report, read_reasons
 from mer_mlflow.reporting.validations import Selection, read_validations
+from mer_mlflow.terminal import cell, console
 from mer_mlflow.tracking import Kind, check_store, experiment_id, open_run, write
 from mer_mlflow.tracking.items import File, Metric, Tag
 
@@ -70,10 +75,36 @@ def report(
     check_store()
     client = MlflowClient()
     asked = _experiments(client, experiment)
-    folder = _writable(given_path(output, name="output"))
+    folder = given_path(output, name="output")
+    check_output(folder, REPORT_NAMES, folders=REPORT_FOLDERS)
     run = open_run(client, name="report")
     run_id, home = str(run.info.run_id), str(run.info.experiment_id)
-    sources = asked or [home]
+    with _closed_if_it_fails(client, run_id):
+        _report(client, run_id, asked or [home], folder, wanted, pages)
+    print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
+    print_where(run_id, home)
+    return OK
+
+
+@contextlib.contextmanager
+def _closed_if_it_fails(client: MlflowClient, run_id: str) -> Iterator[None]:
+    """Let no run stay at work whose command has ended."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            client.set_terminated(run_id, "FAILED")
+        raise
+
+
+def _report(
+    client: MlflowClient,
+    run_id: str,
+    sources: Sequence[str],
+    folder: Path,
+    wanted: Mapping[str, Any],
+    pages: str | None,
+) -> None:
     selection = read_validations(client, sources, **wanted)
     selection.fetch()
     server = shown(mlflow.get_tracking_uri())
@@ -86,8 +117,10 @@ def report(
         ),
         reasons=read_reasons(client, sources),
     )
-    files = [File(name=name, content=content) for name, content in report_files(document)]
-    _replace(folder, files)
+    files = dict(report_files(document))
+    aside = replace_files(folder, files, kind="report", earlier=earlier_files)
+    if aside is not None:
+        print(f"report: files of an earlier version are in {aside} now", flush=True)
     _print_ranking(selection)
     write(
         client,
@@ -95,13 +128,10 @@ def report(
         [
             Tag(key="mer.kind", value=Kind.REPORT),
             Metric(key="n_rows", value=float(len(selection.validations))),
-            *files,
+            *(File(name=name, content=content) for name, content in files.items()),
         ],
     )
     client.set_terminated(run_id, "FINISHED")
-    print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
-    print_where(run_id, home)
-    return OK
 
 
 def _filters(methods: str | None, datasets: str | None, protocol: str | None) -> dict[str, Any]:
@@ -124,28 +154,6 @@ def _experiments(client: MlflowClient, names: str | None) -> list[str]:
     return [experiment_id(client, name, create=False) for name in listed(names)]
 
 
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise ParameterError(f"output={folder}: cannot be written ({error.strerror})") from error
-
-
-def _replace(folder: Path, files: list[File]) -> None:
-    """Write all files beside the old ones first: a report is never half old and half new."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as temporary:
-        for file in files:
-            path = Path(temporary) / file.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(file.content)
-        for name in dict.fromkeys(file.name.split("/")[0] for file in files):
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
-            (Path(temporary) / name).replace(folder / name)
-
-
 def _print_ranking(selection: Selection) -> None:
     table = Table(title="Macro F1 in per cent, mean ± sd over folds")
     for column in (*COLUMNS, "folds", "run"):
@@ -159,7 +167,7 @@ def _print_ranking(selection: Selection) -> None:
             score = f"{100 * f1.mean:.2f}{deviation}"
             interval = "–" if f1.low != f1.low else f"{100 * f1.low:.1f} to {100 * f1.high:.1f}"
         published = item.published_f1
-        table.add_row(
+        row = (
             item.title,
             frames[item.frame],
             ", ".join(item.setting) or "–",
@@ -170,7 +178,8 @@ def _print_ranking(selection: Selection) -> None:
             f"{item.n_done}/{item.n_expected}",
             item.run_id[:8],
         )
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
+        table.add_row(*map(cell, row))
+    console(width=150).print(table)
     if not selection.validations:
         print("no cross-validations in this experiment yet: run `mlflow run . -e train` first")
 

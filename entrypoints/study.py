@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
@@ -27,6 +26,7 @@ from mer_mlflow.studies.plan import Plan
 from mer_mlflow.studies.process import Outcome, run_process
 from mer_mlflow.studies.reading import read_plan
 from mer_mlflow.studies.roots import chosen_datasets, locate, parse_data_roots
+from mer_mlflow.terminal import cell, console
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -222,8 +222,9 @@ def _print_board(board: Board, n_workers: int) -> None:
         if standing.status == ItemStatus.TO_DO and standing.reason:
             state = f"to do {standing.reason}"
         time = "–" if outlook.estimate is None else str(outlook.estimate)
-        table.add_row(item.method, item.dataset, item.action, outlook.folds or "–", time, state)
-    Console(width=None if sys.stdout.isatty() else PRINTED_WIDTH).print(table)
+        row = (item.method, item.dataset, item.action, outlook.folds or "–", time, state)
+        table.add_row(*map(cell, row))
+    console(width=PRINTED_WIDTH).print(table)
     for words in _notes(board):
         print(words)
     waiting = [board.outlooks[item].estimate for item in board.to_do]

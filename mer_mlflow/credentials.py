@@ -39,6 +39,7 @@ SHORTEST = 6
 """Characters of a secret that is hidden wherever it stands: shorter ones are parts of words."""
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://")
+NEXT_ADDRESS = re.compile(rf"\s['\"(<]*{SCHEME.pattern}")
 WEB = ("http://", "https://")
 ENDS = r"(?=[/?#\s'\"<>),;:\]}`]|\.?$|\.\s)"
 """What follows the host and port of an address."""
@@ -51,7 +52,7 @@ CLEAR_HOST = re.compile(
 )
 """A host that is no word of a text: dotted, numeric, ``localhost``, or with a port."""
 AUTHORITY = re.compile(rf"(?:{NAME}|{BRACKETED})(?::\d{{0,5}}(?!:)|(?!:)){ENDS}")
-USER = re.compile(r"[^\s/?#@:'\"<>]*")
+USER = re.compile(r"[^\s\x00-\x1f\x7f-\x9f/?#@:'\"<>]*")
 PLAIN = re.compile(r"[^\s/?#@]+")
 PATH = re.compile(r"[^\s?#@]*")
 BLANK = re.compile(r"\s")
@@ -141,8 +142,10 @@ def _end_of_user(text: str, scheme: int, start: int) -> int:
         return start
     line = text.find("\n", start)
     end = len(text) if line < 0 else line
-    ends = [at + 1 for at in _all(text, "@", colon, end) if HOST.match(text, at + 1)]
     is_whole = scheme == 0
+    following = None if is_whole else NEXT_ADDRESS.search(text, colon, end)
+    end = following.start() if following else end
+    ends = [at + 1 for at in _all(text, "@", colon, end) if HOST.match(text, at + 1)]
     authority = AUTHORITY.match(text, start)
     if authority is not None:
         ends = [at for at in ends if _hides_more(text, scheme, start, colon, at, is_whole)]

@@ -63,6 +63,7 @@ def test_quoted_passwords_are_removed_and_all_else_stays(password: str, form: st
             "one http://a:secret@b/c and two http://d:secret@e/f",
             "one http://b/c and two http://e/f",
         ),
+        ("of http://a:x and redis://b:secret@h/1", "of http://a:x and redis://h/1"),
         ("ada:secret@db.example:5432/x", "db.example:5432/x"),
         ("postgresql://host/db?passwd=secret&a=b", "postgresql://host/db?passwd=…&a=b"),
         ("https://host/x?sv=1&sig=sec%2Fret%3D&se=2", "https://host/x?sv=1&sig=…&se=2"),

@@ -13,6 +13,7 @@ from entrypoints.augment import main
 from entrypoints.command import run_command
 from entrypoints.train import main as train
 from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import ParameterError
 
 SR = 22_050
 
@@ -39,6 +40,25 @@ def test_copy_is_written_and_logged_beside_the_original(
     logged = {item.path for item in MlflowClient().list_artifacts(run.info.run_id)}
     assert logged == {path.name for path in folder.iterdir()}
     assert run.data.params["augment.key"].startswith("power-shift-")
+
+
+def test_files_of_another_are_neither_replaced_nor_followed(
+    store: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store / "augmented"
+    assert main(["--transform=rg", f"--clip={clip}"]) == 0
+    assert main(["--transform=rg", f"--clip={clip}"]) == 0
+    (store / "mine.wav").write_bytes(b"mine")
+    (folder / "song_rg_0_after.wav").unlink()
+    (folder / "song_rg_0_after.wav").symlink_to(store / "mine.wav")
+    with pytest.raises(ParameterError, match=r"song_rg_0_after\.wav is a link"):
+        main(["--transform=rg", f"--clip={clip}"])
+    (folder / "song_td_0_before.wav").write_bytes(b"mine")
+    with pytest.raises(ParameterError, match=r"song_td_0_before\.wav is there already"):
+        main(["--transform=td", f"--clip={clip}"])
+    assert (store / "mine.wav").read_bytes() == b"mine"
+    assert (folder / "song_td_0_before.wav").read_bytes() == b"mine"
+    assert not (folder / "song_td_0.png").exists()
 
 
 def test_mask_has_a_figure_and_nothing_to_listen_to(

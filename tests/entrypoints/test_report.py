@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -42,13 +43,80 @@ def test_second_report_replaces_the_first_and_leaves_other_files(
     folder = store / "mine"
     train(Experiment(dataset="demo", folds=3, workers=0))
     assert main([f"--output={folder}"]) == 0
-    (folder / "notes.txt").write_text("mine")
-    (folder / "tables" / "old.csv").write_text("old")
+    for name in ("notes.txt", "tables/old.csv", "figures/photo.png"):
+        (folder / name).write_text("mine")
     assert main([f"--output={folder}", "--methods=cnn"]) == 0
-    assert (folder / "notes.txt").read_text() == "mine"
-    assert not (folder / "tables" / "old.csv").exists()
+    for name in ("notes.txt", "tables/old.csv", "figures/photo.png"):
+        assert (folder / name).read_text() == "mine"
     assert not (folder / "tables" / "ranking-1.csv").exists()
-    assert not list(folder.glob(".new-*"))
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".mer_report.json",
+        "figures",
+        "notes.txt",
+        "report.html",
+        "report.md",
+        "report.tex",
+        "tables",
+    ]
+
+
+def test_report_of_a_version_without_a_list_is_moved_and_others_files_stay(
+    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(dataset="demo", folds=3, workers=0)
+    assert report() == 0
+    folder = store / "reports"
+    before = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".mer_report.json"
+    }
+    (folder / ".mer_report.json").unlink()
+    (folder / "tables" / "mine.csv").write_text("mine")
+    assert report() == 0
+    assert f"files of an earlier version are in {Path('reports/earlier')} now" in (
+        capsys.readouterr().out
+    )
+    assert (folder / "tables" / "mine.csv").read_text() == "mine"
+    for name, content in before.items():
+        assert (folder / "earlier" / name).read_bytes() == content
+        assert (folder / name).exists()
+    assert report() == 0
+    assert not (folder / "earlier-2").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda folder: (folder / "report.md").write_text("mine"),
+            "report.md is there already; move it away",
+        ),
+        (lambda folder: (folder / "report.html").mkdir(), "report.html is a folder"),
+        (lambda folder: (folder / "figures").write_text("mine"), "figures is a file"),
+        (lambda folder: (folder / "figures").symlink_to(folder.parent), "figures is a link"),
+        (lambda folder: (folder / "tables").symlink_to("nowhere"), "tables is a link"),
+        (lambda folder: (folder / "report.tex").symlink_to("nowhere"), "report.tex is a link"),
+    ],
+)
+def test_what_is_in_the_way_is_named_and_stays(
+    make: Callable[[Path], object],
+    words: str,
+    store: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = store / "mine"
+    folder.mkdir()
+    make(folder)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main([f"--output={folder}"]))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert f"output={folder}: {words}" in said
+    assert said.count("\n") == 1
+    assert sorted(folder.rglob("*")) == before
+    assert all(run.info.status == "FAILED" for run in MlflowClient().search_runs(["0"]))
 
 
 def test_several_experiments_are_read_by_name_and_links_lead_where_asked(

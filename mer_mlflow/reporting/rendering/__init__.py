@@ -1,13 +1,21 @@
 """Formats of a report: one page for a browser, Markdown, LaTeX, CSV, and its figures as files."""
 
 from mer_mlflow.reporting.rendering.csv import to_csv
-from mer_mlflow.reporting.rendering.files import report_files
+from mer_mlflow.reporting.rendering.files import (
+    REPORT_FOLDERS,
+    REPORT_NAMES,
+    earlier_files,
+    report_files,
+)
 from mer_mlflow.reporting.rendering.html import to_html
 from mer_mlflow.reporting.rendering.latex import to_latex, to_latex_table
 from mer_mlflow.reporting.rendering.markdown import to_markdown
 from mer_mlflow.reporting.rendering.pictures import to_pdf, to_svg
 
 __all__ = [
+    "REPORT_FOLDERS",
+    "REPORT_NAMES",
+    "earlier_files",
     "report_files",
     "to_csv",
     "to_html",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from mer_mlflow.reporting.document import Document
 from mer_mlflow.reporting.rendering._blocks import pictures, tables
@@ -12,7 +14,15 @@ from mer_mlflow.reporting.rendering.latex import to_latex, to_latex_table
 from mer_mlflow.reporting.rendering.markdown import to_markdown
 from mer_mlflow.reporting.rendering.pictures import to_pdf, to_svg
 
-PICTURE_FOLDER = "figures"
+PICTURE_FOLDER, TABLE_FOLDER = "figures", "tables"
+REPORT_FOLDERS = (PICTURE_FOLDER, TABLE_FOLDER)
+REPORT_NAMES = ("report.html", "report.md", "report.tex")
+PAGE = REPORT_NAMES[0]
+MOST_BYTES = 1 << 26
+"""Of a page that is looked at: a larger one is not ours."""
+MARKS = ('<main id="page:content"', '<div class="hint" id="page:hint"')
+"""Of every report's page."""
+ANCHOR = re.compile(r'<figure class="(?:table|picture)" id="(table|figure):([a-z0-9-]+)">')
 
 
 def report_files(document: Document) -> Iterator[tuple[str, bytes]]:
@@ -21,8 +31,36 @@ def report_files(document: Document) -> Iterator[tuple[str, bytes]]:
     yield "report.md", to_markdown(document, picture_folder=PICTURE_FOLDER).encode()
     yield "report.tex", to_latex(document, picture_folder=PICTURE_FOLDER).encode()
     for table in tables(document):
-        yield f"tables/{table.name}.csv", to_csv(table).encode()
-        yield f"tables/{table.name}.tex", to_latex_table(table).encode()
+        yield f"{TABLE_FOLDER}/{table.name}.csv", to_csv(table).encode()
+        yield f"{TABLE_FOLDER}/{table.name}.tex", to_latex_table(table).encode()
     for picture in pictures(document):
         yield f"{PICTURE_FOLDER}/{picture.name}.svg", to_svg(picture)
         yield f"{PICTURE_FOLDER}/{picture.name}.pdf", to_pdf(picture)
+
+
+def earlier_files(folder: Path) -> list[str]:
+    """Names of the files of a report that is in a folder: those that its page shows.
+
+    Parameters
+    ----------
+    folder : that has a report's page, or any other files
+
+    Returns
+    -------
+    names of files that may be there; none where the page is no report's
+    """
+    page = folder / PAGE
+    if page.is_symlink() or not page.is_file() or page.stat().st_size > MOST_BYTES:
+        return []
+    words = page.read_text(encoding="utf-8", errors="replace")
+    if not all(mark in words for mark in MARKS):
+        return []
+    names = list(REPORT_NAMES)
+    for kind, name in ANCHOR.findall(words):
+        home, suffixes = (
+            (TABLE_FOLDER, (".csv", ".tex"))
+            if kind == "table"
+            else (PICTURE_FOLDER, (".svg", ".pdf"))
+        )
+        names += [f"{home}/{name}{suffix}" for suffix in suffixes]
+    return names

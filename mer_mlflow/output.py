@@ -1,0 +1,341 @@
+"""Folders that a user names for results: what a command has not written there stays as it is.
+
+A hidden list in the folder has the digest of each file that a command wrote. Only a file that is
+still as it was written is ever replaced or removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from mer_mlflow.errors import ParameterError
+
+EARLIER = "earlier"
+"""Folder for the files of a version that kept no list."""
+MOST_BYTES = 1 << 22
+"""Of the list: what is longer was not written here."""
+PATIENCE_SECONDS = 60.0
+"""For another command that writes to the same folder."""
+PAUSE_SECONDS = 0.1
+
+Written = dict[str, list[str]]
+"""SHA-256 digests by name; two where a command was stopped while it replaced the file."""
+
+
+def check_output(folder: Path, names: Collection[str], *, folders: Collection[str] = ()) -> None:
+    """Make a folder, and make sure that files can be written there.
+
+    Parameters
+    ----------
+    folder : as given
+    names : files to write, relative to the folder
+    folders : folders of further files
+
+    Raises
+    ------
+    ParameterError
+        If the folder cannot be written, or a link or a file that is not the command's is in the
+        way.
+    """
+    with _one_line(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+        for name in folders:
+            _check_folders(folder, PurePosixPath(name, "file"))
+        for name in names:
+            _check_kind(folder, name)
+
+
+def replace_files(
+    folder: Path,
+    files: Mapping[str, bytes],
+    *,
+    kind: str,
+    earlier: Callable[[Path], Collection[str]] = lambda folder: (),
+) -> Path | None:
+    """Write files in the place of those that the same command wrote before.
+
+    All are written beside the old ones first. If anything fails, the old ones are back.
+
+    Parameters
+    ----------
+    folder : exists
+    files : contents by name, relative to the folder
+    kind : of the command; each has its own list of files
+    earlier : names of the files that a version without a list wrote, by folder
+
+    Returns
+    -------
+    folder that those were moved to; None where there were none
+
+    Raises
+    ------
+    ParameterError
+        If the folder cannot be written, another command writes to it for long, or a link or a file
+        that is not the command's is in the way.
+    """
+    with _one_line(folder), _locked(folder) as is_alone:
+        if is_alone:
+            _sweep(folder, kind)
+        written = _read_list(folder, kind)
+        aside = _earlier(folder, kind, earlier) if written is None else []
+        written = written or {}
+        for name, content in files.items():
+            if name not in aside:
+                _check_own(folder, name, content, written)
+        gone = [name for name in written if name not in files]
+        stale = [name for name in gone if _is_own(folder, name, written)]
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix(kind)) as temporary:
+            swap = _Swap(folder, Path(temporary))
+            listed = {name: [_digest(content)] for name, content in files.items()}
+            both = {name: [*written.get(name, ()), *listed[name]] for name in listed}
+            lists = [json.dumps({"files": each}) for each in (written | both, listed)]
+            swap.stage(files, lists)
+            with swap.undone_if_it_fails():
+                home = swap.put_aside(aside)
+                swap.replace(_list_name(kind), 0)
+                for name in files:
+                    swap.replace(name)
+                for name in stale:
+                    swap.remove(name)
+                swap.replace(_list_name(kind), 1)
+        for name in {str(PurePosixPath(name).parent) for name in stale} - {"."}:
+            with contextlib.suppress(OSError):  # others' files are in it
+                (folder / name).rmdir()
+        return home
+
+
+def add_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files to a folder that has none of these names, or has these very files.
+
+    Parameters
+    ----------
+    folder : exists
+    files : contents by name, relative to the folder
+
+    Raises
+    ------
+    ParameterError
+        If the folder cannot be written, or something else has one of the names.
+    """
+    with _one_line(folder), _locked(folder):
+        for name, content in files.items():
+            _check_own(folder, name, content, {})
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix("files")) as temporary:
+            swap = _Swap(folder, Path(temporary))
+            swap.stage(files, [])
+            with swap.undone_if_it_fails():
+                for name in files:
+                    swap.replace(name)
+
+
+class _Swap:
+    """Files that take the place of others, or none of them does."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self._folder, self._temporary = folder, temporary
+        self._undo: list[Callable[[], object]] = []
+
+    def stage(self, files: Mapping[str, bytes], lists: list[str]) -> None:
+        for name, content in files.items():
+            path = self._temporary / "new" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        for i, text in enumerate(lists):
+            (self._temporary / f"list-{i}").write_text(text)
+        (self._temporary / "old").mkdir()
+
+    @contextlib.contextmanager
+    def undone_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            for undo in reversed(self._undo):
+                with contextlib.suppress(OSError):
+                    undo()
+            raise
+
+    def put_aside(self, names: Collection[str]) -> Path | None:
+        if not names:
+            return None
+        home = _free(self._folder, EARLIER)
+        home.mkdir()
+        self._undo.append(home.rmdir)
+        for name in names:
+            source, target = self._folder / name, home / name
+            if target.parent != home and not target.parent.is_dir():
+                target.parent.mkdir(parents=True)
+                self._undo.append(target.parent.rmdir)
+            self._undo.append(partial(target.replace, source))
+            source.replace(target)
+        return home
+
+    def replace(self, name: str, number: int | None = None) -> None:
+        path = self._folder / name
+        new = self._temporary / ("new" if number is None else f"list-{number}")
+        path.parent.mkdir(exist_ok=True)
+        self._keep(path)
+        (new / name if number is None else new).replace(path)
+
+    def remove(self, name: str) -> None:
+        path = self._folder / name
+        self._keep(path)
+        path.unlink()
+
+    def _keep(self, path: Path) -> None:
+        if not path.exists():
+            self._undo.append(lambda: path.unlink(missing_ok=True))
+            return
+        copy = _free(self._temporary / "old", "file")
+        shutil.copy2(path, copy)
+        self._undo.append(lambda: copy.replace(path))
+
+
+@contextlib.contextmanager
+def _one_line(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ParameterError(f"output={folder}: cannot be written ({reason})") from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder against other commands; the system lets it go if this process dies.
+
+    Yields
+    ------
+    whether the folder is held: file systems of other machines may not allow it
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    end, is_alone = time.monotonic() + PATIENCE_SECONDS, True
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > end:
+                    words = "another command writes there; wait for it, or name another folder"
+                    raise ParameterError(f"output={folder}: {words}") from error
+            except OSError:
+                is_alone = False
+                break
+            time.sleep(PAUSE_SECONDS)
+        yield is_alone
+    finally:
+        os.close(handle)
+
+
+def _sweep(folder: Path, kind: str) -> None:
+    """Remove what killed commands left: nobody else is at work here."""
+    for path in folder.glob(f"{_prefix(kind)}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _read_list(folder: Path, kind: str) -> Written | None:
+    """What the command wrote; None where there is no list, or it is damaged."""
+    path = folder / _list_name(kind)
+    if path.is_symlink():
+        raise ParameterError(f"output={folder}: {path.name} is a link; remove it")
+    try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            return None
+        files = json.loads(path.read_bytes())["files"]
+        written = {str(name): [str(digest) for digest in files[name]] for name in files}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return written if all(map(_is_inside, written)) else None
+
+
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _earlier(folder: Path, kind: str, names: Callable[[Path], Collection[str]]) -> list[str]:
+    """Files of a version without a list, and a list that is damaged."""
+    found = [name for name in names(folder) if _is_file(folder, name)]
+    return found + [_list_name(kind)] * _is_file(folder, _list_name(kind))
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    parents = PurePosixPath(name).parents
+    has_links = any((folder / parent).is_symlink() for parent in parents if parent.parts)
+    path = folder / name
+    return not has_links and not path.is_symlink() and path.is_file()
+
+
+def _check_own(folder: Path, name: str, content: bytes, written: Written) -> None:
+    _check_kind(folder, name)
+    path = folder / name
+    if not path.exists() or _is_own(folder, name, written) or _has(path, content):
+        return
+    what = "was changed since it was written" if name in written else "is there already"
+    raise ParameterError(f"output={folder}: {name} {what}; move it away, or name another folder")
+
+
+def _check_kind(folder: Path, name: str) -> None:
+    _check_folders(folder, PurePosixPath(name))
+    path = folder / name
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        what = "link" if path.is_symlink() else "folder" if path.is_dir() else "special file"
+        raise ParameterError(
+            f"output={folder}: {name} is a {what}; move it away, or name another folder"
+        )
+
+
+def _check_folders(folder: Path, name: PurePosixPath) -> None:
+    for parent in (each for each in name.parents if each.parts):
+        path = folder / parent
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            what = "link" if path.is_symlink() else "file"
+            raise ParameterError(
+                f"output={folder}: {parent} is a {what}; move it away, or name another folder"
+            )
+
+
+def _is_own(folder: Path, name: str, written: Written) -> bool:
+    """Whether a file is as the command wrote it."""
+    if not _is_file(folder, name) or name not in written:
+        return False
+    with (folder / name).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() in written[name]
+
+
+def _has(path: Path, content: bytes) -> bool:
+    return path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _free(folder: Path, name: str) -> Path:
+    """Path of something that is not there yet."""
+    path, number = folder / name, 1
+    while path.exists() or path.is_symlink():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def _prefix(kind: str) -> str:
+    return f".mer_{kind}-"
+
+
+def _list_name(kind: str) -> str:
+    return f".mer_{kind}.json"
