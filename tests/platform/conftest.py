@@ -29,6 +29,42 @@ import yaml
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::([-?+])([^}]*))?\})")
 START_SECONDS = 120.0
+DOCKER = """\
+#!{python}
+import json, os, signal, subprocess, sys
+
+told = json.load(open({told!r}))
+line = " ".join(sys.argv[1:])
+with open(told["calls"], "a+") as calls:
+    calls.seek(0)
+    number = len(calls.readlines())
+    calls.write(line + "\\n")
+fault, _, place = os.environ.get("FAULT", "").partition(":")
+hit = place and (number == int(place) if place.isdigit() else place in line)
+if hit and not place.isdigit():  # the first of its kind
+    hit = sum(place in each for each in open(told["calls"])) == 1
+if hit and fault == "fail":
+    sys.exit("no space left on device")
+if hit and fault == "interrupt":
+    os.killpg(int(os.environ["GROUP"]), signal.SIGINT)
+if hit and fault == "kill":
+    os.killpg(int(os.environ["GROUP"]), signal.SIGKILL)
+verb, words = sys.argv[2], [word for word in sys.argv[3:] if word[:2] not in ("--", "-T")]
+if verb not in ("exec", "run") or os.environ.get("SKIP", "nothing") in line:
+    sys.exit(0)  # the services run on
+service, *command = sys.argv[sys.argv.index(words[0]):]
+command = [word.replace("/server/", told["platform"]) for word in command]
+output = subprocess.PIPE if hit and fault == "cut" else None
+done = subprocess.run(command, env=told["services"][service], stdout=output)
+if output:
+    sys.stdout.buffer.write(done.stdout[: len(done.stdout) // 4])
+sys.exit(done.returncode)
+"""
+"""Stands for ``docker``: runs what ``docker compose exec`` or ``run`` would run in a service.
+
+FAULT in the environment is a kind (fail, interrupt, kill, cut) and the number of a call or a part
+of its command line.
+"""
 COMMAND_SECONDS = 600.0
 
 
@@ -202,6 +238,44 @@ class Platform:
             text=True,
         )
 
+    def docker(self, folder: Path) -> dict[str, str]:
+        """Environment in which ``docker`` is the stand-in; its calls are noted in ``calls``."""
+        told = {
+            "platform": f"{ROOT / 'server'}/",
+            "calls": str(folder / "calls"),
+            # inside PostgreSQL's image, the superuser needs no password
+            "services": {
+                name: self.superuser(name) if name.endswith("postgres") else self.environment(name)
+                for name in self.services
+            },
+        }
+        (folder / "told.json").write_text(json.dumps(told))
+        programs = folder / "bin"
+        programs.mkdir()
+        program = programs / "docker"
+        program.write_text(DOCKER.format(python=sys.executable, told=str(folder / "told.json")))
+        program.chmod(0o755)
+        return {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder)}
+
+    def superuser(self, service: str) -> dict[str, str]:
+        """Environment in which programs reach PostgreSQL's server as its superuser."""
+        password = self.settings["POSTGRES_PASSWORD"]
+        address = self.environment("mlflow")["PGHOST"]
+        return self.environment(service, PGHOST=address, PGUSER="postgres", PGPASSWORD=password)
+
+    def s3(self) -> Any:
+        """Client of the object store."""
+        import boto3
+
+        environment = self.environment("mlflow")
+        return boto3.client(
+            "s3",
+            endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],
+            region_name=environment["AWS_DEFAULT_REGION"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+
     def entrypoint(self) -> list[str]:
         (line,) = re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.M)
         found: list[str] = json.loads(line)
@@ -324,7 +398,7 @@ def s3_server(running: Platform, port: str) -> Iterator[None]:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         await_port(int(port), process)
-        store = open_s3(running)
+        store = running.s3()
         store.create_bucket(
             Bucket=running.services["garage"]["environment"]["GARAGE_DEFAULT_BUCKET"],
             CreateBucketConfiguration={"LocationConstraint": "garage"},
@@ -334,22 +408,9 @@ def s3_server(running: Platform, port: str) -> Iterator[None]:
         stop(process)
 
 
-def open_s3(running: Platform) -> Any:
-    import boto3
-
-    environment = running.environment("mlflow")
-    return boto3.client(
-        "s3",
-        endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],
-        region_name=environment["AWS_DEFAULT_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
-
-
 @pytest.fixture
 def s3(platform: Platform) -> Any:
-    return open_s3(platform)
+    return platform.s3()
 
 
 def await_port(port: int, process: subprocess.Popen[bytes]) -> None:

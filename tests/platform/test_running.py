@@ -6,7 +6,6 @@ import json
 import shutil
 import stat
 import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -30,17 +29,6 @@ SEARCH = (
     "--strategy=grid",
     "--space=C=4,8;gamma=0.002",
 )
-DOCKER = """\
-#!{python}
-import json, os, subprocess, sys
-if sys.argv[1:3] != ["compose", "exec"]:
-    sys.exit(0)  # the services run on
-service, *command = [word for word in sys.argv[3:] if word != "-T"]
-told = json.load(open({told!r}))
-command = [word.replace("/server/", told["platform"]) for word in command]
-sys.exit(subprocess.run(command, env=told[service]).returncode)
-"""
-"""Stands for ``docker``: runs what ``docker compose exec`` would run in a service."""
 
 Query = Callable[..., list[Any]]
 
@@ -243,7 +231,7 @@ def test_users_come_change_and_go(platform: Any, query: Query) -> None:
 def test_backup_brings_everything_back(
     platform: Any, reported: Any, query: Query, s3: Any, tmp_path: Path
 ) -> None:
-    environment = write_docker(platform, tmp_path)
+    environment = platform.docker(tmp_path)
     folder = tmp_path / "backup"
 
     def script(name: str, *arguments: str) -> None:
@@ -277,25 +265,6 @@ def test_backup_brings_everything_back(
         psycopg.connect(
             host=test["PGHOST"], user="optuna", password=test["PGPASSWORD"], dbname="mlflow"
         )
-
-
-def write_docker(platform: Any, folder: Path) -> dict[str, str]:
-    """Environment in which ``docker`` is the stand-in."""
-    address = platform.environment("mlflow")["PGHOST"]
-    password = platform.settings["POSTGRES_PASSWORD"]
-    told = {
-        "platform": f"{ROOT / 'server'}/",
-        "mlflow": platform.environment("mlflow"),
-        # inside the image, the superuser needs no password
-        "postgres": platform.environment("postgres", PGHOST=address, PGPASSWORD=password),
-    }
-    (folder / "told.json").write_text(json.dumps(told))
-    programs = folder / "bin"
-    programs.mkdir()
-    program = programs / "docker"
-    program.write_text(DOCKER.format(python=sys.executable, told=str(folder / "told.json")))
-    program.chmod(0o755)
-    return {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder)}
 
 
 def test_password_in_an_address_is_not_repeated(platform: Any, reported: Any) -> None:
