@@ -10,6 +10,7 @@ TRAIN = tuple(item for item in _EXPERIMENT if item not in METHOD)
 SEARCH = parameters(Search)
 SEARCHED = tuple(item for item in TRAIN if item.name not in TRAIN_ONLY)
 """Parameters of the experiment whose hyperparameters are searched."""
+ALLOW_COLUMNS = next(item for item in TRAIN if item.name == "allow_columns")
 DATASET = tuple(item for item in TRAIN if item.name in ("dataset", "data_root"))
 EXECUTION = tuple(item for item in TRAIN if item.role == Role.EXECUTION and item not in DATASET)
 """How the experiments of a study are run."""
@@ -17,6 +18,7 @@ EXECUTION = tuple(item for item in TRAIN if item.role == Role.EXECUTION and item
 PREPARE = (
     *DATASET,
     Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),
+    ALLOW_COLUMNS,
 )
 
 REPORT = (
@@ -47,6 +49,7 @@ STUDY = (
         help='a folder of datasets, or "original-4qaed=/a;new-4qaed-c=/b"',
     ),
     Parameter(name="dry_run", default=False, kind=bool, help="true to print the plan only"),
+    ALLOW_COLUMNS,
     *EXECUTION,
     *(parameter for parameter in SEARCH if parameter.role == Role.EXECUTION),
 )

@@ -13,9 +13,10 @@ from entrypoints.announcement import announce_dataset
 from entrypoints.command import BAD_INPUT, OK, print_where, run_command
 from entrypoints.parameters import PREPARE
 from mer_mlflow.augmentation import Synthesised
+from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
 from mer_mlflow.errors import WeightsError, listing
-from mer_mlflow.experiments.text import parse
+from mer_mlflow.experiments.text import listed_columns, parse
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import (
@@ -32,7 +33,11 @@ from mer_mlflow.terminal import cell
 
 
 def prepare(
-    *, dataset: str | None = None, data_root: str | None = None, duration: float = 30.0
+    *,
+    dataset: str | None = None,
+    data_root: str | None = None,
+    duration: float = 30.0,
+    allow_columns: str | None = None,
 ) -> int:
     """Check a dataset, print and log the findings, and compute every representation.
 
@@ -41,6 +46,7 @@ def prepare(
     dataset : name; by default original-4qaed where a data root is known, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
     duration : excerpt of each clip [s]; shorter clips are named
+    allow_columns : columns of feature tables, with commas between them, that a check may find
 
     Returns
     -------
@@ -51,6 +57,7 @@ def prepare(
     MerError
         If a parameter or the data cannot be used.
     """
+    allowed = listed_columns(allow_columns)
     name = announce_dataset(dataset, data_root)
     from mer_mlflow.tracking import check_store
 
@@ -60,8 +67,14 @@ def prepare(
     representations = _representations(clips, duration)
     with progress("decoding") as advance:
         inspection = inspect_audio(clips, duration=duration, on_progress=advance)
-    errors = [*reading.errors, *inspection.broken]
-    lines = list(_findings(clips, inspection, duration, errors, reading.warnings))
+    found = check_columns(clips, clips.features, allow=allowed)
+    errors = [
+        *reading.errors,
+        *inspection.broken,
+        *(f"{finding}, {ALLOW_COLUMNS}" for finding in found if finding.stops),
+    ]
+    warnings = [*reading.warnings, *(str(finding) for finding in found if not finding.stops)]
+    lines = list(_findings(clips, inspection, duration, errors, warnings))
     lines += [f"{file} is {encoding}" for file, encoding in sorted(reading.encodings.items())]
     buffer = io.StringIO()
     console = Console(width=100, file=buffer)
@@ -119,7 +132,7 @@ def _findings(
     if inspection.silent:
         yield f"warning: silent clips: {listing(list(inspection.silent))}"
     for name, table in clips.features.items():
-        yield f"features '{name}': {len(table.names)} columns"
+        yield f"features '{name}': {len(table.names)} columns, checked"
     if not clips.features:
         yield "features: none; methods that read them extract their own from audio"
     artists = [artist for artist in clips.artists if artist]

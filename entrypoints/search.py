@@ -68,6 +68,8 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     from mer_mlflow.tuning.trials import evaluate_point
 
     wanted, setting = resolved.search, resolved.setting
+    for finding in setting.findings:
+        print(f"warning: {finding}", flush=True)
     n_points = sum(1 for _ in grid(wanted.space))
     print(f"study: {wanted.name} (storage {shown(url)})")
     print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)

@@ -55,7 +55,7 @@ def study(
     data_root : folder of the datasets, or ``"original-4qaed=/a;new-4qaed-c=/b"``
     dry_run : whether to print the plan only
     storage : database URL of the searches, by default ``MER_OPTUNA_STORAGE``
-    execution : parameters of all experiments that say how they are run, such as ``workers``
+    execution : parameters of all experiments that go before the plan's, such as ``workers``
 
     Returns
     -------

@@ -135,6 +135,8 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
             has = "has" if setting.features == "published" else "has no"
             why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
         print(f"handcrafted features: {setting.features} ({why})", flush=True)
+    for finding in setting.findings:
+        print(f"warning: {finding}", flush=True)
     for found in setting.weights:
         words = "known" if found.is_known else "NOT VERIFIED"
         print(f"weights: {found.name}, {found.file} (SHA-256 {found.digest[:12]}…, {words})")

@@ -18,6 +18,10 @@ class DatasetError(MerError):
     """A dataset's files contradict each other, or miss what the work needs."""
 
 
+class CheckError(MerError):
+    """A check found what would make a score worthless, and nobody said that it is meant."""
+
+
 class AudioError(MerError):
     """An audio file cannot be decoded."""
 

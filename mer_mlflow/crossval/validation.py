@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
+from mer_mlflow.checks import ALLOW_COLUMNS, Finding, check_columns, refuse
 from mer_mlflow.crossval.executors import (
     MOST_THREADS,
     FoldEvent,
@@ -67,6 +68,7 @@ class Setting:
     threads : arithmetic threads of a fold
     augmentations : each gives every training clip a synthesised copy to train on
     choice : how each training set chooses hyperparameters, None where it does not
+    findings : what checks found and the user allowed, and what is no more than a warning
     """
 
     method: Method
@@ -78,6 +80,7 @@ class Setting:
     threads: int
     augmentations: tuple[Transform, ...] = ()
     choice: Choice | None = None
+    findings: tuple[Finding, ...] = ()
 
     @cached_property
     def identity(self) -> str:
@@ -128,6 +131,7 @@ def resolve_setting(
     choice: Choice | None = None,
     weights: Path | str | None = None,
     allow_unverified_weights: bool = False,
+    allow_columns: Sequence[str] = (),
 ) -> Setting:
     """Complete and check what is to be cross-validated.
 
@@ -147,11 +151,14 @@ def resolve_setting(
     weights : file of pretrained weights, or folder that holds them, by default
         ``MER_WEIGHTS_ROOT``
     allow_unverified_weights : whether files whose digest is not known are taken
+    allow_columns : columns of feature tables that are read though a check stands against them
 
     Raises
     ------
     ParameterError
         If a value is not allowed.
+    CheckError
+        If a check stands against a column that is read.
     WeightsError
         If pretrained weights are needed and not there.
     """
@@ -173,6 +180,9 @@ def resolve_setting(
         raise ParameterError(
             f"duration={duration:g}: {method.name} needs at least {method.shortest:g} seconds"
         )
+    tables = [item.table for item in inputs if isinstance(item, Features)]
+    findings = check_columns(clips, tables, allow=allow_columns)
+    refuse(findings, allow=ALLOW_COLUMNS)
     return Setting(
         method=method,
         hyperparameters=resolved,
@@ -183,6 +193,7 @@ def resolve_setting(
         threads=threads,
         augmentations=transforms,
         choice=choice,
+        findings=findings,
     )
 
 
@@ -415,6 +426,7 @@ def cross_validate(
     test_curve: bool = False,
     weights: Path | str | None = None,
     allow_unverified_weights: bool = False,
+    allow_columns: Sequence[str] = (),
     store: Store | None = None,
 ) -> CrossValidation:
     """Cross-validate a methodology.
@@ -437,6 +449,7 @@ def cross_validate(
     weights : file of pretrained weights, or folder that holds them, by default
         ``MER_WEIGHTS_ROOT``
     allow_unverified_weights : whether files whose digest is not known are taken
+    allow_columns : columns of feature tables that are read though a check stands against them
     store : where representations are kept, by default in the user's cache folder
 
     Returns
@@ -447,6 +460,8 @@ def cross_validate(
     ------
     ParameterError, DatasetError, AudioError, WeightsError
         If a parameter is not allowed, or data or pretrained weights cannot be used.
+    CheckError
+        If a check stands against a column that is read.
     IncompleteError
         If a fold failed.
 
@@ -470,6 +485,7 @@ def cross_validate(
         augmentations=augmentations,
         weights=weights,
         allow_unverified_weights=allow_unverified_weights,
+        allow_columns=allow_columns,
     )
     examples = gather(setting, store=store or open_store())
     validation = validate(

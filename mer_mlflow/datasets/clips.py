@@ -25,10 +25,14 @@ class FeatureTable:
     ----------
     names : feature names, most relevant first where the source ranks them
     values : features [shape=(n_clips, n_features)], NaN in the rows of clips without features
+    unpublished : columns that the source does not publish, none where it is not known
+    missing : columns that the source publishes and the table lacks
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
+    unpublished: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +110,7 @@ class Clips:
             audio_hashes=tuple(self.audio_hashes[i] for i in kept),
             artists=tuple(self.artists[i] for i in kept),
             features={
-                name: FeatureTable(names=table.names, values=table.values[kept])
+                name: replace(table, values=table.values[kept])
                 for name, table in self.features.items()
             },
             fixed_splits={

@@ -13,13 +13,16 @@ methodologies for music emotion recognition", Sensors 24(7), 2024.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache, partial
+from importlib import resources
 from pathlib import Path
 
-from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.datasets.clips import QUADRANTS, FeatureTable
 from mer_mlflow.datasets.dataset import Dataset, Reading
 from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
+from mer_mlflow.datasets.tables import as_published, read_table
 from mer_mlflow.errors import DatasetError
 
 ARCHIVE = "MER_audio_taffc_dataset"
@@ -27,6 +30,12 @@ FEATURE_FILES = {"top100": "top100_features.csv", "all": "all_features.csv"}
 ANNOTATIONS = ("panda_dataset_taffc_annotations.csv", "annotations.csv")
 RANKING = "relieff_ranking_1714.csv"
 """Names the 1714 features of the study among all that are published, most relevant first."""
+TOP_100 = "fourqaed_top100.txt"
+"""Names the columns of the published table of the 100 most relevant features, in its order."""
+DESCRIPTIONS = "features.csv"
+"""Describes the published features, but for those that are the authors' own."""
+OWN_FEATURES = ("ORIGINAL-", "VOICE-")
+"""What the names of the authors' own features begin with."""
 METADATA = ("panda_dataset_taffc_metadata.csv", "metadata.csv")
 
 
@@ -69,7 +78,32 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
         metadata=_first(places, METADATA),
         features=features,
         rankings={"all": ranking} if ranking is not None and "all" in features else {},
+        published=_published(beside) if name == "original-4qaed" else {},
     )
+
+
+@cache
+def top_100() -> tuple[str, ...]:
+    """Names of the 100 features that are published as the most relevant, in their order."""
+    text = (resources.files(__package__) / TOP_100).read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def _published(places: Iterable[Path]) -> dict[str, Callable[[FeatureTable], FeatureTable]]:
+    """What compares the tables with the published ones, as far as their columns are known."""
+    found: dict[str, Callable[[FeatureTable], FeatureTable]] = {
+        "top100": partial(as_published, published=top_100())
+    }
+    descriptions = _first(places, (DESCRIPTIONS,))
+    if descriptions is not None:
+        found["all"] = partial(_as_described, descriptions=descriptions)
+    return found
+
+
+def _as_described(table: FeatureTable, *, descriptions: Path) -> FeatureTable:
+    described = set(read_table(descriptions).column(("Feature",)))
+    others = (name for name in table.names if not name.startswith(OWN_FEATURES))
+    return replace(table, unpublished=tuple(name for name in others if name not in described))
 
 
 def _folders(root: Path) -> tuple[Path, ...]:

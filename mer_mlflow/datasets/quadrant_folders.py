@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,6 +35,7 @@ def read_quadrant_folders(
     metadata: Path | None = None,
     features: Mapping[str, Path] | None = None,
     rankings: Mapping[str, Path] | None = None,
+    published: Mapping[str, Callable[[FeatureTable], FeatureTable]] | None = None,
     partitions: Mapping[str, Mapping[str, Path]] | None = None,
 ) -> Reading:
     """Read a dataset of quadrant folders.
@@ -48,6 +49,7 @@ def read_quadrant_folders(
     features : feature CSVs by table name
     rankings : for a feature table, the CSV whose column ``feature`` names the columns to read,
         most relevant first
+    published : for a feature table whose columns are known, what compares it with them
     partitions : for each fixed split, the CSV that lists the clips of each part
 
     Returns
@@ -74,7 +76,7 @@ def read_quadrant_folders(
             f"({', '.join(AUDIO_SUFFIXES)}) are expected"
         )
     ids = tuple(sorted(labels))
-    feature_tables, unranked = _feature_tables(features or {}, rankings or {}, ids, tables)
+    feature_tables = _feature_tables(features or {}, rankings or {}, published or {}, ids, tables)
     artists: Mapping[str, str] = {}
     if metadata is not None:
         tables.append(read_table(metadata))
@@ -96,7 +98,7 @@ def read_quadrant_folders(
     return Reading(
         clips=clips,
         errors=(*errors, *audio_in_two_quadrants(clips)),
-        warnings=(*unranked, *unread, *_unlabelled(clips, files), *findings(clips)),
+        warnings=(*unread, *_unlabelled(clips, files), *findings(clips)),
         encodings={table.path.name: table.encoding for table in tables},
     )
 
@@ -170,24 +172,20 @@ def _labels_of(table: Table) -> tuple[dict[str, int], list[str]]:
 def _feature_tables(
     features: Mapping[str, Path],
     rankings: Mapping[str, Path],
+    published: Mapping[str, Callable[[FeatureTable], FeatureTable]],
     ids: Sequence[str],
     tables: list[Table],
-) -> tuple[dict[str, FeatureTable], list[str]]:
-    found, warnings = {}, []
+) -> dict[str, FeatureTable]:
+    found = {}
     for name, path in features.items():
         tables.append(read_table(path))
         found[name] = read_features(tables[-1], clip_ids=ids)
+        if name in published:
+            found[name] = published[name](found[name])
     for name, path in rankings.items():
         tables.append(read_table(path))
-        ranking = tables[-1].column(("feature",))
-        absent = sorted(set(ranking) - set(found[name].names))
-        if absent:
-            warnings.append(
-                f"table '{name}' lacks {len(absent)} of the {len(ranking)} features that "
-                f"{path.name} names: {listing(absent)}"
-            )
-        found[name] = ranked(found[name], ranking, source=path)
-    return found, warnings
+        found[name] = ranked(found[name], tables[-1].column(("feature",)), source=path)
+    return found
 
 
 def _artists_of(table: Table) -> dict[str, str]:

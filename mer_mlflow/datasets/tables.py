@@ -150,7 +150,8 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
     names = Counter(table.columns[i] for i in columns)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
-        raise DatasetError(f"{table.path}: several columns have the name {listing(twice)}")
+        words = listing([name or "''" for name in twice])
+        raise DatasetError(f"{table.path}: several columns have the name {words}; rename or remove")
     if not names:
         raise DatasetError(f"{table.path}: no column of features")
     wanted = {clip: i for i, clip in enumerate(clip_ids)}
@@ -172,7 +173,7 @@ def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> Feat
     Parameters
     ----------
     table : features
-    ranking : names, most relevant first; those that the table lacks are passed over
+    ranking : names, most relevant first; those that the table lacks are its missing columns
     source : file of the ranking, named in the error
 
     Raises
@@ -180,16 +181,41 @@ def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> Feat
     DatasetError
         If the table has none of them.
     """
-    positions = {name: i for i, name in enumerate(table.names)}
-    kept = [positions[name] for name in dict.fromkeys(ranking) if name in positions]
-    if not kept:
+    ordered = as_published(table, ranking)
+    n_kept = len(table.names) - len(ordered.unpublished)
+    if not n_kept:
         raise DatasetError(
             f"{source}: names none of the features in the table (which has {table.names[0]} …); "
             "remove the ranking or give the one that belongs to the table"
         )
     return FeatureTable(
-        names=tuple(table.names[i] for i in kept),
-        values=np.ascontiguousarray(table.values[:, kept]),
+        names=ordered.names[:n_kept],
+        values=np.ascontiguousarray(ordered.values[:, :n_kept]),
+        missing=ordered.missing,
+    )
+
+
+def as_published(table: FeatureTable, published: Sequence[str]) -> FeatureTable:
+    """Put the columns of a table into their published order, other columns last.
+
+    Parameters
+    ----------
+    table : features
+    published : names of the published columns, in order
+
+    Returns
+    -------
+    the same features, with the columns named that are not published and those that are missing
+    """
+    positions = {name: i for i, name in enumerate(table.names)}
+    wanted = dict.fromkeys(published)
+    others = tuple(name for name in table.names if name not in wanted)
+    names = (*(name for name in wanted if name in positions), *others)
+    return FeatureTable(
+        names=names,
+        values=np.ascontiguousarray(table.values[:, [positions[name] for name in names]]),
+        unpublished=others,
+        missing=tuple(name for name in wanted if name not in positions),
     )
 
 

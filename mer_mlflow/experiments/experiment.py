@@ -40,6 +40,8 @@ class Experiment:
     folds, repeats, max_epochs, duration : override the profile
     seed : of splits, synthesised clips and training
     features : ``published`` or ``extracted``; by default published where the dataset has them
+    allow_columns : columns of feature tables, with commas between them, that are read though a
+        check stands against them
     augment : transforms that give every training clip a copy to train on, with commas between them,
         or ``none``; by default the methodology's own
     noise_root : folder of recordings for background noise, by default noise is synthesised
@@ -90,6 +92,9 @@ class Experiment:
         kind=str,
         help="published or extracted handcrafted features",
         limits=Space(choices=FEATURE_SOURCES),
+    )
+    allow_columns: str | None = declared(
+        None, kind=str, help='"NAME,NAME": columns that checks do not stop'
     )
     augment: str | None = declared(None, kind=str, help='"tfm,rg", none, or the method\'s own')
     noise_root: str | None = declared(None, kind=str, help="folder of noises, such as ESC-50")

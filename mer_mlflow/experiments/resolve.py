@@ -21,7 +21,7 @@ from mer_mlflow.experiments.profiles import (
     get_profile,
     sized_plan,
 )
-from mer_mlflow.experiments.text import listed
+from mer_mlflow.experiments.text import listed, listed_columns
 from mer_mlflow.methods import Method, Value, get_method
 from mer_mlflow.tuning.nested import InnerSearch
 from mer_mlflow.tuning.space import resolve_space, start_point
@@ -255,6 +255,7 @@ def _setting(
         threads=experiment.threads,
         weights=experiment.weights,
         allow_unverified_weights=experiment.allow_unverified_weights,
+        allow_columns=listed_columns(experiment.allow_columns),
     )
 
 

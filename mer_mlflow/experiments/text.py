@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -112,6 +113,21 @@ def assignments_text(values: Mapping[str, Value]) -> str:
 def listed(names: str | None) -> list[str]:
     """Split names with commas between them."""
     return [name.strip() for name in (names or "").split(",") if name.strip()]
+
+
+def listed_columns(names: str | None) -> tuple[str, ...]:
+    """Split column names with commas between them; a name with a comma is in double quotes.
+
+    Raises
+    ------
+    ParameterError
+        If a quote is not closed.
+    """
+    try:
+        rows = list(csv.reader([names or ""], skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise ParameterError(f"allow_columns={names}: {error}") from None
+    return tuple(name.strip() for row in rows for name in row if name.strip())
 
 
 def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -90,7 +90,7 @@ class Board:
     data : datasets by name
     client : of the tracking server, None where it holds nothing yet
     experiment : id of the study's experiment
-    execution : parameters of all experiments that say how they are run, by name
+    execution : parameters of all experiments by name, which go before the plan's
     storage : URL of the searches' database, None for their default
     """
 
@@ -109,7 +109,7 @@ class Board:
         self._data = data
         self._client = client
         self._experiment = experiment
-        self._execution = execution
+        self._execution = {k: value for k, value in execution.items() if value is not None}
         self._n_workers = resolve_workers(execution.get("workers"))
         self._storage = storage
         self._methods = {method.name: get_method(method.name) for method in plan.methods}

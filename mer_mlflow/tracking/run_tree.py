@@ -58,6 +58,7 @@ from mer_mlflow.tracking.environment import (
     software_tags,
 )
 from mer_mlflow.tracking.figures import figure_files, illustration_files
+from mer_mlflow.tracking.findings import finding_tags
 from mer_mlflow.tracking.items import (
     EPOCHS,
     PREDICTIONS,
@@ -241,6 +242,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             "mer.protocol": setting.plan.protocol,
             "mer.folds_expected": str(len(setting.plan.splits)),
             **_weights_tags(setting),
+            **finding_tags(setting.findings),
             **self._tags,
             **self._process,
             **self._software,
@@ -313,6 +315,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             )
         if self.duplicate_of is not None:
             self._status = Status.DUPLICATE
+            self._flag(self.duplicate_of)
         else:
             for child, split, result in finished:
                 if child.data.tags[MLFLOW_PARENT_RUN_ID] in complete:
@@ -323,6 +326,13 @@ class RunTree(AbstractContextManager["RunTree"]):
         for key in earlier.keys() - complete:
             if _status(earlier[key]) != Status.DUPLICATE:
                 self._append(*self._superseding(earlier[key]))
+
+    def _flag(self, run_id: str) -> None:
+        """Let a run that stands for this one have the findings that it may have been without."""
+        tags = finding_tags(self._setting.findings)
+        if tags:
+            items = [Tag(key=key, value=value) for key, value in tags.items()]
+            self._append(Write(run=run_id, batch=batch(items)))
 
     def _finished_children(self, at_work: Set[str]) -> Iterator[Finished]:
         waiting = {split.id: split for split in self._setting.plan.splits}

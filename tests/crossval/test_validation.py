@@ -10,7 +10,7 @@ import pytest
 from mer_mlflow import cross_validate, get_method, split_plan
 from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
-from mer_mlflow.errors import IncompleteError, ParameterError
+from mer_mlflow.errors import CheckError, IncompleteError, ParameterError
 
 
 def make_clips(*, separation: float, n_clips: int = 80, seed: int = 0) -> Clips:
@@ -33,11 +33,30 @@ def test_separable_classes_are_told_apart_and_noise_is_not() -> None:
     for separation in (6.0, 0.0):
         clips = make_clips(separation=separation)
         plan = split_plan(clips, n_splits=4, n_repeats=3)
-        result = cross_validate(get_method("svm"), clips, plan=plan, workers=0)
+        result = cross_validate(
+            get_method("svm"), clips, plan=plan, workers=0, allow_columns=tuple("abcd")
+        )
         assert result.is_complete
         scores.append(result.summary["f1_macro"].mean)
     assert scores[0] > 0.95
     assert scores[1] < 0.4
+
+
+def test_column_that_a_check_stands_against_is_read_only_where_it_is_allowed() -> None:
+    clips = make_clips(separation=0.0)
+    method, plan = get_method("svm"), split_plan(clips, n_splits=4, n_repeats=1)
+    table = clips.features["top100"]
+    values = np.column_stack([table.values, clips.quadrants])
+    leaking = replace(
+        clips, features={"top100": FeatureTable(names=(*table.names, "q"), values=values)}
+    )
+    with pytest.raises(CheckError, match=r"MER004 \(is a function of the quadrant\): q;"):
+        cross_validate(method, leaking, plan=plan, workers=0)
+    allowed = cross_validate(method, leaking, plan=plan, workers=0, allow_columns=["q"])
+    assert [str(each.check.code) for each in allowed.setting.findings] == ["MER004"]
+    setting = resolve_setting(method, clips, plan, allow_columns=["q"])
+    assert setting.findings == ()
+    assert setting.identity == resolve_setting(method, clips, plan).identity
 
 
 def test_tables_have_a_row_for_each_fold_and_each_test_clip() -> None:

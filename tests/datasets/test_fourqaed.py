@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mer_mlflow.checks import check_columns
 from mer_mlflow.datasets import QUADRANTS, Clips, load_dataset, read_dataset
+from mer_mlflow.datasets.fourqaed import top_100
 from mer_mlflow.errors import DatasetError
 
 LABELS = {
@@ -350,9 +352,70 @@ def test_ranked_features_that_the_table_lacks_are_named(copy, write_csv):
     )
     ranking = copy.root / "relieff_ranking_1714.csv"
     write_csv(ranking, ("rank", "feature"), (1, "F2"), (2, "F1"))
-    assert copy.read().warnings == (
-        "table 'all' lacks 1 of the 2 features that relieff_ranking_1714.csv names: F2",
-    )
+    table = copy.load().features["all"]
+    assert (table.names, table.missing, table.unpublished) == (("F1",), ("F2",), ())
+    assert table.values.shape == (len(LABELS), 1)
     write_csv(ranking, ("rank", "feature"), (1, "F2"))
     with pytest.raises(DatasetError, match="names none of the features"):
         copy.read()
+
+
+def write_top_100(copy, write_csv, names) -> None:
+    values = {name: i for i, name in enumerate(sorted(names))}
+    rows = [(clip, *(10 * row + values[name] for name in names)) for row, clip in enumerate(LABELS)]
+    write_csv(copy.top100, ("SongID", *names), *rows)
+
+
+def test_published_columns_are_known(copy, write_csv):
+    write_top_100(copy, write_csv, top_100())
+    table = copy.load().features["top100"]
+    assert len(top_100()) == len(set(top_100())) == 100
+    assert (table.names, table.unpublished, table.missing) == (top_100(), (), ())
+
+
+def test_order_of_the_published_columns_does_not_matter(copy, write_csv):
+    write_top_100(copy, write_csv, top_100())
+    clips = copy.load()
+    write_top_100(copy, write_csv, (*top_100()[50:], *reversed(top_100()[:50])))
+    shuffled = copy.load()
+    assert shuffled.features["top100"].names == top_100()
+    assert shuffled.digest == clips.digest
+
+
+def test_columns_that_differ_from_the_published_ones_are_named(copy, write_csv):
+    write_top_100(copy, write_csv, ("", *top_100()[:7], "label", *top_100()[8:]))
+    table = copy.load().features["top100"]
+    assert table.unpublished == ("", "label")
+    assert table.missing == (top_100()[7],)
+    assert table.names == (*top_100()[:7], *top_100()[8:], "", "label")
+    taken = copy.load().take(np.array([0, 1])).features["top100"]
+    assert (taken.unpublished, taken.missing) == (table.unpublished, table.missing)
+
+
+def test_columns_of_the_new_dataset_are_not_known(copy, write_csv):
+    write_top_100(copy, write_csv, ("label", *top_100()[1:]))
+    table = load_dataset("new-4qaed-c", copy.root).features["top100"]
+    assert (table.names, table.unpublished, table.missing) == (("label", *top_100()[1:]), (), ())
+
+
+def test_all_features_are_compared_with_their_descriptions(copy, write_csv):
+    folder = copy.top100.parent
+    names = ("F0002", "ORIGINAL-VAT-Creaky Voice", "Arousal", "F0001")
+    write_csv(
+        folder / "all_features.csv",
+        ("Song", *names),
+        *((clip, i, i, i, i) for i, clip in enumerate(LABELS)),
+    )
+    assert copy.load().features["all"].unpublished == ()
+    write_csv(
+        folder / "features.csv", ("Feature", "Name"), *((f"F000{i}", "a") for i in range(1, 4))
+    )
+    table = copy.load().features["all"]
+    assert (table.names, table.unpublished, table.missing) == (names, ("Arousal",), ())
+
+
+def test_real_tables_have_the_published_columns(real_data):
+    for folder in ("4qaed-200", "4qaed-features"):
+        clips = load_dataset("original-4qaed", real_data / folder)
+        assert clips.features["top100"].names == top_100()
+        assert check_columns(clips, clips.features) == ()

@@ -184,6 +184,34 @@ def test_flags_stand_where_a_reader_must_know(add_run: Callable[..., str]) -> No
     assert "80.20" in said
 
 
+def test_findings_of_checks_stand_where_a_reader_must_know(add_run: Callable[..., str]) -> None:
+    tags = {
+        "mer.allowed_columns": "label",
+        "mer.check.MER004": "label",
+        "mer.check.MER008": "F1",
+        "mer.check.MER999": "F2",
+    }
+    add_run("svm", share_right=0.9, tags=tags)
+    add_run("dnn_100", share_right=0.8)
+    rows = table(build(), "honesty", "checks")
+    assert [(row["methodology"], row["check"], row["columns"]) for row in rows] == [
+        ("SVM", "MER004", "label"),
+        ("SVM", "MER008", "F1"),
+        ("SVM", "MER999", "F2"),
+    ]
+    assert [row["what is wrong"] for row in rows] == [
+        "is a function of the quadrant: allowed",
+        "has the same value for all clips: a warning",
+        "a check of another version",
+    ]
+
+
+def test_without_findings_the_report_has_no_table_of_them(add_run: Callable[..., str]) -> None:
+    add_run("svm")
+    (section,) = [each for each in build().sections if each.name == "honesty"]
+    assert "checks" not in [block.name for block in section.blocks if isinstance(block, Table)]
+
+
 def test_hardest_clips_weigh_cross_validations_alike(add_run: Callable[..., str]) -> None:
     add_run("svm", share_right=1.0)
     add_run("cnn", share_right=0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from mer_mlflow.checks import get_check
 from mer_mlflow.reporting.document import Block, Cell, Section, Text
 from mer_mlflow.reporting.sections._compared import HEADS, paired_rows, unpaired_cells
 from mer_mlflow.reporting.sections._context import (
@@ -15,6 +16,7 @@ from mer_mlflow.reporting.sections._context import (
 )
 from mer_mlflow.reporting.validations import Validation
 from mer_mlflow.representations import Features
+from mer_mlflow.tracking.findings import read_findings
 
 INCONSISTENCIES = (
     "The study's text gives 80.20 as the best F1 of the augmented hybrid, its table 80.24; the "
@@ -33,6 +35,7 @@ def section(context: Context) -> Section:
             *_protocol_gap(context),
             *_tuned(context),
             *_leakage(context),
+            *_checks(context),
             *_substitutions(context),
             *(Text(words=words) for words in INCONSISTENCIES),
         ),
@@ -128,6 +131,50 @@ def _leakage(context: Context) -> Iterator[Block]:
         HEADS,
         paired_rows(context, list(pairs)),
     )
+
+
+def _checks(context: Context) -> Iterator[Block]:
+    rows = [
+        (
+            text(context.label(item)),
+            text(context.frame_titles[item.frame]),
+            percent(item.summary().mean),
+            text(code),
+            text(_meaning(code)),
+            text(names),
+            context.link(item),
+        )
+        for item in context.selection.complete
+        for code, names in read_findings(item.tags)
+    ]
+    if not rows:
+        return
+    yield Text(
+        words="Checks look for columns of feature tables that give the quadrant away or are no "
+        "features. They stop a training, unless a column is allowed by name; scores of runs that "
+        "read such columns may say nothing about the music."
+    )
+    yield from table(
+        "checks",
+        "What checks found in runs that went on",
+        columns(
+            "methodology",
+            "dataset",
+            ("F1", "macro F1 in per cent"),
+            "check",
+            "what is wrong",
+            "columns",
+            "run",
+        ),
+        rows,
+    )
+
+
+def _meaning(code: str) -> str:
+    check = get_check(code)
+    if check is None:
+        return "a check of another version"
+    return f"{check.sentence}: {'allowed' if check.stops else 'a warning'}"
 
 
 def _substitutions(context: Context) -> Iterator[Block]:
