@@ -15,6 +15,7 @@ from mer_mlflow.augmentation.timbral import (
 )
 from mer_mlflow.augmentation.transform import Transform
 from mer_mlflow.errors import ParameterError
+from mer_mlflow.packages import require_package
 from mer_mlflow.representations import Chunks, Features, Handcrafted, Input, Mel
 
 TRANSFORMS: dict[str, Transform] = {
@@ -91,8 +92,12 @@ def refuse_unusable(
     Raises
     ------
     ParameterError
-        If it reads no audio, or no spectrogram where one is masked.
+        If it reads no audio, or no spectrogram where one is masked, or a package is missing.
     """
+    for each in transforms:
+        if not isinstance(each, TimeFrequencyMask | BackgroundNoise):
+            for package in ("audiomentations", "python_stretch"):
+                require_package(package, needed_by=f"augment: {type(each).__name__}")
     heard = [item for item in inputs if not isinstance(item, Features | Handcrafted)]
     if transforms and not heard:
         raise ParameterError(f"augment: {method} reads no audio that could be changed")

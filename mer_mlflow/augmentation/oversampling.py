@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import DatasetError, ParameterError
+from mer_mlflow.packages import require_package
 
 SAMPLERS = {"borderline_smote2": "Borderline_SMOTE2", "smote": "SMOTE", "adasyn": "ADASYN"}
 """Names of the algorithms, and what smote-variants calls them."""
@@ -109,7 +110,7 @@ def refuse_unusable_labels(labels: NDArray[np.int64]) -> None:
     DatasetError
         If a quadrant has fewer than three points, or half of them.
     """
-    _smote_variants()
+    require_package("smote_variants", needed_by="oversampling")
     for quadrant in np.unique(labels):
         n_own = int(np.sum(labels == quadrant))
         if n_own < FEWEST:
@@ -143,11 +144,7 @@ def _sampled(
 
 
 def _smote_variants() -> object:
-    try:
-        import smote_variants
-    except ImportError:
-        raise ParameterError(
-            "oversampling needs smote-variants, which is missing: pip install smote-variants"
-        ) from None
+    import smote_variants
+
     logging.getLogger("smote_variants").setLevel(logging.ERROR)
     return smote_variants

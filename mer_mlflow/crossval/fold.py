@@ -63,6 +63,9 @@ class Choice(Protocol):
     def facts(self) -> Mapping[str, str]:
         """How they are, as text: all that the choice depends on beside the training examples."""
 
+    def require_clips(self, method: Method, labels: NDArray[np.int64]) -> None:
+        """Raise a ``MerError`` where training clips of these quadrants are too few to choose by."""
+
     def choose(
         self, method: Method, hyperparameters: Any, train: Examples, seed: int
     ) -> Mapping[str, Value]:

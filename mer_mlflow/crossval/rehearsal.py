@@ -17,7 +17,7 @@ from mer_mlflow.crossval.fold import Task, run_fold
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import DivergenceError, MerError
 
-N_TRAIN, N_TEST = 6, 2
+N_TRAIN, N_TEST = 4, 2
 """Training clips of each quadrant, and test clips, of a rehearsal."""
 EPOCHS = "epochs"
 """How the names of hyperparameters end that say how long something is trained."""

@@ -30,8 +30,15 @@ from mer_mlflow.crossval.fold import Choice, FoldResult, Task
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
-from mer_mlflow.errors import DivergenceError, IncompleteError, ParameterError, listing
-from mer_mlflow.methods import Illustration, Method, Value, get_method, method_names
+from mer_mlflow.errors import DivergenceError, IncompleteError, MerError, ParameterError, listing
+from mer_mlflow.methods import (
+    Illustration,
+    Method,
+    Value,
+    get_method,
+    method_names,
+    require_framework,
+)
 from mer_mlflow.representations import (
     Embedding,
     Examples,
@@ -157,13 +164,17 @@ def resolve_setting(
     ------
     ParameterError
         If a value is not allowed.
+        Or a package is missing, without which the methodology cannot be trained.
     CheckError
         If a check stands against a column that is read.
+    DatasetError
+        If a training set has too few clips of a quadrant.
     WeightsError
         If pretrained weights are needed and not there.
     """
     if not 1 <= threads <= MOST_THREADS:
         raise ParameterError(f"threads={threads}: must be >= 1 and <= {MOST_THREADS}")
+    require_framework(method)
     resolved = method.resolve(hyperparameters)
     read = with_features(method.inputs_for(resolved), clips, source=features)
     inputs = with_weights(
@@ -183,6 +194,7 @@ def resolve_setting(
     tables = [item.table for item in inputs if isinstance(item, Features)]
     findings = check_columns(clips, tables, allow=allow_columns)
     refuse(findings, allow=ALLOW_COLUMNS)
+    _require_clips(method, clips, plan, choice)
     return Setting(
         method=method,
         hyperparameters=resolved,
@@ -213,6 +225,22 @@ def with_hyperparameters(setting: Setting, point: Mapping[str, Value]) -> Settin
     checked = setting.method.resolve(point)
     values = {name: getattr(checked, name) for name in point}
     return replace(setting, hyperparameters=replace(setting.hyperparameters, **values))
+
+
+def _require_clips(method: Method, clips: Clips, plan: SplitPlan, choice: Choice | None) -> None:
+    """Make sure that each training set has enough clips of each quadrant."""
+    for split in plan.splits:
+        labels = clips.quadrants[split.train]
+        try:
+            if method.require_clips is not None:
+                method.require_clips(labels)
+            if choice is not None:
+                choice.require_clips(method, labels)
+        except MerError as error:
+            raise type(error)(
+                f"{method.name} cannot be trained in fold {split.id}: {error}; use more clips, "
+                "other folds or another methodology"
+            ) from error
 
 
 def gather(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mer_mlflow.augmentation import Transform, draw_noise_from, get_transforms
@@ -117,9 +117,8 @@ def resolve(
         size=size,
         hyperparameters=values,
         augmentations=training,
+        choice=_inner_search(experiment, method, values, winner or {}),
     )
-    if experiment.nested:
-        setting = replace(setting, choice=_inner_search(experiment, method, values, winner or {}))
     return Resolved(setting=setting, profile=profile, probes=probes, n_workers=n_workers)
 
 
@@ -243,6 +242,7 @@ def _setting(
     size: Profile,
     hyperparameters: Mapping[str, Value],
     augmentations: tuple[Transform, ...],
+    choice: InnerSearch | None = None,
 ) -> Setting:
     return resolve_setting(
         get_method(experiment.method),
@@ -251,6 +251,7 @@ def _setting(
         hyperparameters=hyperparameters,
         features=experiment.features,
         augmentations=augmentations,
+        choice=choice,
         duration=size.duration if experiment.duration is None else experiment.duration,
         threads=experiment.threads,
         weights=experiment.weights,
@@ -264,7 +265,9 @@ def _inner_search(
     method: Method,
     values: Mapping[str, Value],
     winner: Mapping[str, Any],
-) -> InnerSearch:
+) -> InnerSearch | None:
+    if not experiment.nested:
+        return None
     strategy = experiment.strategy or winner.get("strategy", "neighbour")
     if strategy not in STRATEGIES:
         raise ParameterError(

@@ -21,6 +21,7 @@ from mer_mlflow.methods._method import (
     Value,
     converted,
 )
+from mer_mlflow.methods._requirements import require_framework
 
 __all__ = [
     "EpochRecord",
@@ -37,6 +38,7 @@ __all__ = [
     "converted",
     "get_method",
     "method_names",
+    "require_framework",
 ]
 
 

@@ -16,9 +16,9 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from mer_mlflow.errors import DatasetError
 from mer_mlflow.methods._kernel_machine import DecisionValues, Temperature, quick_checks
 from mer_mlflow.methods._method import Prediction
+from mer_mlflow.methods._requirements import fewest_clips
 from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
 from mer_mlflow.methods._windows import MEAN_STD, as_rows
 from mer_mlflow.representations import Examples
@@ -149,9 +149,8 @@ def fit_blocks(train: Examples, *, layout: Layout, C: float, gamma: float) -> Fi
     DatasetError
         If a quadrant has fewer than two training clips.
     """
+    fewest_clips(train.labels, fewest=2, needed_by="embedding_svm")
     smallest = int(np.unique(train.labels, return_counts=True)[1].min())
-    if smallest < 2:
-        raise DatasetError("embedding_svm needs two training clips of each quadrant")
     sources = layout.arrays(train)
     shares = [1 / (len(sources) * len(source)) for source in sources for _ in source]
     blocks = [block for source in sources for block in source]

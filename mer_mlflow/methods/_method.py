@@ -196,6 +196,8 @@ class Method:
     reads : the same by hyperparameters, where it depends on them; ``inputs`` are the defaults' then
     augmentations : each gives every training clip a synthesised copy to train on
     baseline : name of the methodology that this one changes in one respect, empty for none
+    require_clips : (quadrants of the training clips) raises a ``MerError`` where no model can be
+        fitted to so many clips of each; None where any number will do
     fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
         the same as ``fit`` gives; where settings can share work
     hyperparameters : frozen dataclass of :func:`searchable` fields
@@ -229,6 +231,7 @@ class Method:
     augmentations: tuple[Transform, ...] = ()
     baseline: str = ""
     reads: Callable[[Any], tuple[Input, ...]] | None = None
+    require_clips: Callable[[NDArray[np.int64]], None] | None = None
     fit_settings: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
 
     @property

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mer_mlflow.augmentation.oversampling import refuse_unusable_labels
 from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, Scores, searchable
 from mer_mlflow.methods._network import load_network
 from mer_mlflow.representations import Examples, Mel
@@ -65,7 +66,7 @@ def fit(
     seed : of weights, dropout, order and draws
     on_epoch : called after every epoch of the autoencoder and of the CNN
     """
-    from mer_mlflow.augmentation.oversampling import oversample, refuse_unusable_labels
+    from mer_mlflow.augmentation.oversampling import oversample
     from mer_mlflow.methods._synthesised import autoencoder_beside, train_with_synthesised
 
     recordings = train.recordings()
@@ -98,6 +99,7 @@ METHOD = Method(
     inputs=(Mel(),),
     hyperparameters=CNNDeepSMOTEHyperparameters,
     fit=fit,
+    require_clips=refuse_unusable_labels,
     load=load_network,
     shortest=1.3,
     framework="keras",

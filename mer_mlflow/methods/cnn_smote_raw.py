@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mer_mlflow.augmentation.oversampling import refuse_unusable_labels
 from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
 from mer_mlflow.methods._network import load_network
 from mer_mlflow.representations import Examples, Mel
@@ -86,6 +87,7 @@ METHOD = Method(
     inputs=(Mel(),),
     hyperparameters=CNNSMOTERawHyperparameters,
     fit=fit,
+    require_clips=refuse_unusable_labels,
     load=load_network,
     shortest=1.3,
     framework="keras",

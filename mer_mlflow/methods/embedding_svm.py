@@ -17,10 +17,12 @@ SMC 2020.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
+from mer_mlflow.methods._requirements import fewest_clips
 from mer_mlflow.representations import Embedding, Examples, Features
 from mer_mlflow.representations.pretrained import artist_cnn, openl3, won_crnn
 
@@ -121,6 +123,7 @@ METHOD = Method(
     version=2,
     inputs=reads(EmbeddingSVMHyperparameters()),
     reads=reads,
+    require_clips=partial(fewest_clips, fewest=2, needed_by="embedding_svm"),
     hyperparameters=EmbeddingSVMHyperparameters,
     fit=fit,
     load=load,

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from mer_mlflow.errors import DatasetError
 from mer_mlflow.methods._method import Method, OnEpoch, Scores, searchable
+from mer_mlflow.methods._requirements import fewest_clips
 from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
 from mer_mlflow.representations import Examples, Features
 
@@ -45,6 +46,9 @@ class SVMHyperparameters:
     n_features: int = searchable(100, low=1)
 
 
+require_clips = partial(fewest_clips, fewest=2, needed_by="svm")
+
+
 def fit_settings(
     train: Examples, settings: Sequence[SVMHyperparameters], seed: int
 ) -> list[FittedEstimator]:
@@ -63,9 +67,8 @@ def fit_settings(
     """
     from mer_mlflow.methods._kernel_machine import fit_machines
 
+    require_clips(train.labels)
     smallest = int(np.unique(train.labels, return_counts=True)[1].min())
-    if smallest < 2:
-        raise DatasetError("svm needs two training clips of each quadrant")
     classifiers = fit_machines(
         train.read(0).reshape(len(train), -1).astype(np.float64),
         train.labels,
@@ -91,6 +94,7 @@ METHOD = Method(
     hyperparameters=SVMHyperparameters,
     fit=fit,
     fit_settings=fit_settings,
+    require_clips=require_clips,
     load=load_estimator,
     shortest=0.0,
     framework="scikit-learn",

@@ -64,6 +64,30 @@ class InnerSearch:
         """Hyperparameters that are searched."""
         return tuple(self.space)
 
+    def require_clips(self, method: Method, labels: NDArray[np.int64]) -> None:
+        """Make sure that there are enough training clips of each quadrant.
+
+        Parameters
+        ----------
+        method : the methodology
+        labels : quadrants of the training clips [shape=(n_clips,)]
+
+        Raises
+        ------
+        MerError
+            If a quadrant has fewer than there are inner folds, or they leave the methodology too
+            few.
+        """
+        quadrants, counts = np.unique(labels, return_counts=True)
+        if counts.min() < self.n_splits:
+            raise ParameterError(
+                f"nested: a quadrant has {counts.min()} training clips, fewer than the "
+                f"{self.n_splits} inner folds"
+            )
+        if method.require_clips is not None:
+            largest_part = -(-counts // self.n_splits)
+            method.require_clips(np.repeat(quadrants, counts - largest_part))
+
     def choose(self, method: Method, hyperparameters: Any, train: Examples, seed: int) -> Point:
         """Choose hyperparameters by the mean macro F1 over folds of the training examples.
 
@@ -76,18 +100,13 @@ class InnerSearch:
 
         Raises
         ------
-        ParameterError
-            If a quadrant has fewer training clips than there are inner folds.
+        MerError
+            If there are too few training clips of a quadrant.
         """
         from sklearn.model_selection import StratifiedKFold
 
         recordings = train.recordings()
-        fewest = int(np.unique(recordings.labels, return_counts=True)[1].min())
-        if fewest < self.n_splits:
-            raise ParameterError(
-                f"nested: a quadrant has {fewest} training clips, fewer than the "
-                f"{self.n_splits} inner folds"
-            )
+        self.require_clips(method, recordings.labels)
         folds = StratifiedKFold(self.n_splits, shuffle=True, random_state=seed)
         sides = [
             _sides(train, recordings, held_out)

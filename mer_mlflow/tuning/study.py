@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from mer_mlflow.access import shown
-from mer_mlflow.errors import IncompleteError, TrackingError
+from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
 from mer_mlflow.methods import Value
 from mer_mlflow.tracking.database import Schema, prepare_database
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
@@ -206,8 +206,13 @@ def run_study(
     study : from :func:`open_study`
     search : what is searched
     evaluate : score of a point; raises ``IncompleteError`` where folds fail, ``TrialPruned`` where
-        the study's pruner gave it up
+        the study's pruner gave it up, ``UntrainableError`` where no fold can be run
     on_trial : called after each trial with (finished, known to be needed)
+
+    Raises
+    ------
+    UntrainableError
+        If a point cannot be trained and none has a score yet.
     """
     study.pruner = _pruner(search.prune)
     seen_running: set[int] = set()
@@ -315,6 +320,12 @@ def _objective(
     except IncompleteError as error:
         trial.set_user_attr(INCOMPLETE, str(error))
         raise
+    except UntrainableError as error:
+        if best_trial(study) is None:  # what is wrong may be wrong with all points
+            words = ", ".join(f"{name}={value}" for name, value in point.items())
+            raise UntrainableError(f"{words}: {error}") from error
+        trial.set_user_attr(INCOMPLETE, str(error))
+        raise IncompleteError(str(error)) from error
 
 
 def _may_run(study: optuna.Study, search: SearchSetting, trial: optuna.Trial) -> bool:

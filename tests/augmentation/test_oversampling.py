@@ -89,5 +89,5 @@ def test_unknown_sampler_is_named() -> None:
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "smote_variants", None)
-    with pytest.raises(ParameterError, match="pip install smote-variants"):
+    with pytest.raises(ParameterError, match="needs the package smote_variants"):
         oversample(*mixed([5] * 4), algorithm="smote", n_each=5, seed=0)

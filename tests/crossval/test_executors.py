@@ -233,7 +233,7 @@ def test_fold_that_takes_too_long_fails_and_others_go_on(plan: SplitPlan) -> Non
 
 
 def test_working_worker_is_no_silent_one(plan: SplitPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MER_WORKER_SILENCE", "2")
+    monkeypatch.setenv("MER_WORKER_SILENCE", "0.5")
     rng = np.random.default_rng(0)
     labels = np.arange(2400) % 4
     features = rng.normal(size=(2400, 300))
@@ -246,7 +246,7 @@ def test_working_worker_is_no_silent_one(plan: SplitPlan, monkeypatch: pytest.Mo
     split = replace(plan.splits[0], train=np.arange(2000), test=np.arange(2000, 2400))
     run_folds(task, [split], workers=1, threads=1, on_event=events.append)
     assert [type(event) for event in events] == [FoldStarted, FoldFinished]
-    assert time.monotonic() - clock > 2
+    assert time.monotonic() - clock > 1
 
 
 def test_task_has_no_name_in_the_temporary_folder(
@@ -272,7 +272,7 @@ def test_what_fails_in_all_folds_is_known_before_any_is_started(
     labels = np.where(np.arange(N_CLIPS) < 4, np.arange(N_CLIPS), 0)
     broken = replace(task.examples, quadrants=labels)
     events: list[FoldEvent] = []
-    with pytest.raises(UntrainableError, match=r"svm cannot .*two training clips.*no fold was"):
+    with pytest.raises(UntrainableError, match=r"svm cannot .*svm needs 2 .*no fold was"):
         run_folds(
             replace(task, examples=broken),
             plan.splits,

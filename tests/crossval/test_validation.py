@@ -109,7 +109,8 @@ def test_network_identity_knows_excerpt_and_arithmetic(monkeypatch: pytest.Monke
 def test_failed_folds_never_pass_for_a_result() -> None:
     clips = make_clips(separation=1.0)
     values = clips.features["top100"].values.copy()
-    values[0] = 1e300
+    plan = split_plan(clips, n_splits=4, n_repeats=1)
+    values[plan.splits[0].test[0]] = 1e300
     broken = replace(clips, features={"top100": FeatureTable(names=tuple("abcdef"), values=values)})
     plan = split_plan(broken, n_splits=4, n_repeats=1)
     with pytest.raises(IncompleteError, match="of 4 folds have a result"):

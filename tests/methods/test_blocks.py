@@ -125,5 +125,5 @@ def test_tables_that_are_extracted_alike_are_not_read_twice(demo: Clips) -> None
 
 def test_too_few_clips_are_named() -> None:
     layout = Layout(sources=("crnn_msd", "top100"), blocks=("tags",))
-    with pytest.raises(DatasetError, match="two training clips of each quadrant"):
+    with pytest.raises(DatasetError, match="has 1 training clips: embedding_svm needs 2"):
         fit_blocks(make_examples(4), layout=layout, C=1.0, gamma=0.5)

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.fold import Task, run_fold
+from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.datasets import QUADRANTS, dataset_names
 from mer_mlflow.experiments.profiles import capped, get_profile
@@ -164,6 +165,16 @@ def test_epochs_are_told_as_they_end(method: Method) -> None:
     assert all(epochs == [1, 2] for epochs in records.values())
     assert bool(records) == ("epochs" in method.defaults)
     assert fitted.predict(make_examples(method)).stages.keys() <= records.keys()
+
+
+def test_rehearsal_refuses_nothing_that_can_be_trained(method: Method) -> None:
+    task = Task(
+        method=method,
+        hyperparameters=hyperparameters(method),
+        examples=with_copies(make_examples(method)),
+        test_curve=True,
+    )
+    assert refusal(task, two_folds()[0]) is None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from mer_mlflow.errors import IncompleteError, TrackingError
+from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
 from mer_mlflow.tuning import study as module
 from mer_mlflow.tuning.space import Point, grid, point_key
 from mer_mlflow.tuning.study import SearchSetting, best_trial, open_study, run_study, scores
@@ -188,3 +188,32 @@ def test_trial_that_died_before_its_first_sign_of_life_is_run_again(
 def test_storage_that_cannot_be_used_is_named() -> None:
     with pytest.raises(TrackingError, match="storage=nonsense: cannot be used"):
         open_study(make_search(), "nonsense")
+
+
+def test_point_that_cannot_be_trained_ends_a_search_without_a_score(tmp_path: Path) -> None:
+    search, storage = make_search(), f"sqlite:///{tmp_path / 'optuna.db'}"
+
+    def refuse(trial: optuna.Trial, point: Point) -> float:
+        raise UntrainableError("its pooling leaves nothing")
+
+    study = open_study(search, storage)
+    with pytest.raises(UntrainableError, match=r"C=.*, units=.*: its pooling leaves nothing"):
+        run_study(study, search, refuse)
+    assert [trial.state for trial in study.get_trials()].count(TrialState.FAIL) == 1
+
+
+def test_point_that_cannot_be_trained_loses_where_others_have_scores(tmp_path: Path) -> None:
+    search, storage = make_search(), f"sqlite:///{tmp_path / 'optuna.db'}"
+    calls: Counter[str] = Counter()
+
+    def evaluate(trial: optuna.Trial, point: Point) -> float:
+        calls[point_key(point)] += 1
+        if point == {"C": 4.0, "units": 20}:
+            raise UntrainableError("its pooling leaves nothing")
+        return score(point)
+
+    study = open_study(search, storage)
+    run_study(study, search, evaluate)
+    assert set(calls.values()) == {1}
+    best = best_trial(study)
+    assert best is not None and best.params != {"C": 4.0, "units": 20}
