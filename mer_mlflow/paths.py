@@ -61,6 +61,11 @@ def own_folder(variable: str, default: str, *, purpose: str) -> Path:
     return root
 
 
+def remedy(error: OSError) -> str:
+    """What to do where something could not be written."""
+    return "make room" if error.errno in FULL else "get the right to write"
+
+
 def draft_name(prefix: str) -> str:
     """Name that nothing has yet, for what gets its own name when it is finished.
 

@@ -94,7 +94,13 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
     """
     dataset = get_dataset(name)
     if not dataset.needs_root:
-        return dataset.read(None)
+        try:
+            return dataset.read(None)
+        except OSError as error:
+            raise DatasetError(
+                f"{error.filename}: cannot be read ({error.strerror}); get the right to read it, "
+                "or set MER_CACHE_ROOT to another folder"
+            ) from error
     root = data_root_or_default(data_root)
     if root is None:
         raise ParameterError(

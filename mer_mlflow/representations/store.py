@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import AudioError, StoreError, listing
-from mer_mlflow.paths import FULL, draft_name
+from mer_mlflow.paths import draft_name, remedy
 from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.representation import Representation
 
@@ -202,10 +202,9 @@ def write_entry(path: Path, array: NDArray[np.floating]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
     except OSError as error:
-        remedy = "make room" if error.errno in FULL else "get the right to write"
         raise StoreError(
-            f"{path.parent}: the store cannot be written ({error.strerror}); {remedy} there, or "
-            "set MER_CACHE_ROOT to another folder, and give the same command again"
+            f"{path.parent}: the store cannot be written ({error.strerror}); {remedy(error)} "
+            "there, or set MER_CACHE_ROOT to another folder, and give the same command again"
         ) from error
 
 

@@ -7,9 +7,9 @@ rounding. It is for trying the tools: scores on it say nothing about real music.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.dataset import Dataset, Reading
 from mer_mlflow.datasets.demo.music import DEMO_SR, DemoPiece, compose, render
 from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
+from mer_mlflow.errors import DatasetError
+from mer_mlflow.paths import draft_name, remedy
 
 VERSION = 2
 ANNOTATIONS = "annotations.csv"
@@ -29,10 +31,21 @@ def read_demo(root: Path | None = None) -> Reading:
     Parameters
     ----------
     root : unused, the demo has its own place
+
+    Raises
+    ------
+    DatasetError
+        If it is not there and cannot be made.
     """
     folder = cache_root() / f"demo-{VERSION}"
     if not folder.is_dir():
-        build_demo(folder)
+        try:
+            build_demo(folder)
+        except OSError as error:
+            raise DatasetError(
+                f"{folder}: the demo dataset cannot be made ({error.strerror}); {remedy(error)} "
+                "there, or set MER_CACHE_ROOT to another folder, and give the same command again"
+            ) from error
     return read_quadrant_folders(
         name="demo",
         audio_root=folder,
@@ -47,20 +60,28 @@ def build_demo(folder: Path) -> None:
     Parameters
     ----------
     folder : where to put it
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing of it is left then.
     """
     import soundfile
 
     print("making the demo dataset (once, under a minute) …", flush=True)
     pieces = compose()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".demo-"))
+    draft = folder.parent / draft_name(".demo-")
+    draft.mkdir()
     try:
         for quadrant in QUADRANTS:
             (draft / quadrant).mkdir()
 
         def write(piece: DemoPiece) -> None:
+            buffer = io.BytesIO()  # soundfile does not say why a file cannot be written
+            soundfile.write(buffer, render(piece), DEMO_SR, format="FLAC", subtype="PCM_16")
             path = draft / piece.quadrant / f"{piece.clip_id}.flac"
-            soundfile.write(path, render(piece), DEMO_SR, subtype="PCM_16")
+            path.write_bytes(buffer.getvalue())
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(write, pieces))
