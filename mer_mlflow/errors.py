@@ -7,7 +7,7 @@ class MerError(Exception):
     """Root of the errors that name what is wrong, where, and what to do, in one line."""
 
     def __init__(self, words: str) -> None:
-        super().__init__(" ".join(words.splitlines()))
+        super().__init__(" ".join(readable(words).splitlines()))
 
 
 class ParameterError(MerError):
@@ -60,6 +60,15 @@ class UntrainableError(MerError):
 
 class DivergenceError(MerError):
     """Training produced a loss that is not a finite number."""
+
+
+def readable(text: str) -> str:
+    r"""Text that can be printed and stored: bytes of a file name that are no UTF-8 as ``\xe9``."""
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        content = text.encode("utf-8", "backslashreplace")
+    return content.decode("utf-8", "backslashreplace")
 
 
 def listing(names: list[str], *, most: int = 5) -> str:

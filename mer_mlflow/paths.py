@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import uuid
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def given_path(text: Path | str, *, name: str) -> Path:
         If nothing can be there, or what is there cannot be asked for.
     """
     path = Path(os.path.expanduser(text))  # noqa: PTH111, it takes an unknown user as a name
+    if (fault := name_fault(str(path))) is not None:
+        raise ParameterError(f"{name}={text}: {fault}")
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -35,6 +38,25 @@ def given_path(text: Path | str, *, name: str) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise ParameterError(f"{name}={text}: cannot be used as a path ({reason})") from error
     return path
+
+
+def name_fault(name: str) -> str | None:
+    """What makes a file's name unfit for tables and runs, which hold text; None where nothing does.
+
+    Text has to be the same on every machine: where names are not read as UTF-8, anything but ASCII
+    would be another text elsewhere.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding.lower() not in ("utf-8", "utf8") and not name.isascii():
+        return (
+            f"has characters that cannot be read where file names are {encoding}; set PYTHONUTF8=1 "
+            "and give the same command again"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "the name is not UTF-8; rename it"
+    return None
 
 
 def own_folder(variable: str, default: str, *, purpose: str) -> Path:

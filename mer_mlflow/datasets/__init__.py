@@ -6,14 +6,15 @@ import os
 import pkgutil
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from mer_mlflow.datasets.clips import QUADRANTS, Clips, FeatureTable
 from mer_mlflow.datasets.dataset import Dataset, Reading
-from mer_mlflow.errors import DatasetError, ParameterError, listing
-from mer_mlflow.paths import given_path
+from mer_mlflow.errors import DatasetError, ParameterError, listing, readable
+from mer_mlflow.paths import given_path, name_fault
 
 __all__ = [
     "QUADRANTS",
@@ -95,7 +96,7 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
     dataset = get_dataset(name)
     if not dataset.needs_root:
         try:
-            return dataset.read(None)
+            return _checked(dataset.read(None))
         except OSError as error:
             raise DatasetError(
                 f"{error.filename}: cannot be read ({error.strerror}); get the right to read it, "
@@ -115,10 +116,23 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
     try:
         if root.is_dir() and not any(root.iterdir()):
             raise DatasetError(f"data_root={root}: the folder is empty")
-        return dataset.read(root)
+        return _checked(dataset.read(root))
     except OSError as error:
         where = error.filename or f"data_root={root}"
         raise DatasetError(f"{where}: cannot be read ({error.strerror})") from error
+
+
+def _checked(reading: Reading) -> Reading:
+    """Refuse clips whose names are not the same text everywhere, before anything is computed."""
+    clips = reading.clips
+    for clip, path in zip(clips.ids, clips.audio, strict=True):
+        if (fault := name_fault(clip)) is not None:
+            raise DatasetError(f"{path or f'dataset {clips.name}, clip {clip}'}: {fault}")
+    return replace(
+        reading,
+        errors=tuple(map(readable, reading.errors)),
+        warnings=tuple(map(readable, reading.warnings)),
+    )
 
 
 def load_dataset(
