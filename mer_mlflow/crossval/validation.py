@@ -113,6 +113,12 @@ class Setting:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
+    def earlier(self) -> Setting | None:
+        """This setting with the ids of earlier versions, None where clips have the same."""
+        clips = self.clips.as_earlier()
+        return None if clips is None else replace(self, clips=clips)
+
+    @property
     def weights(self) -> tuple[Weights, ...]:
         """Files of the pretrained networks that inputs are computed by."""
         found = [item.weights for item in self.inputs if isinstance(item, Embedding)]

@@ -49,6 +49,8 @@ class Clips:
     artists : artist of each clip, None where unknown
     features : feature tables by name (``"top100"``, ``"all"``)
     fixed_splits : part of each clip (``"train"``, ``"validate"``, ``"test"``, None) by split name
+    earlier_ids : ids that earlier versions gave these clips, in the same order; None where they are
+        the same
     """
 
     name: str
@@ -59,6 +61,7 @@ class Clips:
     artists: tuple[str | None, ...]
     features: Mapping[str, FeatureTable] = field(default_factory=dict)
     fixed_splits: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    earlier_ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         columns: tuple[Sequence[object], ...] = (self.audio, self.audio_hashes, self.artists)
@@ -116,7 +119,14 @@ class Clips:
             fixed_splits={
                 name: tuple(parts[i] for i in kept) for name, parts in self.fixed_splits.items()
             },
+            earlier_ids=self.earlier_ids and tuple(self.earlier_ids[i] for i in kept),
         )
+
+    def as_earlier(self) -> Clips | None:
+        """Return the same clips under the ids of earlier versions, None where they are the same."""
+        if self.earlier_ids is None:
+            return None
+        return replace(self, ids=self.earlier_ids, earlier_ids=None)
 
     def audio_files(self) -> tuple[Path, ...]:
         """Audio file of every clip.

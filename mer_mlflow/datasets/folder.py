@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.datasets.listed_files import clip_ids, earlier_ids, is_file, locate
 from mer_mlflow.datasets.quadrant_folders import (
     audio_in_two_quadrants,
     content_hashes,
@@ -15,7 +18,12 @@ from mer_mlflow.datasets.quadrant_folders import (
     read_quadrant_folders,
 )
 from mer_mlflow.datasets.tables import read_quadrants, read_table
-from mer_mlflow.errors import DatasetError
+from mer_mlflow.errors import DatasetError, listing
+
+REORDERED = (
+    "ids of clips are paths below one folder now; they were the paths as written here, in another "
+    "order, and what an earlier version has run on these clips is not continued"
+)
 
 
 def read_folder(root: Path | None) -> Reading:
@@ -24,7 +32,8 @@ def read_folder(root: Path | None) -> Reading:
     Parameters
     ----------
     root : the folder, the CSV, or a folder that holds one CSV; an ``artist`` column is used
-        where the CSV has one, and relative paths start at the CSV's folder
+        where the CSV has one, and relative paths start at the CSV's folder; ids are those of
+        :mod:`mer_mlflow.datasets.listed_files`
 
     Raises
     ------
@@ -52,40 +61,51 @@ def _read_csv(path: Path) -> Reading:
     for (line, _), file in zip(table.rows, files, strict=True):
         if not PurePosixPath(file).name:
             raise DatasetError(f"{path}, line {line}: '{file}' in column path is no file name")
-    ids = [str(PurePosixPath(file).with_suffix("")) for file in files]
+    places = locate(path.parent, files)
+    ids = clip_ids(path.parent, places)
     labels = read_quadrants(table, ids=ids)
-    duplicates = sorted({clip for clip in ids if ids.count(clip) > 1})
-    errors = [f"{path}: clip {clip} has two rows; keep one" for clip in duplicates]
-    rows = {row[0]: row for row in zip(ids, labels, files, artists, strict=True)}
-    ordered = [rows[clip] for clip in sorted(rows)]
-    audio = tuple(path.parent / file for _, _, file, _ in ordered)
-    present = tuple(file if _is_file(file) else None for file in audio)
+    errors = _rows_of_one_clip(path, ids, places)
+    rows = {clip: i for i, clip in enumerate(ids)}
+    order = [rows[clip] for clip in sorted(rows)]
+    present = tuple(places[i] if is_file(places[i]) else None for i in order)
     errors += [
-        f"{path}: no file {file}"
-        for file, found in zip(audio, present, strict=True)
+        f"{path}: no file {places[i]}"
+        for i, found in zip(order, present, strict=True)
         if found is None
     ]
+    named = earlier_ids(files)
+    earlier = tuple(named[i] for i in order)
+    had_order = tuple(sorted(set(earlier)))
+    is_reordered = earlier != had_order and len(had_order) == len(earlier)
     clips = Clips(
         name="folder",
         ids=tuple(sorted(rows)),
-        quadrants=np.array([label for _, label, _, _ in ordered], dtype=np.int64),
+        quadrants=np.array([labels[i] for i in order], dtype=np.int64),
         audio=present,
         audio_hashes=content_hashes(present),
-        artists=tuple(artist or None for _, _, _, artist in ordered),
+        artists=tuple(artists[i] or None for i in order),
+        earlier_ids=earlier if earlier == had_order != tuple(sorted(rows)) else None,
     )
     return Reading(
         clips=clips,
         errors=(*errors, *audio_in_two_quadrants(clips)),
-        warnings=tuple(findings(clips)),
+        warnings=(*findings(clips), *([f"{path}: {REORDERED}"] if is_reordered else [])),
         encodings={path.name: table.encoding},
     )
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
+def _rows_of_one_clip(path: Path, ids: Sequence[str], places: Sequence[Path]) -> list[str]:
+    files: dict[str, set[Path]] = {}
+    for clip, place in zip(ids, places, strict=True):
+        files.setdefault(clip, set()).add(place)
+    counts = Counter(ids)
+    return [
+        f"{path}: clip {clip} has two rows; keep one"
+        if len(files[clip]) == 1
+        else f"{path}: {listing([str(file) for file in sorted(files[clip])])} differ by their "
+        "users' home folders alone; put them below one folder"
+        for clip in sorted(clip for clip, count in counts.items() if count > 1)
+    ]
 
 
 DATASETS = (

@@ -2,7 +2,8 @@
 
 The parent continues what an interrupted parent of the same identity left: finished children move
 over to it, unfinished ones are closed, and the old parent is marked superseded. Children of a
-complete parent stay where they are and are copied.
+complete parent stay where they are and are copied, as are those of clips that an earlier version
+gave other ids.
 
 Reading waits for a server that is away; what is written goes to a journal, and from there to the
 server as soon as it takes it.
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,6 +42,7 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
+from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import JournalError, RunInProgressError, UndeliveredError
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
@@ -134,6 +137,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self.n_adopted = 0
         self.n_of_other_software = 0
         self._setting = setting
+        self._settings = (setting, *([] if setting.earlier is None else [setting.earlier]))
         self._tags = tags
         self._source = source
         self._is_main = is_main
@@ -272,7 +276,8 @@ class RunTree(AbstractContextManager["RunTree"]):
         Returns the runs whose journals another process holds.
         """
         server, held = server_name(self._client.tracking_uri), set()
-        for path in journals(root, prefix=self._setting.identity):
+        left = (journals(root, prefix=setting.identity) for setting in self._settings)
+        for path in chain.from_iterable(left):
             try:
                 journal = Journal(path)
             except JournalGoneError:
@@ -288,10 +293,10 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
         """Earlier parents of the same identity that are not at work, and their finished folds."""
-        identity = self._setting.identity
         earlier = {
             run.info.run_id: run
-            for run in search(self._client, self.experiment_id, kind=Kind.PARENT, identity=identity)
+            for setting in self._settings
+            for run in self._search(Kind.PARENT, setting)
             if run.info.run_id != self.run_id
         }
         at_work = {key for key, run in earlier.items() if _is_at_work(run)}
@@ -318,7 +323,8 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._flag(self.duplicate_of)
         else:
             for child, split, result in finished:
-                if child.data.tags[MLFLOW_PARENT_RUN_ID] in complete:
+                is_own = child.data.tags["mer.identity"] == self._setting.identity
+                if not is_own or child.data.tags[MLFLOW_PARENT_RUN_ID] in complete:
                     self._copy(child, split, result)
                 else:
                     tag = Tag(key=MLFLOW_PARENT_RUN_ID, value=self.run_id)
@@ -336,15 +342,19 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _finished_children(self, at_work: Set[str]) -> Iterator[Finished]:
         waiting = {split.id: split for split in self._setting.plan.splits}
-        identity = self._setting.identity
-        for child in search(self._client, self.experiment_id, kind=Kind.FOLD, identity=identity):
+        children = (
+            (setting, child)
+            for setting in self._settings
+            for child in self._search(Kind.FOLD, setting)
+        )
+        for setting, child in children:
             split_id = child.data.tags["mer.split"]
             if child.data.tags[MLFLOW_PARENT_RUN_ID] in at_work:
                 continue
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
             elif child.info.status == "FINISHED" and split_id in waiting:
-                result = self._read(child, waiting[split_id])
+                result = self._read(child, waiting[split_id], setting.clips)
                 if result is not None:
                     yield child, waiting.pop(split_id), result
 
@@ -367,14 +377,17 @@ class RunTree(AbstractContextManager["RunTree"]):
         items.append(Tag(key="mer.copied_from", value=child.info.run_id))
         self._finish_child(split, items, "FINISHED")
 
-    def _read(self, child: Run, split: Split) -> FoldResult | None:
+    def _search(self, kind: Kind, setting: Setting) -> Iterable[Run]:
+        return search(self._client, self.experiment_id, kind=kind, identity=setting.identity)
+
+    def _read(self, child: Run, split: Split, clips: Clips) -> FoldResult | None:
         try:
             try:
-                return self._read_artifacts(child, split)
+                return self._read_artifacts(child, split, clips)
             except (MlflowException, OSError) as error:
                 if not (is_outage(error) and self._has_predictions(child)):
                     raise
-                return patiently(lambda: self._read_artifacts(child, split))
+                return patiently(lambda: self._read_artifacts(child, split, clips))
         except (MlflowException, OSError, KeyError, ValueError) as error:
             words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
             print(words, flush=True)
@@ -385,7 +398,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         names = patiently(lambda: self._client.list_artifacts(child.info.run_id))
         return any(each.path == PREDICTIONS for each in names)
 
-    def _read_artifacts(self, child: Run, split: Split) -> FoldResult:
+    def _read_artifacts(self, child: Run, split: Split, clips: Clips) -> FoldResult:
         metrics = child.data.metrics
         with tempfile.TemporaryDirectory() as folder:
 
@@ -396,7 +409,7 @@ class RunTree(AbstractContextManager["RunTree"]):
 
             result = read_fold(
                 split_id=split.id,
-                clips=self._setting.clips,
+                clips=clips,
                 predictions=content(PREDICTIONS),
                 epochs=content(EPOCHS) if metrics["n_epochs"] else None,
                 metrics=metrics,
