@@ -50,14 +50,20 @@ COPY entrypoints entrypoints
 COPY mer_mlflow mer_mlflow
 RUN python -m compileall -q entrypoints mer_mlflow
 
-# Volumes take the owner of the folders that they are first mounted on.
+COPY --chmod=755 server/start /server/
+
+# Volumes take the owner and mode of the folders that they are first mounted on; Compose runs the
+# image as the owner of the secrets, whom the image may not know by name.
 RUN useradd --create-home --uid 1000 mer \
     && mkdir /cache /output \
-    && chown mer:mer /cache /output
+    && chown mer:mer /cache /output \
+    && chmod 1777 /cache /output
 USER mer
 WORKDIR /output
 VOLUME ["/cache", "/output"]
 ENV PYTHONPATH=/opt/mer_mlflow \
+    HOME=/home/mer \
+    USER=mer \
     PYTHONUNBUFFERED=1 \
     MER_CACHE_ROOT=/cache \
     MER_JOURNAL_ROOT=/output/journals \
@@ -69,5 +75,5 @@ ARG GIT_COMMIT=unknown
 ENV MER_GIT_COMMIT=$GIT_COMMIT
 
 # The first argument names the entry point, the rest are its parameters.
-ENTRYPOINT ["sh", "-c", "name=$1; shift; exec python -m \"entrypoints.$name\" \"$@\"", "sh"]
+ENTRYPOINT ["/server/start", "sh", "-c", "name=$1; shift; exec python -m \"entrypoints.$name\" \"$@\"", "sh"]
 CMD ["train", "--method=svm"]

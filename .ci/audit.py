@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def main() -> None:
     locks = [Path(each) for each in sys.argv[1:]]
     if not locks:
         sys.exit("error: give LOCK...")
+    if find_spec("pip_audit") is None:
+        sys.exit("error: pip-audit is not installed: make setup")
     if not answers():
         print(f"vulnerabilities: not judged: no network ({', '.join(map(str, locks))})")
         return

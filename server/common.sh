@@ -9,7 +9,10 @@ die() {
 }
 
 service_of() { # service_of DATABASE: PostgreSQL's service that has it
-    echo postgres
+    case "$1" in
+    optuna) echo optuna-postgres ;;
+    *) echo postgres ;;
+    esac
 }
 
 in_database() { # in_database DATABASE COMMAND...: run a program beside a database's server
@@ -47,7 +50,7 @@ SQL
 }
 
 objects() { # objects COMMAND...: see objects.py
-    docker compose exec -T mlflow python /server/objects.py "$@"
+    docker compose exec -T mlflow /server/start python /server/objects.py "$@"
 }
 
 sha256() { # sha256 ARGUMENTS OF sha256sum...

@@ -1,15 +1,13 @@
 #!/bin/sh
-# Makes a role and a database for MLflow and for Optuna. PostgreSQL's image runs it once, when its
+# Makes a role and a database of one name, DATABASE. PostgreSQL's image runs it once, when its
 # volume is empty.
 set -eu
 
-# \getenv keeps the passwords off the command line, where every user of the host could read them.
+# \getenv keeps the password off the command line, where every user of the host could read it.
 psql --username=postgres --dbname=postgres --no-psqlrc --quiet --set=ON_ERROR_STOP=1 <<'SQL'
-\getenv mlflow_password MLFLOW_DATABASE_PASSWORD
-\getenv optuna_password OPTUNA_DATABASE_PASSWORD
-CREATE ROLE mlflow LOGIN PASSWORD :'mlflow_password';
-CREATE ROLE optuna LOGIN PASSWORD :'optuna_password';
-CREATE DATABASE mlflow OWNER mlflow;
-CREATE DATABASE optuna OWNER optuna;
-REVOKE CONNECT ON DATABASE mlflow, optuna FROM PUBLIC;
+\getenv name DATABASE
+\getenv password DATABASE_PASSWORD
+CREATE ROLE :"name" LOGIN PASSWORD :'password';
+CREATE DATABASE :"name" OWNER :"name";
+REVOKE CONNECT ON DATABASE :"name", postgres FROM PUBLIC;
 SQL

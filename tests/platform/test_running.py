@@ -36,12 +36,11 @@ Query = Callable[..., list[Any]]
 @pytest.fixture(scope="module")
 def query(platform: Any) -> Query:
     def run(database: str, words: str, *values: Any) -> list[Any]:
-        environment = platform.environment("postgres")
-        folder = platform.environment("mlflow")["PGHOST"]
+        given = platform.superuser("optuna-postgres" if database == "optuna" else "postgres")
         with psycopg.connect(
-            host=folder,
+            host=given["PGHOST"],
             user="postgres",
-            password=environment["POSTGRES_PASSWORD"],
+            password=given["PGPASSWORD"],
             dbname=database,
         ) as connection:
             return connection.execute(words, values).fetchall()
@@ -65,7 +64,7 @@ def reported(platform: Any, searched: Any) -> Any:
 
 
 def as_user(platform: Any, name: str) -> dict[str, str]:
-    password = platform.settings[f"MLFLOW_{name.upper()}_PASSWORD"]
+    password = platform.secrets[f"mlflow_{name}_password"]
     return {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
 
 
@@ -141,7 +140,7 @@ def test_report_is_in_s3(platform: Any, reported: Any, s3: Any) -> None:
 
 
 def test_reader_sees_everything(platform: Any, trained: Any) -> None:
-    password = platform.settings["MLFLOW_READER_PASSWORD"]
+    password = platform.secrets["mlflow_reader_password"]
     found = ask(platform, "/api/2.0/mlflow/experiments/search", user="reader", password=password)
     assert [each["name"] for each in found["experiments"]] == ["Default"]
 
@@ -181,18 +180,25 @@ def test_strangers_and_other_hosts_get_nothing(platform: Any) -> None:
         ask(platform, path)
     with pytest.raises(HTTPError, match="403"):
         ask(platform, path, host="rebound.example.org")
-    password = platform.settings["MLFLOW_READER_PASSWORD"]
+    password = platform.secrets["mlflow_reader_password"]
     assert ask(platform, path, user="reader", password=password, host="mlflow:5000")
 
 
 def test_databases_are_apart(platform: Any) -> None:
-    environment = platform.environment("mlflow")
+    mlflow, optuna = platform.environment("mlflow"), platform.environment("worker")
+    assert mlflow["PGHOST"] != optuna["PGHOST"]
+    for user, given, host in (("mlflow", mlflow, optuna), ("optuna", optuna, mlflow)):
+        for database in ("mlflow", "optuna", "postgres"):
+            with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+                psycopg.connect(
+                    host=host["PGHOST"], user=user, password=given["PGPASSWORD"], dbname=database
+                )
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         psycopg.connect(
-            host=environment["PGHOST"],
-            user="mlflow",
-            password=environment["PGPASSWORD"],
-            dbname="optuna",
+            host=optuna["PGHOST"],
+            user="optuna",
+            password=optuna["PGPASSWORD"],
+            dbname="postgres",
         )
 
 
@@ -235,7 +241,7 @@ def test_backup_brings_everything_back(
     folder = tmp_path / "backup"
 
     def script(name: str, *arguments: str) -> None:
-        command = [ROOT / "server" / name, folder, *arguments]
+        command = [ROOT / "server" / name, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
@@ -249,22 +255,18 @@ def test_backup_brings_everything_back(
         )
 
     before = state()
-    script("backup")
+    script("backup", str(folder))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     key = before[3][0][0]
     s3.put_object(Bucket="mlflow", Key=key, Body=b"overwritten")
     platform.run(*platform.command("users"), "eve", "reader", service="users", stdin="x" * 20)
     assert state() != before
-    script("restore", "--replace")
+    script("restore", str(folder), "--replace")
+    script("restore", "--forget")
     assert state() == before
-    password = platform.settings["MLFLOW_READER_PASSWORD"]
+    password = platform.secrets["mlflow_reader_password"]
     path = "/api/2.0/mlflow/experiments/search"
     assert ask(platform, path, user="reader", password=password)
-    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
-        test = platform.environment("optuna-dashboard")
-        psycopg.connect(
-            host=test["PGHOST"], user="optuna", password=test["PGPASSWORD"], dbname="mlflow"
-        )
 
 
 def test_password_in_an_address_is_not_repeated(platform: Any, reported: Any) -> None:
@@ -274,7 +276,7 @@ def test_password_in_an_address_is_not_repeated(platform: Any, reported: Any) ->
     storage = f"postgresql://optuna:{optuna}@/optuna?host={environment['PGHOST']}"
     done = platform.work(*SEARCH, MER_OPTUNA_STORAGE=storage, PGPASSWORD="", PGUSER="")
     assert done.returncode == 0, done.stderr
-    password = platform.settings["MLFLOW_WRITER_PASSWORD"]
+    password = platform.secrets["mlflow_writer_password"]
     address = platform.here("http://mlflow:5000").replace("//", f"//writer:{password}@")
     changes = {"MLFLOW_TRACKING_USERNAME": "", "MLFLOW_TRACKING_PASSWORD": ""}
     shown = platform.work("report", MLFLOW_TRACKING_URI=address, **changes)
@@ -289,7 +291,7 @@ def test_secrets_are_nowhere(platform: Any, reported: Any, s3: Any, tmp_path: Pa
     """In no log, no file of a report or a run, and no table; last, so that it sees everything."""
     places = dict(texts(platform, s3, tmp_path))
     assert len(places) > 20
-    for name, value in platform.settings.items():
+    for name, value in platform.secrets.items():
         found = [place for place, content in places.items() if value.encode() in content]
         assert not found, f"{name} is in {found}"
 
@@ -302,11 +304,9 @@ def texts(platform: Any, s3: Any, folder: Path) -> Any:
         for item in page["Contents"]:
             content = s3.get_object(Bucket="mlflow", Key=item["Key"])["Body"].read()
             yield f"s3:{item['Key']}", content
-    environment = platform.environment("postgres")
-    environment["PGPASSWORD"] = environment["POSTGRES_PASSWORD"]
-    environment["PGHOST"] = platform.environment("mlflow")["PGHOST"]
-    program = shutil.which("pg_dump", path=environment["PATH"])
-    for database in ("mlflow", "optuna"):
+    for database, service in (("mlflow", "postgres"), ("optuna", "optuna-postgres")):
+        environment = platform.superuser(service)
+        program = shutil.which("pg_dump", path=environment["PATH"])
         command = [str(program), "--username=postgres", database]
         done = subprocess.run(command, env=environment, capture_output=True, check=True)
         yield f"database {database}", done.stdout
