@@ -186,6 +186,30 @@ def test_study_passes_on_what_is_allowed(
     assert run.data.tags["mer.allowed_columns"] == '"a, b"'
 
 
+def test_plan_of_a_study_may_allow_columns(write: Write, store: Path) -> None:
+    root = write("comma")
+    plan = store / "plan.yaml"
+    plan.write_text(
+        "{datasets: [original-4qaed], profile: quick, folds: 2, methods: [svm], "
+        "allow_columns: '\"a, b\"'}"
+    )
+    arguments = [f"--plan={plan}", f"--data_root=original-4qaed={root}", "--workers=1"]
+    assert study.study(**parse(STUDY, arguments)) == 0
+    (run,) = runs()
+    assert run.data.tags["mer.allowed_columns"] == '"a, b"'
+
+
+def test_a_table_that_is_not_read_stops_nothing(
+    write: Write, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write()
+    (root / "all_features.csv").write_bytes((write("label") / "top100_features.csv").read_bytes())
+    write()
+    assert train.main(given(root, *QUICK)) == 0
+    said = refusal(lambda: train.main(given(root, "--method=dnn_1714", "--folds=2")), capsys)
+    assert "table 'all' of dataset original-4qaed: MER002" in said
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
