@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from io import TextIOWrapper
 from types import FrameType
+from typing import NoReturn
 
 from mer_mlflow.access import pages_address, refusal, run_page, shown
+from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
 from mer_mlflow.errors import MerError, UndeliveredError
 from mer_mlflow.paths import FULL
 from mer_mlflow.terminal import guard_output
@@ -24,7 +26,8 @@ def run_command(command: Callable[[], int]) -> None:
     """Run a command and exit with its code.
 
     A user's mistake is one line on stderr and code 2; results that wait for the tracking server are
-    code 3; an interruption (Ctrl-C, SIGTERM) is code 130.
+    code 3; an interruption (Ctrl-C, SIGTERM) is code 130. A command that needs portable arithmetic
+    starts again, in the same process, with the variables that libraries read when they are loaded.
 
     Parameters
     ----------
@@ -39,6 +42,11 @@ def run_command(command: Callable[[], int]) -> None:
     guard_output()
     try:
         code = command()
+    except NotInEffectError as error:
+        if STARTED not in os.environ:
+            _start_again()
+        _complain(f"error: {error}")
+        code = BAD_INPUT
     except MerError as error:
         _complain(f"error: {error}")
         code = INCOMPLETE if isinstance(error, UndeliveredError) else BAD_INPUT
@@ -52,6 +60,12 @@ def run_command(command: Callable[[], int]) -> None:
         _complain(f"error: {words}")
         code = BAD_INPUT
     sys.exit(code)
+
+
+def _start_again() -> NoReturn:
+    sys.stdout.flush()
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, environment(PORTABLE))  # noqa: S606, the same command
 
 
 def _shortage(error: Exception) -> str | None:

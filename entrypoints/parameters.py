@@ -11,6 +11,7 @@ SEARCH = parameters(Search)
 SEARCHED = tuple(item for item in TRAIN if item.name not in TRAIN_ONLY)
 """Parameters of the experiment whose hyperparameters are searched."""
 ALLOW_COLUMNS = next(item for item in TRAIN if item.name == "allow_columns")
+ARITHMETIC = next(item for item in TRAIN if item.name == "arithmetic")
 DATASET = tuple(item for item in TRAIN if item.name in ("dataset", "data_root"))
 EXECUTION = tuple(item for item in TRAIN if item.role == Role.EXECUTION and item not in DATASET)
 """How the experiments of a study are run."""
@@ -19,6 +20,7 @@ PREPARE = (
     *DATASET,
     Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),
     ALLOW_COLUMNS,
+    ARITHMETIC,
 )
 
 REPORT = (

@@ -12,6 +12,7 @@ from rich.table import Table
 from entrypoints.announcement import announce_dataset
 from entrypoints.command import BAD_INPUT, OK, print_where, run_command
 from entrypoints.parameters import PREPARE
+from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.augmentation import Synthesised
 from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
@@ -38,6 +39,7 @@ def prepare(
     data_root: str | None = None,
     duration: float = 30.0,
     allow_columns: str | None = None,
+    arithmetic: str = NATIVE,
 ) -> int:
     """Check a dataset, print and log the findings, and compute every representation.
 
@@ -47,6 +49,7 @@ def prepare(
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
     duration : excerpt of each clip [s]; shorter clips are named
     allow_columns : columns of feature tables, with commas between them, that a check may find
+    arithmetic : ``native`` or ``portable``: what trains with it has a store of its own
 
     Returns
     -------
@@ -57,6 +60,7 @@ def prepare(
     MerError
         If a parameter or the data cannot be used.
     """
+    require(arithmetic)
     allowed = listed_columns(allow_columns)
     name = announce_dataset(dataset, data_root)
     from mer_mlflow.tracking import check_store
@@ -84,7 +88,7 @@ def prepare(
     summary = buffer.getvalue()
     print(summary, end="", flush=True)
     if not errors and inspection.seconds:
-        _fill(clips, representations)
+        _fill(clips, representations, arithmetic=arithmetic)
     _track(clips, summary, n_errors=len(errors))
     if errors:
         print(f"error: {len(errors)} errors; mend them before training", file=sys.stderr)
@@ -150,8 +154,8 @@ def _counted(counts: dict[int, int], unit: str) -> str:
     return ", ".join(f"{value} {unit}".strip() + f" ({count})" for value, count in ordered)
 
 
-def _fill(clips: Clips, representations: Iterable[Representation]) -> None:
-    store = open_store()
+def _fill(clips: Clips, representations: Iterable[Representation], *, arithmetic: str) -> None:
+    store = open_store(arithmetic=arithmetic)
     for representation in representations:
         with progress(representation.key) as advance:
             store.fill(clips, representation, on_progress=advance)

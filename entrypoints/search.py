@@ -12,6 +12,7 @@ from entrypoints.announcement import announce_dataset, announce_protocol, announ
 from entrypoints.command import OK, print_where, run_command
 from entrypoints.parameters import METHOD, SEARCH, SEARCHED
 from mer_mlflow.access import shown
+from mer_mlflow.arithmetic import require
 from mer_mlflow.crossval.validation import Setting, gather
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.experiments import Experiment, ResolvedSearch, Search, resolve_search
@@ -47,6 +48,7 @@ def search(requested: Search) -> int:
         If a parameter or the data cannot be used.
     """
     experiment = requested.experiment
+    require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
     clips, source = announced_clips(name, experiment.data_root)
@@ -120,11 +122,13 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
 
 
 def _print_outcome(study: Study, setting: Setting) -> None:
-    from mer_mlflow.tuning.record import folds_by_use
+    from mer_mlflow.tuning.record import adoption_warnings, folds_by_use
     from mer_mlflow.tuning.study import best_trial
 
     used = folds_by_use(study, setting)
     print(", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in used.items()))
+    for words in adoption_warnings(study):
+        print(f"warning: {words}")
     best = best_trial(study)
     if best is None or best.value is None:
         raise IncompleteError(f"study {study.study_name}: no setting has a score; see their runs")

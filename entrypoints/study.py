@@ -16,6 +16,7 @@ from rich.table import Table
 from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
 from entrypoints.parameters import STUDY
 from entrypoints.search import STORAGE_VARIABLE
+from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
@@ -66,6 +67,7 @@ def study(
     MerError
         If a parameter or the plan cannot be used.
     """
+    require(execution.get("arithmetic") or NATIVE)
     n_workers = resolve_workers(execution.get("workers"))
     planned, roots = _resolved(read_plan(plan), data_root)
     title = f" – {planned.title}" if planned.title != planned.name else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from entrypoints.announcement import announce_dataset, announce_protocol, announced_clips
 from entrypoints.command import INCOMPLETE, OK, print_where, run_command
 from entrypoints.parameters import METHOD, TRAIN
+from mer_mlflow.arithmetic import require
 from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.validation import (
@@ -47,7 +48,10 @@ def train(experiment: Experiment) -> int:
         If a parameter or the data cannot be used.
     UndeliveredError
         If all is done, but the tracking server has not taken all results.
+    NotInEffectError
+        If this process was not started for the arithmetic.
     """
+    require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
     clips, source = announced_clips(name, experiment.data_root)
@@ -152,11 +156,8 @@ def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
         print(f"{runs.n_adopted} folds were already done", flush=True)
         if keeps_what_it_has:
             print("test_curve and probe: those folds keep what they have")
-    if runs.n_of_other_software:
-        print(
-            f"warning: {runs.n_of_other_software} of them were run by another version of the "
-            "code or its packages (see their tags)"
-        )
+    for words in runs.warnings:
+        print(f"warning: {words}")
 
 
 def _print_outcome(validation: CrossValidation) -> None:

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, Pipe
@@ -26,6 +26,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import IO
 
+from mer_mlflow.arithmetic import NATIVE, THREAD_VARIABLES, environment, require
 from mer_mlflow.crossval.fold import Epoch, FoldResult, Task, run_fold
 from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
@@ -36,12 +37,6 @@ from mer_mlflow.methods import Method
 FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4, "torch": None}
 """Folds after which a worker is replaced: TensorFlow keeps the memory of forgotten models."""
 
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-)
 MOST_THREADS = 1024
 TAIL = 4000
 """Characters kept of what a dead worker last printed."""
@@ -175,6 +170,7 @@ def run_folds(
     *,
     workers: int,
     threads: int,
+    arithmetic: str = NATIVE,
     on_event: Callable[[FoldEvent], None],
     fold_timeout: float | None = None,
 ) -> None:
@@ -191,6 +187,7 @@ def run_folds(
         whatever threads it has
     threads : int >= 1, arithmetic threads of a worker. Sums depend on it in the last digits, so
         the same number gives the same scores however many workers there are
+    arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`
     on_event : called in this process with everything that happens
     fold_timeout : seconds that a fold may take in a worker, by default any. A worker that gives no
         sign of life is replaced in any case
@@ -199,10 +196,13 @@ def run_folds(
     ------
     UntrainableError
         If no fold can be run, whatever the number of tries.
+    NotInEffectError
+        If folds are to be run in this process, which was not started for the arithmetic.
     """
     if not splits:
         return
     if workers == 0:
+        require(arithmetic)
         _refuse_untrainable(task, refusal(task, splits[0]))
         for split in splits:
             event = _run_here(task, split, on_event)
@@ -211,8 +211,23 @@ def run_folds(
                 event = _twice_failed(event, _run_here(task, split, on_event))
             on_event(event)
     else:
-        with _Pool(task, splits, threads=threads, fold_timeout=fold_timeout) as pool:
+        variables = worker_environment(threads, arithmetic)
+        with _Pool(task, splits, variables=variables, fold_timeout=fold_timeout) as pool:
             _run_in_workers(pool, splits, min(workers, len(splits)), on_event)
+
+
+def worker_environment(threads: int, arithmetic: str) -> dict[str, str]:
+    """Return the environment of a worker.
+
+    Parameters
+    ----------
+    threads : int >= 1, arithmetic threads
+    arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`
+    """
+    own = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TF_NUM_INTEROP_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    search_path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
+    return {**environment(arithmetic), **own, "PYTHONPATH": search_path}
 
 
 def failed(split: Split, error: Exception) -> FoldFailed:
@@ -326,16 +341,21 @@ class _Pool(AbstractContextManager["_Pool"]):
     ----------
     task : what the folds share
     splits : the folds
-    threads : arithmetic threads of a worker
+    variables : environment of the processes
     fold_timeout : seconds that a fold may take, None for any
     """
 
     def __init__(
-        self, task: Task, splits: Sequence[Split], *, threads: int, fold_timeout: float | None
+        self,
+        task: Task,
+        splits: Sequence[Split],
+        *,
+        variables: Mapping[str, str],
+        fold_timeout: float | None,
     ) -> None:
         self.task = task
         self.workers: list[_Worker] = []
-        self._threads = threads
+        self._variables = dict(variables)
         self._fold_timeout = fold_timeout
         self._silence = silence_limit()
         self._time = WatchedTime()
@@ -356,10 +376,6 @@ class _Pool(AbstractContextManager["_Pool"]):
 
     def start_worker(self) -> _Worker:
         ours, theirs = Pipe()
-        environment = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
-        environment |= {"TF_NUM_INTEROP_THREADS": "1"}
-        root = Path(__file__).parents[2]
-        path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
         stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
         descriptors = [theirs.fileno(), self._task_file.fileno()]
         try:
@@ -368,7 +384,7 @@ class _Pool(AbstractContextManager["_Pool"]):
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
-                env={**os.environ, **environment, "PYTHONPATH": path},
+                env=self._variables,
             )
         finally:
             theirs.close()

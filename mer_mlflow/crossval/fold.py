@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.arithmetic import Facts, describe
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import DivergenceError
 from mer_mlflow.methods import (
@@ -92,6 +93,8 @@ class FoldResult:
         the transform's name
     illustration : what else there is to be seen of the trained model; where the fold was run
         before, numbers only
+    arithmetic : of the process that computed it, as :func:`mer_mlflow.arithmetic.describe` gives
+        it; empty where that is not known
     """
 
     split_id: str
@@ -107,6 +110,7 @@ class FoldResult:
     chosen: Mapping[str, Value] = field(default_factory=dict)
     changed: Mapping[str, float] = field(default_factory=dict)
     illustration: Illustration = field(default_factory=Illustration)
+    arithmetic: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +184,11 @@ def run_fold(task: Task, split: Split, on_epoch: Callable[[Epoch], None]) -> Fol
     )
     shown = fitted.illustrate(test) if isinstance(fitted, Illustrated) else Illustration()
     return replace(
-        result, chosen=chosen, changed=_changed(fitted, task, result), illustration=shown
+        result,
+        chosen=chosen,
+        changed=_changed(fitted, task, result),
+        illustration=shown,
+        arithmetic=describe(task.method.framework),
     )
 
 
@@ -220,8 +228,12 @@ def run_fold_of_settings(task: Task, split: Split, settings: Sequence[Any]) -> l
     clock = time.perf_counter()
     fitted = task.method.fit_settings(train, settings, split.seed)
     seconds = (time.perf_counter() - clock) / len(settings)
+    arithmetic = describe(task.method.framework)
     return [
-        _result(model, split, test, true, epochs=(), started=started, fit_seconds=seconds)
+        replace(
+            _result(model, split, test, true, epochs=(), started=started, fit_seconds=seconds),
+            arithmetic=arithmetic,
+        )
         for model in fitted
     ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from mer_mlflow.arithmetic import NATIVE, check_arithmetic
 from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
 from mer_mlflow.checks import ALLOW_COLUMNS, Finding, check_columns, refuse
 from mer_mlflow.crossval.executors import (
@@ -39,6 +39,7 @@ from mer_mlflow.methods import (
     method_names,
     require_framework,
 )
+from mer_mlflow.networks import backend_name
 from mer_mlflow.representations import (
     Embedding,
     Examples,
@@ -76,6 +77,7 @@ class Setting:
     augmentations : each gives every training clip a synthesised copy to train on
     choice : how each training set chooses hyperparameters, None where it does not
     findings : what checks found and the user allowed, and what is no more than a warning
+    arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`, of folds and representations
     """
 
     method: Method
@@ -88,15 +90,17 @@ class Setting:
     augmentations: tuple[Transform, ...] = ()
     choice: Choice | None = None
     findings: tuple[Finding, ...] = ()
+    arithmetic: str = NATIVE
 
     @cached_property
     def identity(self) -> str:
         """Hex digest that is equal where folds of the same id give the same predictions.
 
         The number of repetitions is left out: fewer are a prefix of more. So are the versions of
-        packages; runs carry them as tags.
+        packages and, unless the arithmetic is portable, the processor's kernels; runs carry them as
+        tags.
         """
-        backends = {"keras": os.environ.get("KERAS_BACKEND", "tensorflow"), "torch": "torch"}
+        backends = {"keras": backend_name(), "torch": "torch"}
         backend = backends.get(self.method.framework)
         facts: dict[str, Any] = {
             "method": [self.method.name, self.method.version],
@@ -110,6 +114,8 @@ class Setting:
         }
         if self.choice is not None:
             facts["choice"] = dict(self.choice.facts)
+        if self.arithmetic != NATIVE:
+            facts["kernels"] = self.arithmetic
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -142,6 +148,7 @@ def resolve_setting(
     threads: int = 1,
     augmentations: Sequence[Transform] | None = None,
     choice: Choice | None = None,
+    arithmetic: str = NATIVE,
     weights: Path | str | None = None,
     allow_unverified_weights: bool = False,
     allow_columns: Sequence[str] = (),
@@ -161,6 +168,8 @@ def resolve_setting(
     augmentations : transforms that give every training clip a synthesised copy to train on, by
         default the method's own
     choice : how each training set chooses hyperparameters, by default not at all
+    arithmetic : ``"native"``, or ``"portable"`` for kernels that every x86-64 processor with AVX2
+        has
     weights : file of pretrained weights, or folder that holds them, by default
         ``MER_WEIGHTS_ROOT``
     allow_unverified_weights : whether files whose digest is not known are taken
@@ -180,6 +189,7 @@ def resolve_setting(
     """
     if not 1 <= threads <= MOST_THREADS:
         raise ParameterError(f"threads={threads}: must be >= 1 and <= {MOST_THREADS}")
+    check_arithmetic(arithmetic)
     require_framework(method)
     resolved = method.resolve(hyperparameters)
     read = with_features(method.inputs_for(resolved), clips, source=features)
@@ -212,6 +222,7 @@ def resolve_setting(
         augmentations=transforms,
         choice=choice,
         findings=findings,
+        arithmetic=arithmetic,
     )
 
 
@@ -269,6 +280,7 @@ def gather(
         If clips lack what an input needs.
     """
     clips, inputs = setting.clips, setting.inputs
+    store = replace(store, arithmetic=setting.arithmetic)
     return with_synthesised(
         assemble(clips, inputs, store=store, on_progress=on_progress),
         clips,
@@ -304,6 +316,7 @@ def gather_probes(
         If clips lack what an input needs.
     """
     clips, inputs = setting.clips, setting.inputs
+    store = replace(store, arithmetic=setting.arithmetic)
     refuse_unusable(tuple(transforms.values()), inputs, method=setting.method.name)
     recordings = assemble(clips, inputs, store=store, on_progress=on_progress)
     both = {
@@ -456,6 +469,7 @@ def cross_validate(
     duration: float = 30.0,
     workers: int | None = None,
     threads: int = 1,
+    arithmetic: str = NATIVE,
     augmentations: Sequence[Transform] | None = None,
     test_curve: bool = False,
     weights: Path | str | None = None,
@@ -477,6 +491,9 @@ def cross_validate(
     workers : worker processes, by default one a core; 0 runs everything in this process, a network
         then with the threads that its framework chooses
     threads : int >= 1, arithmetic threads of a worker
+    arithmetic : ``"native"``, or ``"portable"`` for kernels that every x86-64 processor with AVX2
+        has. Representations that the store lacks, and folds with ``workers=0``, then need a process
+        that was started with the variables of :func:`mer_mlflow.arithmetic.environment`
     augmentations : transforms from :func:`mer_mlflow.augmentation.get_transforms` that give every
         training clip a synthesised copy to train on, by default the method's own
     test_curve : whether test clips are predicted after every epoch, for a look at over-fitting
@@ -516,6 +533,7 @@ def cross_validate(
         features=features,
         duration=duration,
         threads=threads,
+        arithmetic=arithmetic,
         augmentations=augmentations,
         weights=weights,
         allow_unverified_weights=allow_unverified_weights,
@@ -600,6 +618,7 @@ def validate(
             todo,
             workers=workers,
             threads=setting.threads,
+            arithmetic=setting.arithmetic,
             on_event=on_event,
             fold_timeout=fold_timeout,
         )

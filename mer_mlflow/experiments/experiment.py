@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mer_mlflow.arithmetic import ARITHMETICS, NATIVE
 from mer_mlflow.crossval.executors import MOST_THREADS
 from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, PROTOCOLS
 from mer_mlflow.experiments.parameter import Role, declared, given_values, parameters
@@ -57,6 +58,7 @@ class Experiment:
     test_curve : 1 to predict the test clips after every epoch
     workers : worker processes, by default one a core; 0 for none, where no network is trained
     threads : arithmetic threads of a worker
+    arithmetic : ``native``, or ``portable`` for kernels that every x86-64 processor with AVX2 has
     fold_timeout : seconds that a fold may take, by default any; one that takes longer fails
     """
 
@@ -121,6 +123,13 @@ class Experiment:
         help="arithmetic threads of a process",
         role=Role.EXECUTION,
         limits=Space(low=1, high=MOST_THREADS),
+    )
+    arithmetic: str = declared(
+        NATIVE,
+        kind=str,
+        help="native, or portable between processors",
+        role=Role.EXECUTION,
+        limits=Space(choices=ARITHMETICS),
     )
     fold_timeout: float | None = declared(
         None,

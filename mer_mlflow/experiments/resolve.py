@@ -254,6 +254,7 @@ def _setting(
         choice=choice,
         duration=size.duration if experiment.duration is None else experiment.duration,
         threads=experiment.threads,
+        arithmetic=experiment.arithmetic,
         weights=experiment.weights,
         allow_unverified_weights=experiment.allow_unverified_weights,
         allow_columns=listed_columns(experiment.allow_columns),

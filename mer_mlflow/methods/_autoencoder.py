@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.methods._method import EpochRecord, Illustration, OnEpoch
 from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
 from mer_mlflow.methods._training import FittedNetwork, load_network, outputs, statistics
+from mer_mlflow.networks._keras import keras
 from mer_mlflow.networks.autoencoder import decoder, encoder
 from mer_mlflow.representations import Examples
 

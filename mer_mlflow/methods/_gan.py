@@ -9,7 +9,6 @@ generative adversarial networks", ICLR 2016: Adam with a first momentum of 0.5.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._autoencoder import FittedAutoencoder
 from mer_mlflow.methods._method import EpochRecord, OnEpoch
 from mer_mlflow.methods._steps import batches, refuse_divergence
+from mer_mlflow.networks._keras import keras
 from mer_mlflow.networks.autoencoder import critic, generator
 from mer_mlflow.representations import Examples
 

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.methods._method import EpochRecord, OnEpoch, Predict, Prediction
 from mer_mlflow.methods._training import FittedNetwork, load_network, train_network
+from mer_mlflow.networks._keras import keras
 from mer_mlflow.representations import Examples
 
 STAGES = ("audio", "features", "fusion")

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mer_mlflow.arithmetic import PORTABLE, is_in_effect
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
 from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
@@ -168,7 +169,10 @@ def _optimizer(network: nn.Module, phase: int, learning_rate: float) -> torch.op
     weights = [each for each in network.parameters() if each.requires_grad]
     rate = RATES[phase] * learning_rate
     if phase == 0:
-        return torch.optim.Adam(weights, lr=rate, weight_decay=WEIGHT_DECAY)
+        # the roots of MKL, which an Adam that is not fused takes, are approximations that differ
+        # between processors
+        is_fused = True if is_in_effect(PORTABLE) else None
+        return torch.optim.Adam(weights, lr=rate, weight_decay=WEIGHT_DECAY, fused=is_fused)
     return torch.optim.SGD(
         weights, lr=rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
     )

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
 from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
+from mer_mlflow.networks._keras import keras
 from mer_mlflow.networks.blocks import FRONT_END
 from mer_mlflow.representations import Examples
 

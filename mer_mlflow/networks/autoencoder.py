@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import math
 
-import keras
-from keras import layers
+from mer_mlflow.networks._keras import keras, layers
 
 FILTERS = (16, 32, 64, 128)
 """Of the encoder's convolutions."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-from keras import layers
+from mer_mlflow.networks._keras import keras, layers
 
 FRONT_END = "front_end"
 """Name of the layer whose output a fusion of networks reads."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-from keras import layers
-
+from mer_mlflow.networks._keras import keras, layers
 from mer_mlflow.networks.blocks import FRONT_END, time_mel_image, time_sequence
 
 POOLS = ((2, 2), (2, 2), (3, 2), (3, 2))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-import keras
-from keras import layers
+from mer_mlflow.networks._keras import keras, layers
 
 
 def fusion(

@@ -13,14 +13,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import keras
 import librosa.filters
 import numpy as np
 import scipy.fft
 import scipy.signal
 import scipy.sparse
-from keras import layers
 from numpy.typing import NDArray
+
+from mer_mlflow.networks._keras import keras, layers
 
 SR = 48_000
 WINDOW = SR

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import keras
-from keras import layers
-
+from mer_mlflow.networks._keras import keras, layers
 from mer_mlflow.networks.blocks import EPSILON, MOMENTUM, time_mel_image
 
 WIDTHS = (1, 1, 2, 2, 2, 2, 4)

@@ -18,11 +18,13 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.file_utils import local_file_uri_to_path
 
+from mer_mlflow.arithmetic import PORTABLE, facts_words, read_facts
 from mer_mlflow.crossval.metrics import Summary, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.tracking import Kind, Status, search
+from mer_mlflow.tracking.items import ARITHMETIC, MIXED_ARITHMETIC, mixture_words
 
 SHOWN = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
 """Superseded, duplicate, pruned and failed runs gave their folds to others, or have none."""
@@ -142,10 +144,28 @@ class Validation:
         parts = [f"{self.params['data.seconds']} s"] * bool(self.params.get("data.seconds"))
         parts += ["extracted features"] * (self.params.get("data.features") == "extracted")
         parts += [f"copies: {self.copies}"] * bool(self.copies)
+        parts += ["portable arithmetic"] * (self.params.get("cv.arithmetic") == PORTABLE)
         parts += ["nested search"] * (self.selection == "nested")
         if self.selection != "nested":
             parts += [f"{name}={value}" for name, value in self.changed.items()]
         return tuple(parts)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Its setting, and what a reader of its scores should know at once."""
+        return (*self.setting, *["mixed arithmetic"] * self.is_mixed)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its folds were computed with different arithmetic."""
+        return MIXED_ARITHMETIC in self.tags
+
+    @property
+    def arithmetic(self) -> str:
+        """What its folds were computed with; several where it is mixed, unknown in older runs."""
+        if self.is_mixed:
+            return "; ".join(mixture_words(self.tags[MIXED_ARITHMETIC]))
+        return facts_words(read_facts(self.tags.get(ARITHMETIC)))
 
     @property
     def copies(self) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import AudioError, StoreError, listing
@@ -93,13 +94,16 @@ class Store:
     Attributes
     ----------
     root : folder of the store, created as needed
+    arithmetic : of its entries, one of :data:`mer_mlflow.arithmetic.ARITHMETICS`; those of the same
+        root are kept apart by it
     """
 
     root: Path
+    arithmetic: str = NATIVE
 
     def path(self, representation: Representation, audio_hash: str) -> Path:
         """File of one clip's entry."""
-        return self.root / representation.key / audio_hash[:2] / f"{audio_hash}.npy"
+        return self._folder(representation) / audio_hash[:2] / f"{audio_hash}.npy"
 
     def missing(self, clips: Clips, representation: Representation) -> tuple[int, ...]:
         """Positions of the clips without an entry to rely on; every entry is read and checked.
@@ -149,10 +153,14 @@ class Store:
             If a clip has no audio file.
         StoreError
             If an entry may not be read, or cannot be written.
+        NotInEffectError
+            If entries are missing, and this process was not started for the store's arithmetic.
         """
         files = clips.audio_files()
         paths = self._paths(clips, representation)
         faults = self._faults(clips, representation)
+        if faults:
+            require(self.arithmetic)
         self._sweep(representation)
         failures, damages = [], []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -179,9 +187,13 @@ class Store:
         hashes = [content for content in clips.audio_hashes if content is not None]
         return tuple(self.path(representation, content) for content in hashes)
 
+    def _folder(self, representation: Representation) -> Path:
+        own = () if self.arithmetic == NATIVE else (self.arithmetic,)
+        return self.root.joinpath(*own, representation.key)
+
     def _sweep(self, representation: Representation) -> None:
         too_old = time.time() - ABANDONED_SECONDS
-        for path in (self.root / representation.key).glob(f"*/{TEMPORARY_PREFIX}*"):
+        for path in self._folder(representation).glob(f"*/{TEMPORARY_PREFIX}*"):
             with contextlib.suppress(OSError):  # it may be another user's, or gone
                 if path.stat().st_mtime < too_old:
                     path.unlink()
@@ -281,11 +293,12 @@ def _compute_entry(
     return True
 
 
-def open_store(root: Path | None = None) -> Store:
+def open_store(root: Path | None = None, *, arithmetic: str = NATIVE) -> Store:
     """Open a store.
 
     Parameters
     ----------
     root : folder of the store, by default one below the cache folder
+    arithmetic : of its entries
     """
-    return Store(root=root or cache_root() / "store")
+    return Store(root=root or cache_root() / "store", arithmetic=arithmetic)

@@ -28,6 +28,7 @@ from mer_mlflow.studies.items import (
     search_item,
 )
 from mer_mlflow.studies.plan import Given, Plan, SearchPlan
+from mer_mlflow.tracking.items import MIXED_ARITHMETIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +301,8 @@ def _aside(status: ItemStatus, reason: str) -> Outlook:
 
 def _done(run: Run) -> Standing:
     seconds = (run.info.end_time - run.info.start_time) / 1000 if run.info.end_time else None
-    return Standing(status=ItemStatus.DONE, run_id=run.info.run_id, seconds=seconds)
+    reason = "folds of different arithmetic, see the report" * (MIXED_ARITHMETIC in run.data.tags)
+    return Standing(status=ItemStatus.DONE, run_id=run.info.run_id, seconds=seconds, reason=reason)
 
 
 def _lacking(setting: Setting) -> str:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from mer_mlflow.arithmetic import processor_name
+from mer_mlflow.networks import backend_name
+
 PACKAGES = (
     "mlflow",
     "numpy",
@@ -45,7 +48,7 @@ def software_tags() -> dict[str, str]:
     return {
         "mer.git_commit": _git_commit(),
         "mer.packages": json.dumps(versions),
-        "mer.backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "mer.backend": backend_name(),
     }
 
 
@@ -53,7 +56,7 @@ def hardware_tags() -> dict[str, str]:
     """Tags that tell the machine."""
     hardware = {
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
@@ -87,14 +90,6 @@ def is_alive(tags: dict[str, str]) -> bool:
         return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
 
 
 def _git_commit() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mer_mlflow.arithmetic import UNKNOWN, Facts, facts_text, facts_words, kinds
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import (
@@ -30,6 +32,10 @@ CONFUSION = "confusion_matrix.csv"
 TRACEBACK = "traceback.txt"
 CHOSEN = "chosen in each fold"
 HP = "hp."
+ARITHMETIC = "mer.arithmetic"
+"""Tag of the kernels that computed a fold, and of a cross-validation whose folds agree."""
+MIXED_ARITHMETIC = "mer.mixed_arithmetic"
+"""Tag of a cross-validation whose folds do not: number of folds by kernels."""
 NO_METRICS = ("repeat", "fold")
 
 
@@ -85,6 +91,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         "cv.seed": plan.seed,
         "cv.test_share": plan.test_share,
         "cv.threads": setting.threads,
+        "cv.arithmetic": setting.arithmetic,
         "data.seconds": "" if setting.duration is None else f"{setting.duration:g}",
         "data.n_clips": len(setting.clips),
         "data.digest": setting.clips.digest,
@@ -111,6 +118,8 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
     yield Param(key="cv.repeat", value=str(split.repeat))
     yield Param(key="cv.fold", value=str(split.fold))
     yield Param(key="cv.fold_seed", value=str(split.seed))
+    if result.arithmetic:
+        yield Tag(key=ARITHMETIC, value=facts_text(result.arithmetic))
     for key, value in fold_row(result).items():
         if isinstance(value, int | float) and key not in NO_METRICS and not key.startswith(HP):
             yield Metric(key=key, value=float(value))
@@ -149,6 +158,25 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
         yield File(name="epochs.parquet", content=_parquet(pd.concat(histories)))
 
 
+def arithmetic_tags(results: Sequence[FoldResult]) -> Iterator[Tag]:
+    """How a cross-validation's folds were computed: one tag where all agree, another where not."""
+    found = kinds(result.arithmetic for result in results)
+    if len(found) > 1:
+        counted = [{"folds": count, **facts} for count, facts in found]
+        yield Tag(key=MIXED_ARITHMETIC, value=json.dumps(counted, sort_keys=True))
+    elif found and found[0][1]:
+        yield Tag(key=ARITHMETIC, value=facts_text(results[0].arithmetic))
+
+
+def mixture_words(text: str) -> list[str]:
+    """Write each kind of arithmetic that a tag of mixed ones names: ``4 folds: …``."""
+    try:
+        counted = [{str(key): str(fact) for key, fact in each.items()} for each in json.loads(text)]
+    except (ValueError, TypeError, AttributeError):
+        return [UNKNOWN]
+    return [f"{each.pop('folds', '?')} folds: {facts_words(each)}" for each in counted]
+
+
 def plan_file(setting: Setting) -> File:
     """The split plan as a table."""
     return File(name="split_plan.parquet", content=_parquet(setting.plan.to_frame(setting.clips)))
@@ -169,6 +197,7 @@ def read_fold(
     metrics: dict[str, float],
     started: float,
     chosen: Mapping[str, Value],
+    arithmetic: Facts,
 ) -> FoldResult:
     """Rebuild a fold's result from what its run carries, exact to the last digit.
 
@@ -180,6 +209,7 @@ def read_fold(
     metrics : latest metrics of the run
     started : Unix time [s]
     chosen : hyperparameters that were chosen inside the training set
+    arithmetic : kernels that it was computed with, empty where the run does not say
     """
     table = list(csv.DictReader(io.StringIO(predictions)))
     if not table or any(None in row.values() for row in table):
@@ -209,6 +239,7 @@ def read_fold(
         chosen=chosen,
         changed=_under(CHANGED, metrics),
         illustration=Illustration(numbers=_under(NOTES, metrics)),
+        arithmetic=arithmetic,
     )
 
 

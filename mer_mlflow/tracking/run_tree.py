@@ -16,7 +16,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
@@ -31,6 +31,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 
 from mer_mlflow.access import shown, user_name
+from mer_mlflow.arithmetic import compared, describe_worker, difference, read_facts
 from mer_mlflow.crossval.executors import (
     EpochEnded,
     FoldEvent,
@@ -38,6 +39,7 @@ from mer_mlflow.crossval.executors import (
     FoldFinished,
     FoldRetried,
     FoldStarted,
+    worker_environment,
 )
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import Split
@@ -63,6 +65,7 @@ from mer_mlflow.tracking.environment import (
 from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.findings import finding_tags
 from mer_mlflow.tracking.items import (
+    ARITHMETIC,
     EPOCHS,
     PREDICTIONS,
     TRACEBACK,
@@ -70,6 +73,7 @@ from mer_mlflow.tracking.items import (
     Item,
     Metric,
     Tag,
+    arithmetic_tags,
     epoch_metrics,
     fold_items,
     plan_file,
@@ -136,6 +140,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self.duplicate_of: str | None = None
         self.n_adopted = 0
         self.n_of_other_software = 0
+        self.n_of_other_arithmetic = 0
         self._setting = setting
         self._settings = (setting, *([] if setting.earlier is None else [setting.earlier]))
         self._tags = tags
@@ -144,6 +149,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._client = MlflowClient()
         self._user = user_name()
         self._software = software_tags()
+        self._differences = ""
         self._process: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -162,6 +168,23 @@ class RunTree(AbstractContextManager["RunTree"]):
     def experiment_id(self) -> str:
         """Id of its experiment."""
         return str(self._run.info.experiment_id)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be known of the folds that were adopted."""
+        found = []
+        if self.n_of_other_software:
+            found.append(
+                f"{self.n_of_other_software} of them were run by another version of the code or "
+                "its packages (see their tags)"
+            )
+        if self.n_of_other_arithmetic:
+            found.append(
+                f"{self.n_of_other_arithmetic} of them were run by other arithmetic "
+                f"({self._differences}), which gives other scores; -P "
+                "arithmetic=portable computes alike on all x86-64 processors with AVX2"
+            )
+        return tuple(found)
 
     @property
     def n_run(self) -> int:
@@ -223,6 +246,7 @@ class RunTree(AbstractContextManager["RunTree"]):
     def conclude(self, validation: CrossValidation) -> None:
         """Write the summary of a cross-validation; scores only where every fold has a result."""
         items: list[Item] = [Metric(key="folds_done", value=float(len(validation.results)))]
+        items += arithmetic_tags(validation.results)
         if validation.is_complete:
             items += validation_items(validation)
             items += figure_files(validation)
@@ -311,6 +335,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             any(child.data.tags.get(key) != value for key, value in self._software.items())
             for child, _, _ in finished
         )
+        self._compare_arithmetic([result for _, _, result in finished])
         complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
         if len(finished) == len(self._setting.plan.splits):
             expected = str(len(finished))
@@ -339,6 +364,18 @@ class RunTree(AbstractContextManager["RunTree"]):
         if tags:
             items = [Tag(key=key, value=value) for key, value in tags.items()]
             self._append(Write(run=run_id, batch=batch(items)))
+
+    def _compare_arithmetic(self, results: Sequence[FoldResult]) -> None:
+        """Count the folds that workers of this process would not compute as they were computed."""
+        if not results:
+            return
+        setting = self._setting
+        variables = worker_environment(setting.threads, setting.arithmetic)
+        here = describe_worker(setting.method.framework, tuple(sorted(variables.items())))
+        others = [each for each in results if compared(each.arithmetic) != compared(here)]
+        self.n_of_other_arithmetic = len(others)
+        words = dict.fromkeys(difference(each.arithmetic, here) for each in others)
+        self._differences = "; ".join(words)
 
     def _finished_children(self, at_work: Set[str]) -> Iterator[Finished]:
         waiting = {split.id: split for split in self._setting.plan.splits}
@@ -415,6 +452,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 metrics=metrics,
                 started=child.info.start_time / 1000,
                 chosen=read_chosen(self._setting, child.data.params),
+                arithmetic=read_facts(child.data.tags.get(ARITHMETIC)),
             )
         if not np.array_equal(result.test, split.test):
             raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")

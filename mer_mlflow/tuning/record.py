@@ -29,7 +29,14 @@ from mer_mlflow.tuning.study import (
     SearchSetting,
     best_trial,
 )
-from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, RUN_ID, SPENT
+from mer_mlflow.tuning.trials import (
+    OBJECTIVE,
+    OTHER_ARITHMETIC,
+    OTHER_SOFTWARE,
+    REUSED,
+    RUN_ID,
+    SPENT,
+)
 
 BEST = "best.json"
 HOME = "original-4qaed"
@@ -71,6 +78,21 @@ def folds_by_use(study: optuna.Study, setting: Setting) -> dict[str, int]:
     spent, reused = (int(table[key].fillna(0).sum()) for key in (SPENT, REUSED))
     n_folds = len(setting.plan.splits) * len(table)
     return {SPENT: spent, REUSED: reused, "folds_saved": n_folds - spent - reused}
+
+
+def adoption_warnings(study: optuna.Study) -> list[str]:
+    """What is to be known of the folds that trials read from earlier runs."""
+    causes = {
+        OTHER_SOFTWARE: "by another version of the code or its packages",
+        OTHER_ARITHMETIC: "by other arithmetic (the kernels of another processor, or settings)",
+    }
+    trials = study.get_trials(deepcopy=False)
+    counts = {key: sum(trial.user_attrs.get(key, 0) for trial in trials) for key in causes}
+    return [
+        f"{counts[key]} of the folds read were run {words} (see their tags)"
+        for key, words in causes.items()
+        if counts[key]
+    ]
 
 
 def trials_table(study: optuna.Study) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from mer_mlflow.tuning.space import Point
 OBJECTIVE = "f1_macro"
 RUN_ID, RUN_ADDRESS = "mlflow_run_id", "mlflow_run"
 REUSED, SPENT = "folds_reused", "folds_run"
+OTHER_SOFTWARE, OTHER_ARITHMETIC = "folds_of_other_software", "folds_of_other_arithmetic"
 
 
 class PruningListener:
@@ -111,6 +112,8 @@ def evaluate_point(
             page = run_page(pages_address(server), runs.experiment_id, run_id)
             trial.set_user_attr(RUN_ADDRESS, page)
         trial.set_user_attr(REUSED, len(runs.known))
+        trial.set_user_attr(OTHER_SOFTWARE, runs.n_of_other_software)
+        trial.set_user_attr(OTHER_ARITHMETIC, runs.n_of_other_arithmetic)
         listener = PruningListener(runs, trial, [split.id for split in setting.plan.splits])
         try:
             listener.report()

@@ -98,6 +98,7 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
         metrics=metrics,
         started=result.started,
         chosen={},
+        arithmetic=result.arithmetic,
     )
     assert np.array_equal(again.prediction.probabilities, result.prediction.probabilities)
     assert np.array_equal(again.prediction.quadrants, result.prediction.quadrants)
@@ -130,4 +131,5 @@ def test_predictions_that_are_cut_off_are_not_read() -> None:
                 metrics=metrics,
                 started=0.0,
                 chosen={},
+                arithmetic={},
             )

@@ -37,6 +37,7 @@ def section(context: Context) -> Section:
             *_leakage(context),
             *_checks(context),
             *_substitutions(context),
+            *_mixed(context),
             *(Text(words=words) for words in INCONSISTENCIES),
         ),
     )
@@ -196,6 +197,31 @@ def _substitutions(context: Context) -> Iterator[Block]:
                 context.link(item),
             )
             for item in replaced
+        ),
+    )
+
+
+def _mixed(context: Context) -> Iterator[Block]:
+    mixed = [item for item in context.selection.validations if item.is_mixed]
+    if mixed:
+        yield Text(
+            words="Kernels of other processors add in another order, and a network that is trained "
+            "turns other last digits into other scores. A cross-validation whose folds were "
+            "computed by different ones cannot be repeated on one computer; -P "
+            "arithmetic=portable computes alike on all x86-64 processors with AVX2."
+        )
+    yield from table(
+        "mixed",
+        "Cross-validations whose folds were computed by different kernels",
+        columns("methodology", "dataset", "arithmetic", "run"),
+        (
+            (
+                text(context.label(item)),
+                text(context.frame_titles[item.frame]),
+                text(item.arithmetic),
+                context.link(item),
+            )
+            for item in mixed
         ),
     )
 

@@ -11,24 +11,28 @@ from mer_mlflow.reporting.validations import Validation
 
 
 def section(context: Context) -> Section:
-    """A row for each cross-validation, and the versions of packages that they ran with."""
+    """A row for each cross-validation, and the versions and kernels that they ran with."""
     versions: list[str] = []
+    arithmetics: list[str] = []
     rows = []
     for item in context.selection.validations:
         packages = item.tags.get("mer.packages", "{}")
         if packages not in versions:
             versions.append(packages)
+        if item.arithmetic not in arithmetics:
+            arithmetics.append(item.arithmetic)
         rows.append(
             (
                 text(item.title),
                 text(context.frame_titles[item.frame]),
-                text(", ".join(item.setting) or "–"),
+                text(", ".join(item.remarks) or "–"),
                 text(item.protocol),
                 text(f"{item.n_repeats} x {item.n_splits}"),
                 text(item.params.get("cv.seed", "")),
                 text(item.params.get("data.digest", "")),
                 text(item.tags.get("mer.git_commit", "")[:8] or "unknown"),
                 text(f"set {versions.index(packages) + 1}"),
+                text(f"kernels {arithmetics.index(item.arithmetic) + 1}"),
                 text(_day(item)),
                 number(item.metrics.get("fit_seconds_total"), digits=0),
                 context.link(item),
@@ -44,6 +48,7 @@ def section(context: Context) -> Section:
         "dataset digest",
         "commit",
         "packages",
+        "arithmetic",
         "started",
         ("fits, s", "seconds of all fits together"),
         "run",
@@ -59,6 +64,12 @@ def section(context: Context) -> Section:
             "Versions of packages",
             columns("set", "versions"),
             ((text(f"set {i}"), text(_listed(each))) for i, each in enumerate(versions, start=1)),
+        ),
+        *table(
+            "arithmetic",
+            "Kernels that computed the folds",
+            columns("arithmetic", "kernels"),
+            ((text(f"kernels {i}"), text(each)) for i, each in enumerate(arithmetics, start=1)),
         ),
     ]
     return Section(name="provenance", title="Provenance", blocks=tuple(blocks))

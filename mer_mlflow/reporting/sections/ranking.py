@@ -89,7 +89,7 @@ def section(context: Context) -> Section:
             (
                 text(item.title),
                 text(context.frame_titles[item.frame]),
-                text(", ".join(item.setting) or "–"),
+                text(", ".join(item.remarks) or "–"),
                 Cell(text=f"partial {item.n_done}/{item.n_expected}", value=item.n_done),
                 context.link(item),
             )
@@ -124,7 +124,7 @@ def _row(context: Context, item: Validation, *, is_best: bool) -> tuple[Cell, ..
     f1, published = item.summary(), item.published_f1
     return (
         Cell(text=item.title, is_best=is_best),
-        text(", ".join(item.setting) or "–"),
+        text(", ".join(item.remarks) or "–"),
         text(item.selection),
         percent(f1.mean, std=f1.std, is_best=is_best),
         interval(f1.low, f1.high),

@@ -79,7 +79,7 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     layer : ``"artist"``
     duration : excerpt [s]
     """
-    import keras
+    from mer_mlflow.networks._keras import keras
 
     samples = resample_repeated(audio, sr=SR, duration=max(duration, SHORTEST))
     activations = keras.ops.convert_to_numpy(network(segments(samples), training=False))

@@ -97,8 +97,7 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     layer : ``"frames"``
     duration : excerpt [s]
     """
-    import keras
-
+    from mer_mlflow.networks._keras import keras
     from mer_mlflow.networks.openl3 import decibel_mel, windows
 
     cut = windows(resample_repeated(audio, sr=SR, duration=duration), hop_seconds=HOP / SR)
