@@ -61,7 +61,7 @@ CHOOSING = (
 )
 """Variables that choose kernels; what comes of them is described."""
 CHANGING = {
-    "": ("GLIBC_TUNABLES", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE"),
+    "": ("GLIBC_TUNABLES",),
     "tensorflow": (
         "ONEDNN_DEFAULT_FPMATH_MODE",
         "DNNL_DEFAULT_FPMATH_MODE",
@@ -75,6 +75,9 @@ CHANGING = {
         "TF_*CUDNN*",
     ),
     "torch": (
+        "MKL_CBWR",
+        "MKL_ENABLE_INSTRUCTIONS",
+        "MKL_DEBUG_CPU_TYPE",
         "ONEDNN_DEFAULT_FPMATH_MODE",
         "DNNL_DEFAULT_FPMATH_MODE",
         "NVIDIA_TF32_OVERRIDE",

@@ -45,7 +45,8 @@ ENDS = r"(?=[/?#\s'\"<>),;:\]}`]|\.?$|\.\s)"
 """What follows the host and port of an address."""
 NAME = r"[\w.\-]*\w"
 BRACKETED = r"\[[0-9A-Fa-f:.%]+\]"
-HOST = re.compile(rf"(?:{NAME}|{BRACKETED}){ENDS}")
+HOST = re.compile(rf"(?:{NAME}|{BRACKETED}){ENDS}|(?=/|:\d)")
+"""A host, or nothing where a database is reached by a socket: ``user:password@/name``."""
 CLEAR_HOST = re.compile(
     rf"(?:localhost|\d+(?:\.\d+){{3}}|{BRACKETED}|[\w\-]+(?:\.[\w\-]+)*\.[^\W\d_]{{2,}})(?::\d+)?"
     rf"{ENDS}|{NAME}:\d{{1,5}}{ENDS}"

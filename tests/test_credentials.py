@@ -140,3 +140,10 @@ def test_long_texts_are_read_in_little_time(piece: str) -> None:
     start = time.monotonic()
     shown(piece * (20_000 // len(piece)))
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("password", ["2ca4ee3c", "a/b@/c", "p w#d"])
+def test_password_before_a_socket_is_hidden(password: str) -> None:
+    address = f"postgresql+psycopg://optuna:{password}@/optuna?host=/tmp/pg"
+    assert shown(address) == "postgresql+psycopg:///optuna?host=/tmp/pg"
+    assert password not in shown(f"study: x (storage {address})")

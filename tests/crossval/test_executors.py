@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from mer_mlflow.arithmetic import PORTABLE, NotInEffectError, check_arithmetic
 from mer_mlflow.crossval import executors, split_plan
 from mer_mlflow.crossval.executors import (
     FoldEvent,
@@ -302,3 +303,40 @@ def test_silence_that_is_no_time_is_refused(value: str, monkeypatch: pytest.Monk
 def test_fold_timeout_that_cannot_be_kept_is_refused(seconds: float, workers: int) -> None:
     with pytest.raises(ParameterError, match="fold_timeout"):
         check_workers(get_method("svm"), workers, fold_timeout=seconds)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_workers_compute_as_requested(threads: int, plan: SplitPlan) -> None:
+    try:
+        check_arithmetic(PORTABLE)
+    except ParameterError as error:
+        pytest.skip(str(error))
+    events: list[FoldEvent] = []
+    run_folds(
+        make_task(),
+        plan.splits[:1],
+        workers=1,
+        threads=threads,
+        arithmetic=PORTABLE,
+        on_event=events.append,
+    )
+    (result,) = (event.result for event in events if isinstance(event, FoldFinished))
+    assert result.arithmetic["blas"] == "openblas Haswell"
+    assert result.arithmetic["numpy"] == "X86_V3"
+    assert result.arithmetic["threads"] == str(threads)
+
+
+def test_folds_of_this_process_need_a_process_that_was_started_for_them(plan: SplitPlan) -> None:
+    try:
+        check_arithmetic(PORTABLE)
+    except ParameterError as error:
+        pytest.skip(str(error))
+    with pytest.raises(NotInEffectError, match="arithmetic=portable: this process was started"):
+        run_folds(
+            make_task(),
+            plan.splits,
+            workers=0,
+            threads=1,
+            arithmetic=PORTABLE,
+            on_event=lambda event: None,
+        )

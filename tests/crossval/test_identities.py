@@ -7,6 +7,7 @@ An identity may change only with the version of its method, on purpose. This fil
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mer_mlflow import arithmetic
+from mer_mlflow.arithmetic import ARITHMETICS
 from mer_mlflow.augmentation import get_transforms
 from mer_mlflow.crossval.splits import SplitPlan, split_plan
 from mer_mlflow.crossval.validation import Setting, resolve_setting
@@ -123,6 +126,21 @@ def test_threads_and_excerpts_are_of_no_account_to_features() -> None:
 def test_every_setting_has_an_identity_of_its_own(tmp_path: Path) -> None:
     every = identities(tmp_path)
     assert len(set(every.values())) == len(every)
+
+
+def test_portable_arithmetic_has_identities_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = dict.fromkeys(arithmetic.NEEDED_FEATURES, True)
+    monkeypatch.setattr(arithmetic, "_features", lambda: features)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    clips = make_clips()
+    plan = split_plan(clips, n_splits=3, n_repeats=2, seed=7)
+    for name in ("svm", "dnn_100", "cnn"):
+        method = get_method(name)
+        native, portable = (
+            resolve_setting(method, clips, plan, arithmetic=each) for each in ARITHMETICS
+        )
+        assert native.identity == resolve_setting(method, clips, plan).identity
+        assert portable.identity != native.identity
 
 
 def main() -> None:

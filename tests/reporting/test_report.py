@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -264,3 +265,38 @@ def test_changes_of_mind_are_told_by_transform(add_run: Callable[..., str]) -> N
     add_run("cnn", changed={"tfm": 0.25})
     (row,) = table(build(), "details", "changes-of-mind")
     assert (row["methodology"], row["transform"], row["changed"]) == ("CNN", "tfm", "25.00")
+
+
+def test_mixed_arithmetic_is_marked_where_its_scores_stand(add_run: Callable[..., str]) -> None:
+    kept = {"blas": "openblas Haswell", "onednn": "AVX2"}
+    mixed = [{"folds": 5, **kept}, {"folds": 3, **kept, "onednn": "AVX512_CORE"}, {"folds": 2}]
+    add_run("cnn", tags={"mer.mixed_arithmetic": json.dumps(mixed)})
+    add_run("svm", tags={"mer.arithmetic": json.dumps({**kept, "processor": "some"})})
+    add_run("dnn_100")
+    document = build()
+    (row,) = table(document, "honesty", "mixed")
+    said = (
+        "5 folds: blas openblas Haswell, onednn AVX2; "
+        "3 folds: blas openblas Haswell, onednn AVX512_CORE; 2 folds: unknown"
+    )
+    assert (row["methodology"], row["arithmetic"]) == ("CNN", said)
+    settings = {
+        row["methodology"]: row["setting"] for row in table(document, "ranking", "ranking-1")
+    }
+    assert "mixed arithmetic" in settings["CNN"]
+    assert "mixed arithmetic" not in settings["SVM"]
+    kernels = {
+        row["arithmetic"]: row["kernels"] for row in table(document, "provenance", "arithmetic")
+    }
+    rows = {row["methodology"]: row for row in table(document, "provenance", "provenance")}
+    assert kernels[rows["CNN"]["arithmetic"]] == said
+    assert kernels[rows["SVM"]["arithmetic"]] == "blas openblas Haswell, onednn AVX2"
+    assert kernels[rows["DNN, top 100"]["arithmetic"]] == "unknown"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[3]", '"a"', "[[]]"])
+def test_mixture_that_cannot_be_read_does_not_stop_the_report(
+    text: str, add_run: Callable[..., str]
+) -> None:
+    add_run("svm", tags={"mer.mixed_arithmetic": text})
+    assert [row["arithmetic"] for row in table(build(), "honesty", "mixed")] == ["unknown"]

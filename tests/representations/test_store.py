@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from mer_mlflow.arithmetic import PORTABLE, NotInEffectError, check_arithmetic
 from mer_mlflow.augmentation import PowerShift, Synthesised
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import AudioError, DatasetError, StoreError
+from mer_mlflow.errors import AudioError, DatasetError, ParameterError, StoreError
 from mer_mlflow.representations import Chunks, Waveform, open_store
 from mer_mlflow.representations.store import StoredArray, _fault, write_entry
 
@@ -382,3 +383,27 @@ def test_numbers_that_are_not_finite_are_not_kept(store, clips):
     with pytest.raises(AudioError, match="numbers that are not finite"):
         store.fill(clips, Loud())
     assert not list(store.root.glob("loud/*/*.npy"))
+
+
+def test_arithmetics_do_not_share_entries(store, clips):
+    portable = replace(store, arithmetic=PORTABLE)
+    store.fill(clips, Peak())
+    assert portable.missing(clips, Peak()) == tuple(range(6))
+    assert {path.parts[-4] for path in entries(portable, clips, Peak())} == {"portable"}
+    assert open_store(store.root, arithmetic=PORTABLE) == portable
+
+
+def test_entries_of_portable_arithmetic_are_computed_where_it_is_in_effect(store, clips):
+    try:
+        check_arithmetic(PORTABLE)
+    except ParameterError as error:
+        pytest.skip(str(error))
+    portable, peak = replace(store, arithmetic=PORTABLE), Peak()
+    with pytest.raises(NotInEffectError, match="arithmetic=portable: this process was started"):
+        portable.fill(clips, peak)
+    assert peak.calls == []
+    for path, found in zip(
+        entries(portable, clips, peak), store.fill(clips, peak)[np.arange(6)], strict=True
+    ):
+        write_entry(path, found)
+    assert len(portable.fill(clips, peak)) == 6  # what is there needs no arithmetic

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -48,8 +49,6 @@ def make_setting(*, n_repeats: int = N_REPEATS, broken: bool = False) -> Setting
     n_clips = 48
     labels = np.arange(n_clips) % 4
     values = np.random.default_rng(0).normal(size=(n_clips, 5)) + np.eye(4, 5)[labels]
-    if broken:
-        values[0, 0] = 1e300
     clips = Clips(
         name="original-4qaed",
         ids=tuple(f"c{i:03d}" for i in range(n_clips)),
@@ -60,6 +59,11 @@ def make_setting(*, n_repeats: int = N_REPEATS, broken: bool = False) -> Setting
         features={"top100": FeatureTable(names=tuple("abcde"), values=values)},
     )
     plan = split_plan(clips, n_splits=N_FOLDS, n_repeats=n_repeats)
+    if broken:  # in a clip that the first fold does not train on: no rehearsal meets it
+        bad = values.copy()
+        bad[plan.splits[0].test[0], 0] = 1e300
+        table = FeatureTable(names=tuple("abcde"), values=bad)
+        clips = replace(clips, features={"top100": table})
     return resolve_setting(get_method("svm"), clips, plan)
 
 
@@ -409,3 +413,70 @@ def test_epochs_are_live_before_their_fold_ends(monkeypatch: pytest.MonkeyPatch)
         assert history == [1, 1 / 2, 1 / 3]
         assert client.get_run(child.info.run_id).info.status == "RUNNING"
     assert client.get_run(child.info.run_id).info.status == "KILLED"
+
+
+def test_folds_of_other_arithmetic_are_counted_and_mark_the_parent() -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=2)
+    assert (first.n_of_other_arithmetic, first.warnings) == (0, ())
+    foreign = next(run for run in children(first) if run.info.status == "FINISHED")
+    own = json.loads(foreign.data.tags["mer.arithmetic"])
+    assert own.keys() >= {"blas", "numpy", "processor", "threads"}
+    other = json.dumps({**own, "blas": "openblas Katmai", "threads": "64", "processor": "other"})
+    MlflowClient().set_tag(foreign.info.run_id, "mer.arithmetic", other)
+    second, _ = work(setting)
+    assert (second.n_adopted, second.n_of_other_arithmetic) == (2, 1)
+    (words,) = second.warnings
+    assert words.startswith(
+        f"1 of them were run by other arithmetic (blas openblas Katmai, not {own['blas']})"
+    )
+    tags = parent(second).data.tags
+    assert "mer.arithmetic" not in tags
+    counted = json.loads(tags["mer.mixed_arithmetic"])
+    assert [each["folds"] for each in counted] == [5, 1]
+    assert [each["blas"] for each in counted] == [own["blas"], "openblas Katmai"]
+    assert "processor" not in counted[0]
+
+
+def test_threads_and_processor_of_earlier_folds_are_no_other_arithmetic() -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=2)
+    for run in children(first):
+        if run.info.status == "FINISHED":
+            own = json.loads(run.data.tags["mer.arithmetic"])
+            other = json.dumps({**own, "threads": "64", "processor": "other", "detected": "AVX"})
+            MlflowClient().set_tag(run.info.run_id, "mer.arithmetic", other)
+    second, _ = work(setting)
+    assert (second.n_adopted, second.warnings) == (2, ())
+    tags = parent(second).data.tags
+    assert json.loads(tags["mer.arithmetic"])["blas"] == own["blas"]
+    assert "mer.mixed_arithmetic" not in tags
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "garbled"])
+def test_folds_of_unknown_arithmetic_are_warned_of(text: str | None) -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=2)
+    for run in children(first):
+        if text is None:
+            MlflowClient().delete_tag(run.info.run_id, "mer.arithmetic")
+        else:
+            MlflowClient().set_tag(run.info.run_id, "mer.arithmetic", text)
+    second, _ = work(setting)
+    assert (second.n_adopted, second.n_of_other_arithmetic) == (2, 2)
+    assert "2 of them were run by other arithmetic (unknown)" in second.warnings[0]
+    counted = json.loads(parent(second).data.tags["mer.mixed_arithmetic"])
+    assert [each["folds"] for each in counted] == [4, 2]
+    assert counted[1] == {"folds": 2}
+
+
+def test_copied_folds_keep_the_arithmetic_that_they_were_run_with() -> None:
+    first, _ = work(make_setting(n_repeats=1))
+    foreign = children(first)[0]
+    other = json.dumps({"blas": "openblas Katmai"})
+    MlflowClient().set_tag(foreign.info.run_id, "mer.arithmetic", other)
+    second, _ = work(make_setting(n_repeats=2))
+    copies = {run.data.tags.get("mer.copied_from"): run for run in children(second)}
+    kept = copies[foreign.info.run_id].data.tags["mer.arithmetic"]
+    assert json.loads(kept) == {"blas": "openblas Katmai"}
+    assert second.n_of_other_arithmetic == 1
