@@ -68,7 +68,10 @@ def nested(method: Method) -> InnerSearch | None:
         return None
     space = resolve_space(None, method)
     return InnerSearch(
-        strategy="grid", space=space, start={name: method.defaults[name] for name in space}
+        strategy="grid",
+        space=space,
+        start={name: method.defaults[name] for name in space},
+        n_splits=4,
     )
 
 

@@ -63,7 +63,7 @@ def test_second_report_replaces_the_first_and_leaves_other_files(
 def test_report_of_a_version_without_a_list_is_moved_and_others_files_stay(
     store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(dataset="demo", folds=3, workers=0)
+    train(Experiment(dataset="demo", folds=3, workers=0))
     assert report() == 0
     folder = store / "reports"
     before = {
