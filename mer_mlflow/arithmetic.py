@@ -63,6 +63,7 @@ CHOOSING = (
 CHANGING = {
     "": ("GLIBC_TUNABLES",),
     "tensorflow": (
+        "TF_DETERMINISTIC_OPS",
         "ONEDNN_DEFAULT_FPMATH_MODE",
         "DNNL_DEFAULT_FPMATH_MODE",
         "TF_SET_ONEDNN_FPMATH_MODE",
