@@ -33,7 +33,7 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
 )
 STARTED = "MER_STARTED_FOR"
-"""Variable that tells a process that was started again for its arithmetic from others."""
+"""Variable that marks a process which was started again for its arithmetic."""
 PORTABLE_VARIABLES = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow's own default depends on the processor

@@ -1,4 +1,4 @@
-"""Portable arithmetic gives what was recorded, bit by bit, on every x86-64 processor with AVX2.
+"""Portable arithmetic gives what was recorded, bit by bit, whatever x86-64 processor is used.
 
 The record is compared wherever the tests run. This file, run as a script
 (``python tests/test_portable.py``), writes it anew: after a change of a method or of a library's

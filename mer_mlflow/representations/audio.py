@@ -67,7 +67,7 @@ class Audio:
 
     @property
     def checksum(self) -> int:
-        """Number by which files of other samples are told apart, however much is decoded."""
+        """Number that differs between files of different samples, however much is decoded."""
         known = self.file_checksum
         return zlib.crc32(self.samples.tobytes()) if known is None else known
 

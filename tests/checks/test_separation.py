@@ -1,4 +1,4 @@
-"""Separation: what a column tells of the quadrants, against what chance and real features do."""
+"""Separation of quadrants by one column, against that of chance and of real features."""
 
 from __future__ import annotations
 

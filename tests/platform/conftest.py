@@ -34,16 +34,16 @@ DOCKER = """\
 #!{python}
 import json, os, signal, subprocess, sys
 
-told = json.load(open({told!r}))
+known = json.load(open({known!r}))
 line = " ".join(sys.argv[1:])
-with open(told["calls"], "a+") as calls:
+with open(known["calls"], "a+") as calls:
     calls.seek(0)
     number = len(calls.readlines())
     calls.write(line + "\\n")
 fault, _, place = os.environ.get("FAULT", "").partition(":")
 hit = place and (number == int(place) if place.isdigit() else place in line)
 if hit and not place.isdigit():  # the first of its kind
-    hit = sum(place in each for each in open(told["calls"])) == 1
+    hit = sum(place in each for each in open(known["calls"])) == 1
 if hit and fault == "fail":
     sys.exit("no space left on device")
 if hit and fault == "interrupt":
@@ -55,9 +55,9 @@ if verb not in ("exec", "run") or os.environ.get("SKIP", "nothing") in line:
     sys.exit(0)  # the services run on
 service, *command = sys.argv[sys.argv.index(words[0]):]
 command = ["/server/start"] * (verb == "run") + command
-command = [word.replace("/server/", told["platform"]) for word in command]
+command = [word.replace("/server/", known["platform"]) for word in command]
 output = subprocess.PIPE if hit and fault == "cut" else None
-done = subprocess.run(command, env=told["services"][service], stdout=output)
+done = subprocess.run(command, env=known["services"][service], stdout=output)
 if output:
     sys.stdout.buffer.write(done.stdout[: len(done.stdout) // 4])
 sys.exit(done.returncode)
@@ -264,7 +264,7 @@ class Platform:
 
     def docker(self, folder: Path) -> dict[str, str]:
         """Environment in which ``docker`` is the stand-in; its calls are noted in ``calls``."""
-        told = {
+        known = {
             "platform": f"{ROOT / 'server'}/",
             "calls": str(folder / "calls"),
             # inside PostgreSQL's image, the superuser needs no password
@@ -273,11 +273,11 @@ class Platform:
                 for name in self.services
             },
         }
-        (folder / "told.json").write_text(json.dumps(told))
+        (folder / "known.json").write_text(json.dumps(known))
         programs = folder / "bin"
         programs.mkdir()
         program = programs / "docker"
-        program.write_text(DOCKER.format(python=sys.executable, told=str(folder / "told.json")))
+        program.write_text(DOCKER.format(python=sys.executable, known=str(folder / "known.json")))
         program.chmod(0o755)
         return {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(folder)}
 

@@ -129,9 +129,9 @@ path = sys.argv[-1].removeprefix("--requirement=")
 if answer == "nothing":
     sys.exit("no route to host")
 names = [line.split("==")[0] for line in open(path)]
-told = json.loads(answer)
+known = json.loads(answer)
 print(json.dumps({"dependencies": [
-    {"name": name, "version": "1", "vulns": told[name]} if name in told
+    {"name": name, "version": "1", "vulns": known[name]} if name in known
     else {"name": name, "skip_reason": "not found"} for name in names]}))
 """
 
