@@ -10,7 +10,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from mer_mlflow.access import shown
-from mer_mlflow.errors import MerError, TrackingError, UndeliveredError
+from mer_mlflow.errors import JournalError, MerError, TrackingError, UndeliveredError
 from mer_mlflow.tracking.journal import Close, Create, Journal, Write
 from mer_mlflow.tracking.outage import SILENT_TRIES, is_outage, patiently, pauses, reason
 from mer_mlflow.tracking.runs import SQLITE, Status
@@ -142,8 +142,10 @@ class Courier:
 
         Raises
         ------
+        JournalError
+            If the journal does not take what has become of its entries.
         UndeliveredError
-            If it does.
+            If the rest stays in the journal.
         """
         n_left, end = len(self._journal), time.monotonic() + patience
         while n_left and time.monotonic() < end and not self._is_refused():
@@ -152,6 +154,8 @@ class Courier:
             if (n_now := len(self._journal)) < n_left:
                 n_left, end = n_now, time.monotonic() + patience
         self.stop()
+        if n_left and isinstance(self._trouble, JournalError):
+            raise self._trouble
         if n_left:
             raise self._undelivered(n_left)
         self._thread.join()

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
-from mer_mlflow.errors import UndeliveredError
+from mer_mlflow.errors import JournalError, UndeliveredError
 from mer_mlflow.tracking import outage
 from mer_mlflow.tracking.delivery import (
     PARENT,
@@ -266,6 +266,20 @@ def test_courier_gives_up_and_says_where_the_rest_is(
     assert deliver_left(MlflowClient(), left) == 17
     assert not left.path.exists()
     assert_delivered(parent, tmp_path)
+
+
+def test_courier_names_a_journal_that_takes_nothing_any_more(
+    journal: Journal, parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(number: int, entry: Entry, *, run_id: str | None = None) -> None:
+        raise JournalError("journal a.journal cannot be written (disk is full)")
+
+    monkeypatch.setattr(journal, "discard", full)
+    courier = Courier(MlflowClient(), journal)
+    append_all(journal, parent)
+    courier.call()
+    with pytest.raises(JournalError, match="disk is full"):
+        courier.finish(patience=60)
 
 
 def test_runs_that_a_dead_process_left_open_are_closed(journal: Journal, parent: str) -> None:
