@@ -40,6 +40,7 @@ def run_command(command: Callable[[], int]) -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     guard_output()
+    _use_default_style()
     try:
         code = command()
     except NotInEffectError as error:
@@ -60,6 +61,13 @@ def run_command(command: Callable[[], int]) -> None:
         _complain(f"error: {words}")
         code = BAD_INPUT
     sys.exit(code)
+
+
+def _use_default_style() -> None:
+    """Draw figures with matplotlib's defaults: a user's matplotlibrc may ask for LaTeX."""
+    import matplotlib as mpl
+
+    mpl.rcdefaults()
 
 
 def _start_again() -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,20 @@ def work():
         print("in order", flush=True)
 
 run_command(work)
+"""
+
+DRAWING = """
+{first}from entrypoints.command import run_command
+
+def draw():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([1, 2], label="macro F1")
+    figure.savefig("drawn.svg", format="svg", metadata={{"Date": None}})
+    return 0
+
+run_command(draw)
 """
 
 
@@ -94,3 +109,19 @@ def test_signals_that_come_together_are_one_interruption() -> None:
     assert said == "in order\n"
     assert complained == "interrupted: give the same command again to continue\n"
     assert process.returncode == 130
+
+
+@pytest.mark.parametrize("first", ["", "import matplotlib\n"], ids=["late", "early"])
+def test_a_matplotlibrc_does_not_change_figures(first: str, tmp_path: Path) -> None:
+    drawn = []
+    for style in ("", "text.usetex: True\nfont.size: 40\n"):
+        (tmp_path / "matplotlibrc").write_text(style)
+        subprocess.run(
+            [sys.executable, "-c", DRAWING.format(first=first)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SOURCE_DATE_EPOCH": "0"},
+            check=True,
+        )
+        content = (tmp_path / "drawn.svg").read_text()
+        drawn.append(re.sub(r"[a-z]\w*[0-9a-f]{10}", "", content))  # random names of clip paths
+    assert drawn[0] == drawn[1]
