@@ -25,9 +25,9 @@ from mer_mlflow import get_method
 from mer_mlflow.crossval.executors import EpochEnded, FoldEvent, FoldFailed, FoldFinished, run_folds
 from mer_mlflow.crossval.fold import Task
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.methods import Value
 from mer_mlflow.representations import Examples, Mel
 from mer_mlflow.representations.store import StoredArray
+from mer_mlflow.training import Value
 
 BATCH_SIZE = 200
 

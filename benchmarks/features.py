@@ -132,7 +132,7 @@ def classifier(*, n_chosen: int | None, C: float, gamma: str | float) -> Any:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    from mer_mlflow.methods._selection import MostRelevant
+    from mer_mlflow.training.feature_selection import MostRelevant
 
     choice = [] if n_chosen is None else [MostRelevant(n_features=n_chosen)]
     return make_pipeline(StandardScaler(), *choice, SVC(C=C, gamma=gamma))

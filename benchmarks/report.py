@@ -47,10 +47,11 @@ from mer_mlflow.crossval import CrossValidation, FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
 from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
-from mer_mlflow.methods import Prediction, method_names
+from mer_mlflow.methods import method_names
 from mer_mlflow.reporting.validations import Selection, read_validations
 from mer_mlflow.tracking import Kind, RunTree, search, write
 from mer_mlflow.tracking.items import Item, Metric, Param
+from mer_mlflow.training import Prediction
 
 N_CLIPS = 900
 N_SPLITS = 10

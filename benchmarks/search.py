@@ -30,9 +30,9 @@ from sklearn.svm import SVC
 
 from mer_mlflow import MerError, get_method, load_dataset, split_plan
 from mer_mlflow.crossval.validation import Setting, gather, resolve_setting
-from mer_mlflow.methods._selection import MostRelevant
 from mer_mlflow.methods.svm import CALIBRATION_FOLDS
 from mer_mlflow.representations import open_store
+from mer_mlflow.training.feature_selection import MostRelevant
 from mer_mlflow.tuning.sharing import FoldsAhead
 from mer_mlflow.tuning.space import declared_space, grid, point_key
 

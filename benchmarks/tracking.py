@@ -50,9 +50,9 @@ from mer_mlflow.crossval import FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
 from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
-from mer_mlflow.methods import Prediction
 from mer_mlflow.tracking import Kind, RunTree, search, write
 from mer_mlflow.tracking.items import Item, Metric, Param
+from mer_mlflow.training import Prediction
 
 METHOD = "crnn"
 N_CLIPS = 900

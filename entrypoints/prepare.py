@@ -21,10 +21,9 @@ from mer_mlflow.experiments.text import listed_columns, parse
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import (
-    Features,
-    Handcrafted,
     Representation,
     open_store,
+    representation_of,
     with_duration,
     with_features,
     with_weights,
@@ -172,11 +171,12 @@ def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
             print(f"{method.name} is left out: {error}", flush=True)
             continue
         for item in inputs:
-            if isinstance(item, Features):
+            computed = representation_of(item)
+            if computed is None:
                 continue
-            found[item.key] = item
-            if not isinstance(item, Handcrafted):
-                copies = (Synthesised(of=item, by=by, seed=0) for by in method.augmentations)
+            found[item.key] = computed
+            if not item.is_handcrafted:
+                copies = (Synthesised(of=computed, by=by, seed=0) for by in method.augmentations)
                 found |= {copy.key: copy for copy in copies}
     return found.values()
 

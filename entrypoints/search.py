@@ -17,9 +17,10 @@ from mer_mlflow.crossval.validation import Setting, gather
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.experiments import Experiment, ResolvedSearch, Search, resolve_search
 from mer_mlflow.experiments.text import parse
-from mer_mlflow.methods import Value, get_method
+from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
+from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import grid, space_text
 
 if TYPE_CHECKING:

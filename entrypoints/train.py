@@ -25,7 +25,7 @@ from mer_mlflow.experiments import Experiment, Parameter, resolve, winner_study
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
-from mer_mlflow.representations import Features, open_store
+from mer_mlflow.representations import open_store
 
 if TYPE_CHECKING:
     from mer_mlflow.tracking import RunTree
@@ -135,7 +135,7 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
         why = "as asked"
         if chosen is None:
             read = setting.method.inputs_for(setting.hyperparameters)
-            tables = [item.table for item in read if isinstance(item, Features)]
+            tables = [item.table for item in read if item.table is not None]
             has = "has" if setting.features == "published" else "has no"
             why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
         print(f"handcrafted features: {setting.features} ({why})", flush=True)

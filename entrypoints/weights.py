@@ -9,10 +9,12 @@ from entrypoints.command import OK, run_command
 from entrypoints.parameters import WEIGHTS
 from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.experiments.text import parse
-from mer_mlflow.methods import Method, get_method, method_names
+from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.paths import given_path
-from mer_mlflow.representations import Embedding
-from mer_mlflow.weights import PUBLISHED, ROOT_VARIABLE, find_weights
+from mer_mlflow.representations.pretrained import PUBLISHED, find_weights
+from mer_mlflow.training import Method
+from mer_mlflow.training.hyperparameters import Role
+from mer_mlflow.weights import ROOT_VARIABLE
 
 
 def weights(*, weights: str | None = None) -> int:
@@ -64,12 +66,12 @@ def _networks(method: Method) -> Iterator[str]:
     choices = [
         {name: value}
         for name, space in method.spaces.items()
-        if space.selects_inputs
+        if Role.INPUTS in method.roles[name]
         for value in space.choices
     ]
     for given in ({}, *choices):
         for item in method.inputs_for(method.resolve(given)):
-            if isinstance(item, Embedding):
+            if item.network is not None:
                 yield item.network
 
 

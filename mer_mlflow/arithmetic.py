@@ -351,7 +351,7 @@ def _blas() -> dict[str, str]:
 
 
 def _keras_types() -> str:
-    keras = import_module("mer_mlflow.networks._keras").keras
+    keras = import_module("mer_mlflow.networks.keras_backend").keras
     config = keras.config
     parts = (config.floatx(), config.image_data_format(), config.epsilon())
     return " ".join(map(str, (*parts, config.dtype_policy().name)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,10 +21,6 @@ UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
 CHUNK_BYTES = 1 << 20
 MOST_BYTES = 1 << 28
 """Of a file; the published ones have up to 20 MiB."""
-
-WON = "https://github.com/minzwon/sota-music-tagging-models"
-ARTIST = "https://github.com/jongpillee/ismir2018-artist"
-OPENL3 = "https://github.com/marl/openl3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,66 +47,13 @@ class PublishedWeights:
     may_be_packed: bool = False
 
 
-PUBLISHED = {
-    each.name: each
-    for each in (
-        PublishedWeights(
-            name="crnn_mtat",
-            path="mtat/crnn/best_model.pth",
-            source=WON,
-            licence="MIT",
-            sha256=("cd22fc70cafd06f8f2bfc7dd795abccb1f4b50d5b09094c39ad100baf87475a3",),
-        ),
-        PublishedWeights(
-            name="crnn_jamendo",
-            path="jamendo/crnn/best_model.pth",
-            source=WON,
-            licence="MIT",
-            sha256=("0a558989c0793f488cb677d188464c91f47c007f7c70473230e55537ca598215",),
-        ),
-        PublishedWeights(
-            name="crnn_msd",
-            path="msd/crnn/best_model.pth",
-            source=WON,
-            licence="MIT",
-            sha256=("ebb99855ed0c83f38845db9cfb383dd6fc70938bc58701dcb66e18af9ee7fbea",),
-        ),
-        PublishedWeights(
-            name="artist_siamese",
-            path="model_siamese_10000.h5",
-            source=ARTIST,
-            licence="MIT",
-            sha256=("3b3ad09c321786c8ea388269ee3c35ab540734ce5209f40a430f1c9b0a25f753",),
-        ),
-        PublishedWeights(name="artist_basic", path="model_basic.h5", source=ARTIST, licence="MIT"),
-        PublishedWeights(
-            name="openl3_mel256",
-            path="openl3_audio_mel256_music*.h5",
-            source=OPENL3,
-            licence="CC BY 4.0",
-            package="openl3",
-            may_be_packed=True,
-        ),
-        PublishedWeights(
-            name="openl3_mel128",
-            path="openl3_audio_mel128_music*.h5",
-            source=OPENL3,
-            licence="CC BY 4.0",
-            package="openl3",
-            may_be_packed=True,
-        ),
-    )
-}
-"""All weights by name."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """A file of weights that was found.
 
     Attributes
     ----------
-    name : of :data:`PUBLISHED`
+    name : of the network
     file : where it is
     digest : SHA-256 of its content, as hex
     is_known : whether that is a published file's
@@ -138,16 +82,21 @@ class Weights:
         return content
 
 
-def find_weights(
-    name: str, given: Path | str | None = None, *, allow_unverified: bool = False
+def find_published(
+    wanted: PublishedWeights,
+    given: Path | str | None,
+    *,
+    published: Iterable[PublishedWeights],
+    allow_unverified: bool,
 ) -> Weights:
     """Find a file of weights and check its digest.
 
     Parameters
     ----------
-    name : of :data:`PUBLISHED`
+    wanted : the file
     given : the file, or a folder that holds it at any depth; by default ``MER_WEIGHTS_ROOT``, then
-        for OpenL3 the installed package
+        the folder of the package that holds it
+    published : all files that are known: one of another network is refused
     allow_unverified : whether a file whose digest is not known is taken; also where
         ``MER_ALLOW_UNVERIFIED_WEIGHTS`` is ``true``
 
@@ -158,8 +107,7 @@ def find_weights(
     WeightsError
         If there is no such file, or its digest is not known.
     """
-    wanted = PUBLISHED[name]
-    file = _found(wanted, given)
+    name, file = wanted.name, _found(wanted, given)
     if file is None:
         root = given or os.environ.get(ROOT_VARIABLE)
         raise WeightsError(
@@ -168,7 +116,7 @@ def find_weights(
         )
     digest = _digest_of(file)
     is_known = digest in wanted.sha256
-    other = next((each.name for each in PUBLISHED.values() if digest in each.sha256), name)
+    other = next((each.name for each in published if digest in each.sha256), name)
     if other != name:
         raise WeightsError(f"{name}: {file} has the weights of {other}")
     if not (is_known or allow_unverified or os.environ.get(UNVERIFIED_VARIABLE) == "true"):

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mer_mlflow import weights
 from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.methods import get_method
 from mer_mlflow.representations import with_weights
-from mer_mlflow.weights import PUBLISHED, find_weights
+from mer_mlflow.representations.pretrained import PUBLISHED, find_weights
 
 CONTENT = b"numbers"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -21,9 +20,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the digest of the made file be that of a published one."""
-    monkeypatch.setitem(
-        weights.PUBLISHED, "crnn_msd", replace(PUBLISHED["crnn_msd"], sha256=(DIGEST,))
-    )
+    monkeypatch.setitem(PUBLISHED, "crnn_msd", replace(PUBLISHED["crnn_msd"], sha256=(DIGEST,)))
 
 
 def write(root: Path, path: str = "some/models/msd/crnn/best_model.pth") -> Path:

@@ -16,7 +16,7 @@ from mer_mlflow.augmentation.timbral import (
 from mer_mlflow.augmentation.transform import Transform
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.packages import require_package
-from mer_mlflow.representations import Chunks, Features, Handcrafted, Input, Mel
+from mer_mlflow.representations import Input
 
 TRANSFORMS: dict[str, Transform] = {
     "time_shift": TimeShift(),
@@ -98,13 +98,9 @@ def refuse_unusable(
         if not isinstance(each, TimeFrequencyMask | BackgroundNoise):
             for package in ("audiomentations", "python_stretch"):
                 require_package(package, needed_by=f"augment: {type(each).__name__}")
-    heard = [item for item in inputs if not isinstance(item, Features | Handcrafted)]
+    heard = [item for item in inputs if not item.is_handcrafted]
     if transforms and not heard:
         raise ParameterError(f"augment: {method} reads no audio that could be changed")
     masks = any(isinstance(each, TimeFrequencyMask) for each in transforms)
-    if masks and not all(_is_spectrogram(item) for item in heard):
+    if masks and not all(item.is_spectrogram for item in heard):
         raise ParameterError(f"augment=tfm: {method} reads no spectrogram that could be masked")
-
-
-def _is_spectrogram(item: Input) -> bool:
-    return isinstance(item.of if isinstance(item, Chunks) else item, Mel)

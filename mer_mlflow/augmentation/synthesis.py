@@ -14,15 +14,11 @@ from mer_mlflow.augmentation.masking import TimeFrequencyMask
 from mer_mlflow.augmentation.transform import Transform
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.representations import (
-    Chunks,
-    Embedding,
     Examples,
-    Features,
-    Handcrafted,
     Input,
-    Mel,
+    Representation,
     Store,
-    Waveform,
+    representation_of,
 )
 from mer_mlflow.representations.audio import Audio
 from mer_mlflow.representations.examples import ClipArray
@@ -45,7 +41,7 @@ class Synthesised:
         were decoded
     """
 
-    of: Mel | Waveform | Chunks | Embedding
+    of: Representation
     by: Transform
     seed: int
 
@@ -149,9 +145,10 @@ def with_synthesised(
         return examples
 
     def extended(item: Input, own: ClipArray) -> ClipArray:
-        if isinstance(item, Features | Handcrafted):
+        computed = None if item.is_handcrafted else representation_of(item)
+        if computed is None:
             return Repeated(of=own, n_times=1 + len(transforms))
-        kinds = (item, *(Synthesised(of=item, by=by, seed=seed) for by in transforms))
+        kinds = (computed, *(Synthesised(of=computed, by=by, seed=seed) for by in transforms))
         arrays = [store.fill(clips, kind, on_progress=on_progress) for kind in kinds]
         return replace(arrays[0], paths=tuple(path for array in arrays for path in array.paths))
 

@@ -32,7 +32,7 @@ from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.watch import Watch, WatchedTime, silence_limit
 from mer_mlflow.errors import ParameterError, UntrainableError
-from mer_mlflow.methods import Method
+from mer_mlflow.training import Method
 
 FOLDS_PER_WORKER = {"scikit-learn": None, "keras": 4, "torch": None}
 """Folds after which a worker is replaced: TensorFlow keeps the memory of forgotten models."""

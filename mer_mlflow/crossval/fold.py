@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mer_mlflow.arithmetic import Facts, describe
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods import (
+from mer_mlflow.representations import Examples
+from mer_mlflow.training import (
     EpochRecord,
     FittedModel,
     Illustrated,
@@ -27,7 +28,6 @@ from mer_mlflow.methods import (
     Prediction,
     Value,
 )
-from mer_mlflow.representations import Examples
 
 PEAK_RESET = Path("/proc/self/clear_refs")
 PEAK_STATUS = Path("/proc/self/status")

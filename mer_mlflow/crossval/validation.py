@@ -31,20 +31,10 @@ from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import DivergenceError, IncompleteError, MerError, ParameterError, listing
-from mer_mlflow.methods import (
-    Illustration,
-    Method,
-    Value,
-    get_method,
-    method_names,
-    require_framework,
-)
+from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.networks import backend_name
 from mer_mlflow.representations import (
-    Embedding,
     Examples,
-    Features,
-    Handcrafted,
     Input,
     Store,
     assemble,
@@ -53,6 +43,7 @@ from mer_mlflow.representations import (
     with_features,
     with_weights,
 )
+from mer_mlflow.training import Illustration, Method, Value, require_framework
 from mer_mlflow.weights import Weights
 
 CHANGED = "changed/"
@@ -127,14 +118,15 @@ class Setting:
     @property
     def weights(self) -> tuple[Weights, ...]:
         """Files of the pretrained networks that inputs are computed by."""
-        found = [item.weights for item in self.inputs if isinstance(item, Embedding)]
+        found = [item.weights for item in self.inputs]
         return tuple(dict.fromkeys(each for each in found if each is not None))
 
     @property
     def features(self) -> str | None:
         """Where handcrafted features come from, None where the method reads none."""
-        sources = {Features: "published", Handcrafted: "extracted"}
-        return next((sources[type(item)] for item in self.inputs if type(item) in sources), None)
+        handcrafted = (item for item in self.inputs if item.is_handcrafted)
+        sources = ("extracted" if item.table is None else "published" for item in handcrafted)
+        return next(sources, None)
 
 
 def resolve_setting(
@@ -202,12 +194,12 @@ def resolve_setting(
         )
     transforms = tuple(method.augmentations if augmentations is None else augmentations)
     refuse_unusable(transforms, inputs, method=method.name)
-    reads_audio = not all(isinstance(item, Features) for item in inputs)
+    reads_audio = any(item.table is None for item in inputs)
     if reads_audio and duration < method.shortest:
         raise ParameterError(
             f"duration={duration:g}: {method.name} needs at least {method.shortest:g} seconds"
         )
-    tables = [item.table for item in inputs if isinstance(item, Features)]
+    tables = [item.table for item in inputs if item.table is not None]
     findings = check_columns(clips, tables, allow=allow_columns)
     refuse(findings, allow=ALLOW_COLUMNS)
     _require_clips(method, clips, plan, choice)

@@ -16,9 +16,9 @@ from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, PROTOCOLS
 from mer_mlflow.experiments.parameter import Role, declared, given_values, parameters
 from mer_mlflow.experiments.profiles import PROFILES
 from mer_mlflow.experiments.text import assignments_text
-from mer_mlflow.methods import Space, Value
 from mer_mlflow.representations.audio import LONGEST
 from mer_mlflow.representations.examples import FEATURE_SOURCES, SHORTEST
+from mer_mlflow.training import Space, Value
 from mer_mlflow.tuning.strategies import PRUNERS, STRATEGIES, STRATEGY_NAMES
 
 BEST = "best"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Space, Value, converted
+from mer_mlflow.training import Space, Value, converted
 
 PARAMETER = "parameter"
 NO_LIMITS = Space()

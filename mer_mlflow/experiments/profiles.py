@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
 from mer_mlflow.datasets import Clips, get_dataset
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Method, Value
+from mer_mlflow.training import Method, Value
+from mer_mlflow.training.hyperparameters import Role, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +111,7 @@ def capped(
 
     Returns
     -------
-    hyperparameters, capped where the method has ``batch_size``, ``epochs`` or, for a network beside
-    the main one, as ``autoencoder_epochs``
+    hyperparameters, limited where they have the role of a number of epochs or of a batch size
 
     Raises
     ------
@@ -121,12 +121,13 @@ def capped(
     if max_epochs is not None and max_epochs < 1:
         raise ParameterError(f"max_epochs={max_epochs}: must be >= 1")
     resolved, defaults = method.resolve(given), method.defaults
-    epochs = [name for name in defaults if name == "epochs" or name.endswith("_epochs")]
+    epochs, batches = values_of(resolved, Role.EPOCHS), values_of(resolved, Role.BATCH)
     caps = dict.fromkeys(epochs, method.quick_epochs if profile.caps_epochs else None)
+    caps |= dict.fromkeys(batches, profile.max_batch_size)
     limits = {
         name: cap
-        for name, cap in {**caps, "batch_size": profile.max_batch_size}.items()
-        if cap is not None and name in defaults and getattr(resolved, name) == defaults[name]
+        for name, cap in caps.items()
+        if cap is not None and getattr(resolved, name) == defaults[name]
     }
     if max_epochs is not None:
         limits |= dict.fromkeys(epochs, max_epochs)

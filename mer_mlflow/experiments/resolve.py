@@ -22,7 +22,8 @@ from mer_mlflow.experiments.profiles import (
     sized_plan,
 )
 from mer_mlflow.experiments.text import listed, listed_columns
-from mer_mlflow.methods import Method, Value, get_method
+from mer_mlflow.methods import get_method
+from mer_mlflow.training import Method, Value
 from mer_mlflow.tuning.nested import InnerSearch
 from mer_mlflow.tuning.space import resolve_space, start_point
 from mer_mlflow.tuning.strategies import STRATEGIES

@@ -9,7 +9,7 @@ from typing import Any
 
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.parameter import Parameter
-from mer_mlflow.methods import Value
+from mer_mlflow.training import Value
 
 HELP = ("-h", "--help")
 

@@ -1,4 +1,4 @@
-"""Methodologies: every module of this package without an underscore declares one, ``METHOD``."""
+"""Methodologies: every module of this package declares one, ``METHOD``."""
 
 from __future__ import annotations
 
@@ -7,46 +7,15 @@ from functools import cache
 from importlib import import_module
 
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods._method import (
-    EpochRecord,
-    FittedModel,
-    Illustrated,
-    Illustration,
-    Method,
-    OnEpoch,
-    Predict,
-    Prediction,
-    Scores,
-    Space,
-    Value,
-    converted,
-)
-from mer_mlflow.methods._requirements import require_framework
+from mer_mlflow.training import Method
 
-__all__ = [
-    "EpochRecord",
-    "FittedModel",
-    "Illustrated",
-    "Illustration",
-    "Method",
-    "OnEpoch",
-    "Predict",
-    "Prediction",
-    "Scores",
-    "Space",
-    "Value",
-    "converted",
-    "get_method",
-    "method_names",
-    "require_framework",
-]
+__all__ = ["get_method", "method_names"]
 
 
 @cache
 def method_names() -> tuple[str, ...]:
     """Names of the registered methodologies."""
-    modules = (info.name for info in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in modules if not name.startswith("_")))
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__)))
 
 
 def get_method(name: str) -> Method:

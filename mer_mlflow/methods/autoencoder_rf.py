@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, Scores, searchable
 from mer_mlflow.representations import Examples, Mel
+from mer_mlflow.training.hyperparameters import Role, searchable
+from mer_mlflow.training.method import FittedModel, Method, OnEpoch, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,11 @@ class AutoencoderRFHyperparameters:
     """Training of the autoencoder, and scikit-learn's default number of trees."""
 
     learning_rate: float = searchable(
-        0.002, low=0.0, exclusive_low=True, grid=(0.001, 0.002, 0.004)
+        0.002, Role.TRAINING, low=0.0, exclusive_low=True, grid=(0.001, 0.002, 0.004)
     )
-    batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
-    epochs: int = searchable(50, low=1, grid=(25, 50, 100))
-    n_estimators: int = searchable(100, low=1, grid=(50, 100, 200, 400))
+    batch_size: int = searchable(16, Role.TRAINING | Role.BATCH, low=1, grid=(8, 16, 32))
+    epochs: int = searchable(50, Role.TRAINING | Role.EPOCHS, low=1, grid=(25, 50, 100))
+    n_estimators: int = searchable(100, Role.ESTIMATOR, low=1, grid=(50, 100, 200, 400))
 
 
 def fit(
@@ -48,7 +49,7 @@ def fit(
     seed : of weights, order and trees
     on_epoch : called after every epoch of the autoencoder
     """
-    from mer_mlflow.methods._embedding import train_embedding
+    from mer_mlflow.training.autoencoder_forest import train_embedding
 
     return train_embedding(
         train,
@@ -63,7 +64,7 @@ def fit(
 
 def load(folder: Path) -> FittedModel:
     """Read autoencoder and forest that were saved."""
-    from mer_mlflow.methods._embedding import load_embedding
+    from mer_mlflow.training.autoencoder_forest import load_embedding
 
     return load_embedding(folder)
 

@@ -18,27 +18,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.methods._method import Method, Scores, searchable
-from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Embedding
 from mer_mlflow.representations.pretrained.artist_cnn import LAYER
+from mer_mlflow.training.hyperparameters import AdamTraining, Role, searchable
+from mer_mlflow.training.keras_network import fit_network, load_network
+from mer_mlflow.training.method import Method, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class CNNArtistHyperparameters:
+class CNNArtistHyperparameters(AdamTraining):
     """Adam with batches of 100; the study's deep-learning default otherwise.
 
     network : which of the published networks, ``basic`` or ``siamese``.
     """
 
-    optimizer: str = searchable("adam", choices=("sgd", "adam"))
     learning_rate: float = searchable(
-        0.001, low=0.0, exclusive_low=True, grid=(0.0005, 0.001, 0.005, 0.01)
+        0.001, Role.TRAINING, low=0.0, exclusive_low=True, grid=(0.0005, 0.001, 0.005, 0.01)
     )
-    batch_size: int = searchable(100, low=1, grid=(50, 100, 150))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    network: str = searchable("basic", choices=("basic", "siamese"), selects_inputs=True)
+    batch_size: int = searchable(100, Role.TRAINING | Role.BATCH, low=1, grid=(50, 100, 150))
+    network: str = searchable("basic", Role.INPUTS, choices=("basic", "siamese"))
 
 
 def reads(hyperparameters: CNNArtistHyperparameters) -> tuple[Embedding, ...]:

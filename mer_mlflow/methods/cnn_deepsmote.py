@@ -21,37 +21,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mer_mlflow.augmentation.oversampling import refuse_unusable_labels
-from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, Scores, searchable
-from mer_mlflow.methods._network import load_network
 from mer_mlflow.representations import Examples, Mel
+from mer_mlflow.training.hyperparameters import (
+    AutoencoderTraining,
+    CNNSizes,
+    Role,
+    SGDTraining,
+    searchable,
+)
+from mer_mlflow.training.keras_network import load_network
+from mer_mlflow.training.method import FittedModel, Method, OnEpoch, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class CNNDeepSMOTEHyperparameters:
+class CNNDeepSMOTEHyperparameters(AutoencoderTraining, CNNSizes, SGDTraining):
     """The baseline's with larger batches, the sampler and the autoencoder's training.
 
     n_synthesised : new points of each quadrant.
     """
 
-    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    batch_size: int = searchable(200, Role.TRAINING | Role.BATCH, low=1, grid=(100, 150, 200))
+    sampler: str = searchable(
+        "borderline_smote2", Role.SYNTHESIS, choices=("borderline_smote2", "smote", "adasyn")
     )
-    batch_size: int = searchable(200, low=1, grid=(100, 150, 200))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    filters: int = searchable(16, low=1, grid=(8, 16, 32))
-    dense_units: int = searchable(300, low=1, grid=(150, 300, 600))
-    block_dropout: float = searchable(0.1, low=0.0, high=0.9)
-    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
-    momentum: float = searchable(0.9, low=0.0, high=1.0)
-    sampler: str = searchable("borderline_smote2", choices=("borderline_smote2", "smote", "adasyn"))
-    n_synthesised: int = searchable(25, low=1, grid=(10, 25, 50, 100))
-    autoencoder_learning_rate: float = searchable(
-        0.002, low=0.0, exclusive_low=True, grid=(0.001, 0.002, 0.004)
-    )
-    autoencoder_batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
-    autoencoder_epochs: int = searchable(50, low=1, grid=(25, 50, 100))
+    n_synthesised: int = searchable(25, Role.SYNTHESIS, low=1, grid=(10, 25, 50, 100))
 
 
 def fit(
@@ -67,7 +60,7 @@ def fit(
     on_epoch : called after every epoch of the autoencoder and of the CNN
     """
     from mer_mlflow.augmentation.oversampling import oversample
-    from mer_mlflow.methods._synthesised import autoencoder_beside, train_with_synthesised
+    from mer_mlflow.training.synthesised import autoencoder_beside, train_with_synthesised
 
     recordings = train.recordings()
     refuse_unusable_labels(recordings.labels)

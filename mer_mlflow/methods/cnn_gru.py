@@ -16,28 +16,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.methods._method import Method, Scores, searchable
-from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Mel
+from mer_mlflow.training.hyperparameters import CNNSizes, Role, SGDTraining, searchable
+from mer_mlflow.training.keras_network import fit_network, load_network
+from mer_mlflow.training.method import Method, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class CNNGRUHyperparameters:
+class CNNGRUHyperparameters(CNNSizes, SGDTraining):
     """The baseline's, and the width of the GRU layers."""
 
-    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
-    )
-    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    filters: int = searchable(16, low=1, grid=(8, 16, 32))
-    gru_units: int = searchable(64, low=1, grid=(32, 64, 128))
-    dense_units: int = searchable(300, low=1, grid=(150, 300, 600))
-    block_dropout: float = searchable(0.1, low=0.0, high=0.9)
-    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
-    momentum: float = searchable(0.9, low=0.0, high=1.0)
+    gru_units: int = searchable(64, Role.ARCHITECTURE, low=1, grid=(32, 64, 128))
 
 
 def network() -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from mer_mlflow.augmentation import get_transforms
 from mer_mlflow.methods import cnn
-from mer_mlflow.methods._method import Scores
+from mer_mlflow.training.method import Scores
 
 METHOD = replace(
     cnn.METHOD,

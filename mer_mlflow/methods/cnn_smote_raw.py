@@ -16,32 +16,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mer_mlflow.augmentation.oversampling import refuse_unusable_labels
-from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
-from mer_mlflow.methods._network import load_network
 from mer_mlflow.representations import Examples, Mel
+from mer_mlflow.training.hyperparameters import CNNSizes, Role, SGDTraining, searchable
+from mer_mlflow.training.keras_network import load_network
+from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 
 
 @dataclass(frozen=True, kw_only=True)
-class CNNSMOTERawHyperparameters:
+class CNNSMOTERawHyperparameters(CNNSizes, SGDTraining):
     """The baseline's, and the sampler.
 
     n_synthesised : new points of each quadrant.
     """
 
-    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    sampler: str = searchable(
+        "smote", Role.SYNTHESIS, choices=("borderline_smote2", "smote", "adasyn")
     )
-    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    filters: int = searchable(16, low=1, grid=(8, 16, 32))
-    dense_units: int = searchable(300, low=1, grid=(150, 300, 600))
-    block_dropout: float = searchable(0.1, low=0.0, high=0.9)
-    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
-    momentum: float = searchable(0.9, low=0.0, high=1.0)
-    sampler: str = searchable("smote", choices=("borderline_smote2", "smote", "adasyn"))
-    n_synthesised: int = searchable(25, low=1, grid=(10, 25, 50, 100))
+    n_synthesised: int = searchable(25, Role.SYNTHESIS, low=1, grid=(10, 25, 50, 100))
 
 
 def fit(
@@ -57,7 +48,7 @@ def fit(
     on_epoch : called after every epoch
     """
     from mer_mlflow.augmentation.oversampling import oversample
-    from mer_mlflow.methods._synthesised import train_with_synthesised
+    from mer_mlflow.training.synthesised import train_with_synthesised
 
     recordings = train.recordings()
     made = oversample(

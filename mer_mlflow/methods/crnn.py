@@ -17,24 +17,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.methods._method import Method, Scores, searchable
-from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Mel
+from mer_mlflow.training.hyperparameters import AdamTraining, Role, searchable
+from mer_mlflow.training.keras_network import fit_network, load_network
+from mer_mlflow.training.method import Method, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class CRNNHyperparameters:
+class CRNNHyperparameters(AdamTraining):
     """The original article's, the study's deep-learning default as fallback."""
 
-    optimizer: str = searchable("adam", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.001, low=0.0, exclusive_low=True, grid=(0.0001, 0.0005, 0.001, 0.005, 0.01)
-    )
-    batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    gru_units: int = searchable(32, low=1, grid=(16, 32, 64))
-    dropout: float = searchable(0.5, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
+    batch_size: int = searchable(16, Role.TRAINING | Role.BATCH, low=1, grid=(8, 16, 32))
+    gru_units: int = searchable(32, Role.ARCHITECTURE, low=1, grid=(16, 32, 64))
+    dropout: float = searchable(0.5, Role.ARCHITECTURE, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
 
 
 def network() -> Callable[..., Any]:

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mer_mlflow.methods import crnn_mtat
-from mer_mlflow.methods._method import Scores
-from mer_mlflow.methods._transfer import (
+from mer_mlflow.training.method import Scores
+from mer_mlflow.training.transfer import (
     TransferCRNNHyperparameters,
     fit_transfer,
     transfer_inputs,

@@ -14,8 +14,8 @@ recognition", Sensors 24(7), 2024.
 
 from __future__ import annotations
 
-from mer_mlflow.methods._method import Method, Scores
-from mer_mlflow.methods._transfer import (
+from mer_mlflow.training.method import Method, Scores
+from mer_mlflow.training.transfer import (
     TransferCRNNHyperparameters,
     fit_transfer,
     load_transfer,

@@ -19,26 +19,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.methods._method import Method, Scores, searchable
-from mer_mlflow.methods._network import fit_network, load_network
 from mer_mlflow.representations import Features
+from mer_mlflow.training.hyperparameters import Role, SGDTraining, searchable
+from mer_mlflow.training.keras_network import fit_network, load_network
+from mer_mlflow.training.method import Method, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class DNN100Hyperparameters:
+class DNN100Hyperparameters(SGDTraining):
     """The study's deep-learning default; widths halve from ``first_units`` on."""
 
-    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
-    )
-    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    first_units: int = searchable(80, low=1, grid=(40, 80, 160))
-    n_features: int = searchable(100, low=1)
-    n_layers: int = searchable(3, low=1, high=20, grid=(2, 3, 4))
-    dropout: float = searchable(0.0, low=0.0, high=0.9, grid=(0.0, 0.2, 0.4))
+    first_units: int = searchable(80, Role.ARCHITECTURE, low=1, grid=(40, 80, 160))
+    n_features: int = searchable(100, Role.SELECTION, low=1)
+    n_layers: int = searchable(3, Role.ARCHITECTURE, low=1, high=20, grid=(2, 3, 4))
+    dropout: float = searchable(0.0, Role.ARCHITECTURE, low=0.0, high=0.9, grid=(0.0, 0.2, 0.4))
 
 
 def network() -> Callable[..., Any]:

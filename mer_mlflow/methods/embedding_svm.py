@@ -21,21 +21,14 @@ from functools import partial
 from pathlib import Path
 
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
-from mer_mlflow.methods._requirements import fewest_clips
 from mer_mlflow.representations import Embedding, Examples, Features
-from mer_mlflow.representations.pretrained import artist_cnn, openl3, won_crnn
+from mer_mlflow.representations.pretrained import MODULES
+from mer_mlflow.training.hyperparameters import Role, searchable
+from mer_mlflow.training.method import FittedModel, Method, OnEpoch
+from mer_mlflow.training.requirements import fewest_clips
 
-EMBEDDINGS = {
-    "crnn_mtat": won_crnn.STATISTICS,
-    "crnn_jamendo": won_crnn.STATISTICS,
-    "crnn_msd": won_crnn.STATISTICS,
-    "artist_siamese": artist_cnn.LAYER,
-    "artist_basic": artist_cnn.LAYER,
-    "openl3_mel256": openl3.LAYER,
-    "openl3_mel128": openl3.LAYER,
-}
-"""Layer that is read of each pretrained network."""
+BLOCKS = tuple(dict.fromkeys(block for module in MODULES.values() for block in module.BLOCKS))
+"""Blocks of values that pretrained networks compute of a clip."""
 TABLES = ("top100", "all")
 
 
@@ -47,10 +40,14 @@ class EmbeddingSVMHyperparameters:
     blocks : statistics that are read of a tagging network, with commas between them.
     """
 
-    inputs: str = searchable("crnn_mtat,crnn_jamendo,crnn_msd", selects_inputs=True)
-    blocks: str = searchable("layer2_mean,layer3_mean,layer4_mean")
-    C: float = searchable(1.5, low=0.0, exclusive_low=True, grid=(0.5, 1.0, 1.5, 3.0, 8.0))
-    gamma: float = searchable(0.5, low=0.0, exclusive_low=True, grid=(0.125, 0.25, 0.5, 1.0))
+    inputs: str = searchable("crnn_mtat,crnn_jamendo,crnn_msd", Role.INPUTS)
+    blocks: str = searchable("layer2_mean,layer3_mean,layer4_mean", Role.ESTIMATOR)
+    C: float = searchable(
+        1.5, Role.ESTIMATOR, low=0.0, exclusive_low=True, grid=(0.5, 1.0, 1.5, 3.0, 8.0)
+    )
+    gamma: float = searchable(
+        0.5, Role.ESTIMATOR, low=0.0, exclusive_low=True, grid=(0.125, 0.25, 0.5, 1.0)
+    )
 
 
 def listed(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -74,16 +71,18 @@ def listed(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Features, ...]:
     """What the sources are read from."""
-    listed(hyperparameters.blocks, what="blocks", known=tuple(won_crnn.BLOCKS))
+    listed(hyperparameters.blocks, what="blocks", known=BLOCKS)
     return tuple(
-        Features(table=name) if name in TABLES else Embedding(network=name, layer=EMBEDDINGS[name])
+        Features(table=name)
+        if name in TABLES
+        else Embedding(network=name, layer=MODULES[name].SUMMARY)
         for name in sources_of(hyperparameters)
     )
 
 
 def sources_of(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[str, ...]:
     """Names of the sources."""
-    return listed(hyperparameters.inputs, what="inputs", known=(*EMBEDDINGS, *TABLES))
+    return listed(hyperparameters.inputs, what="inputs", known=(*MODULES, *TABLES))
 
 
 def fit(
@@ -98,9 +97,9 @@ def fit(
     seed : unused, the fit has no randomness
     on_epoch : not called
     """
-    from mer_mlflow.methods._blocks import Layout, fit_blocks
+    from mer_mlflow.training.source_kernels import Layout, fit_blocks
 
-    blocks = listed(hyperparameters.blocks, what="blocks", known=tuple(won_crnn.BLOCKS))
+    blocks = listed(hyperparameters.blocks, what="blocks", known=BLOCKS)
     return fit_blocks(
         train,
         layout=Layout(sources=sources_of(hyperparameters), blocks=blocks),
@@ -111,7 +110,7 @@ def fit(
 
 def load(folder: Path) -> FittedModel:
     """Read a model that was saved."""
-    from mer_mlflow.methods._blocks import load_blocks
+    from mer_mlflow.training.source_kernels import load_blocks
 
     return load_blocks(folder)
 

@@ -18,32 +18,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, searchable
-from mer_mlflow.methods._network import TRAINING
 from mer_mlflow.representations import Examples, Features, Mel
+from mer_mlflow.training.hyperparameters import (
+    CNNSizes,
+    Role,
+    SGDTraining,
+    part,
+    searchable,
+    values_of,
+)
+from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 
 
 @dataclass(frozen=True, kw_only=True)
-class HybridHyperparameters:
+class HybridHyperparameters(CNNSizes, SGDTraining):
     """The study's deep-learning default for all three trainings, and the sizes of each network."""
 
-    optimizer: str = searchable("sgd", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.01, low=0.0, exclusive_low=True, grid=(0.001, 0.005, 0.01, 0.05, 0.1)
+    first_units: int = searchable(800, Role.ARCHITECTURE, low=1, grid=(400, 800, 1600))
+    n_layers: int = searchable(4, Role.ARCHITECTURE, low=1, high=20, grid=(3, 4, 5))
+    features_dropout: float = searchable(
+        0.4, Role.ARCHITECTURE, low=0.0, high=0.9, grid=(0.2, 0.4, 0.5)
     )
-    batch_size: int = searchable(150, low=1, grid=(50, 100, 150, 200))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    filters: int = searchable(16, low=1, grid=(8, 16, 32))
-    dense_units: int = searchable(300, low=1, grid=(150, 300, 600))
-    block_dropout: float = searchable(0.1, low=0.0, high=0.9)
-    dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
-    momentum: float = searchable(0.9, low=0.0, high=1.0)
-    first_units: int = searchable(800, low=1, grid=(400, 800, 1600))
-    n_layers: int = searchable(4, low=1, high=20, grid=(3, 4, 5))
-    features_dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.5))
-    fusion_units: int = searchable(30, low=1, grid=(15, 30, 60))
-    fusion_dropout: float = searchable(0.4, low=0.0, high=0.9, grid=(0.2, 0.4, 0.6))
+    fusion_units: int = searchable(30, Role.ARCHITECTURE, low=1, grid=(15, 30, 60))
+    fusion_dropout: float = searchable(
+        0.4, Role.ARCHITECTURE, low=0.0, high=0.9, grid=(0.2, 0.4, 0.6)
+    )
 
 
 def fit(
@@ -58,10 +57,10 @@ def fit(
     seed : of weights, dropout and order
     on_epoch : called after every epoch of each network
     """
-    from mer_mlflow.methods._hybrid import train_hybrid
     from mer_mlflow.networks.cnn import cnn
     from mer_mlflow.networks.dnn import narrowing_dnn
     from mer_mlflow.networks.fusion import fusion
+    from mer_mlflow.training.late_fusion import train_hybrid
 
     chosen, n_classes = hyperparameters, len(QUADRANTS)
     return train_hybrid(
@@ -69,11 +68,7 @@ def fit(
         build_audio=lambda shape: cnn(
             input_shape=shape,
             n_classes=n_classes,
-            filters=chosen.filters,
-            dense_units=chosen.dense_units,
-            block_dropout=chosen.block_dropout,
-            dropout=chosen.dropout,
-            momentum=chosen.momentum,
+            **part(chosen, CNNSizes),
         ),
         build_features=lambda shape: narrowing_dnn(
             input_shape=shape,
@@ -88,7 +83,7 @@ def fit(
             units=chosen.fusion_units,
             dropout=chosen.fusion_dropout,
         ),
-        training={name: getattr(chosen, name) for name in TRAINING},
+        training=values_of(chosen, Role.TRAINING),
         seed=seed,
         on_epoch=on_epoch,
     )
@@ -96,7 +91,7 @@ def fit(
 
 def load(folder: Path) -> FittedModel:
     """Read a hybrid that was saved."""
-    from mer_mlflow.methods._hybrid import load_hybrid
+    from mer_mlflow.training.late_fusion import load_hybrid
 
     return load_hybrid(folder)
 

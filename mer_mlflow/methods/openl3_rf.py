@@ -20,9 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mer_mlflow.methods._method import FittedModel, Method, OnEpoch, Scores, searchable
 from mer_mlflow.representations import Embedding, Examples
 from mer_mlflow.representations.pretrained.openl3 import LAYER
+from mer_mlflow.training.hyperparameters import Role, searchable
+from mer_mlflow.training.method import FittedModel, Method, OnEpoch, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +33,9 @@ class OpenL3RFHyperparameters:
     network : which of the published networks for music, by its mel bands.
     """
 
-    summary: str = searchable("mean_std", choices=("mean_std", "flat", "vote"))
-    n_estimators: int = searchable(100, low=1, grid=(50, 100, 200, 400))
-    network: str = searchable("mel256", choices=("mel256", "mel128"), selects_inputs=True)
+    summary: str = searchable("mean_std", Role.ESTIMATOR, choices=("mean_std", "flat", "vote"))
+    n_estimators: int = searchable(100, Role.ESTIMATOR, low=1, grid=(50, 100, 200, 400))
+    network: str = searchable("mel256", Role.INPUTS, choices=("mel256", "mel128"))
 
 
 def reads(hyperparameters: OpenL3RFHyperparameters) -> tuple[Embedding, ...]:
@@ -54,7 +55,7 @@ def fit(
     seed : of the trees
     on_epoch : not called
     """
-    from mer_mlflow.methods._windows import fit_forest
+    from mer_mlflow.training.window_forest import fit_forest
 
     return fit_forest(
         train,
@@ -66,7 +67,7 @@ def fit(
 
 def load(folder: Path) -> FittedModel:
     """Read a forest that was saved."""
-    from mer_mlflow.methods._windows import load_forest
+    from mer_mlflow.training.window_forest import load_forest
 
     return load_forest(folder)
 

@@ -17,25 +17,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mer_mlflow.methods._method import Method, Scores, searchable
-from mer_mlflow.methods._network import fit_network, load_network
-from mer_mlflow.methods._segments import by_segment, load_by_segment
 from mer_mlflow.representations import Chunks, Waveform
+from mer_mlflow.training.chunk_vote import by_segment, load_by_segment
+from mer_mlflow.training.hyperparameters import AdamTraining, Role, searchable
+from mer_mlflow.training.keras_network import fit_network, load_network
+from mer_mlflow.training.method import Method, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleCNNHyperparameters:
+class SampleCNNHyperparameters(AdamTraining):
     """The study's; a batch is one of chunks, and the accuracy that stops training is theirs."""
 
-    optimizer: str = searchable("adam", choices=("sgd", "adam"))
-    learning_rate: float = searchable(
-        0.001, low=0.0, exclusive_low=True, grid=(0.0001, 0.0005, 0.001, 0.005, 0.01)
-    )
-    batch_size: int = searchable(50, low=1, grid=(25, 50, 100))
-    epochs: int = searchable(150, low=1, grid=(100, 150, 200))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    filters: int = searchable(128, low=1, grid=(64, 128))
-    dropout: float = searchable(0.5, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
+    batch_size: int = searchable(50, Role.TRAINING | Role.BATCH, low=1, grid=(25, 50, 100))
+    epochs: int = searchable(150, Role.TRAINING | Role.EPOCHS, low=1, grid=(100, 150, 200))
+    filters: int = searchable(128, Role.ARCHITECTURE, low=1, grid=(64, 128))
+    dropout: float = searchable(0.5, Role.ARCHITECTURE, low=0.0, high=0.9, grid=(0.3, 0.4, 0.5))
 
 
 def network() -> Callable[..., Any]:

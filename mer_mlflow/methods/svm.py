@@ -21,10 +21,11 @@ from functools import partial
 
 import numpy as np
 
-from mer_mlflow.methods._method import Method, OnEpoch, Scores, searchable
-from mer_mlflow.methods._requirements import fewest_clips
-from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
 from mer_mlflow.representations import Examples, Features
+from mer_mlflow.training.estimators import FittedEstimator, load_estimator
+from mer_mlflow.training.hyperparameters import Role, searchable
+from mer_mlflow.training.method import Method, OnEpoch, Scores
+from mer_mlflow.training.requirements import fewest_clips
 
 CALIBRATION_FOLDS = 5
 
@@ -36,14 +37,17 @@ class SVMHyperparameters:
     n_features : how many of the most relevant features are kept, all where there are no more.
     """
 
-    C: float = searchable(8.0, low=0.0, exclusive_low=True, grid=(0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
+    C: float = searchable(
+        8.0, Role.ESTIMATOR, low=0.0, exclusive_low=True, grid=(0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+    )
     gamma: float = searchable(
         2.0**-9,
+        Role.ESTIMATOR,
         low=0.0,
         exclusive_low=True,
         grid=(2.0**-11, 2.0**-10, 2.0**-9, 2.0**-8, 2.0**-7, 2.0**-6),
     )
-    n_features: int = searchable(100, low=1)
+    n_features: int = searchable(100, Role.SELECTION, low=1)
 
 
 require_clips = partial(fewest_clips, fewest=2, needed_by="svm")
@@ -65,7 +69,7 @@ def fit_settings(
     DatasetError
         If a quadrant has fewer than two training clips.
     """
-    from mer_mlflow.methods._kernel_machine import fit_machines
+    from mer_mlflow.training.kernel_svm import fit_machines
 
     require_clips(train.labels)
     smallest = int(np.unique(train.labels, return_counts=True)[1].min())

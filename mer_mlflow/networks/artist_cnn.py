@@ -8,7 +8,7 @@ ISMIR 2018; code and weights: https://github.com/jongpillee/ismir2018-artist (MI
 
 from __future__ import annotations
 
-from mer_mlflow.networks._keras import keras, layers
+from mer_mlflow.networks.keras_backend import keras, layers
 
 N_FRAMES, N_MELS = 129, 128
 """Of a segment, about three seconds."""

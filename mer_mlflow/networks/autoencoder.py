@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 
-from mer_mlflow.networks._keras import keras, layers
+from mer_mlflow.networks.keras_backend import keras, layers
 
 FILTERS = (16, 32, 64, 128)
 """Of the encoder's convolutions."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mer_mlflow.networks._keras import keras, layers
+from mer_mlflow.networks.keras_backend import keras, layers
 
 FRONT_END = "front_end"
 """Name of the layer whose output a fusion of networks reads."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mer_mlflow.networks._keras import keras, layers
 from mer_mlflow.networks.blocks import FRONT_END, time_mel_image, time_sequence
+from mer_mlflow.networks.keras_backend import keras, layers
 
 POOLS = ((2, 2), (2, 2), (3, 2), (3, 2))
 """Max-pooling of each block over (time, mel)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mer_mlflow.networks._keras import keras, layers
 from mer_mlflow.networks.blocks import EPSILON, MOMENTUM, time_mel_image, time_sequence
+from mer_mlflow.networks.keras_backend import keras, layers
 
 FILTERS = (64, 128, 128, 128)
 POOLS = (2, 3, 4, 4)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mer_mlflow.networks._keras import keras, layers
 from mer_mlflow.networks.blocks import FRONT_END
+from mer_mlflow.networks.keras_backend import keras, layers
 
 
 def narrowing_dnn(

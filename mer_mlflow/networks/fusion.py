@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mer_mlflow.networks._keras import keras, layers
+from mer_mlflow.networks.keras_backend import keras, layers
 
 
 def fusion(

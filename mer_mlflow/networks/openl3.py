@@ -20,7 +20,7 @@ import scipy.signal
 import scipy.sparse
 from numpy.typing import NDArray
 
-from mer_mlflow.networks._keras import keras, layers
+from mer_mlflow.networks.keras_backend import keras, layers
 
 SR = 48_000
 WINDOW = SR

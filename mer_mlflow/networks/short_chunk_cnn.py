@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mer_mlflow.networks._keras import keras, layers
 from mer_mlflow.networks.blocks import EPSILON, MOMENTUM, time_mel_image
+from mer_mlflow.networks.keras_backend import keras, layers
 
 WIDTHS = (1, 1, 2, 2, 2, 2, 4)
 """Filters of each block, as multiples of the first one's."""

@@ -4,7 +4,6 @@ from mer_mlflow.representations.chunks import Chunks
 from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.examples import (
     Examples,
-    Input,
     assemble,
     with_duration,
     with_features,
@@ -12,7 +11,12 @@ from mer_mlflow.representations.examples import (
 )
 from mer_mlflow.representations.handcrafted import Handcrafted
 from mer_mlflow.representations.mel import Mel
-from mer_mlflow.representations.representation import Features, Representation
+from mer_mlflow.representations.representation import (
+    Features,
+    Input,
+    Representation,
+    representation_of,
+)
 from mer_mlflow.representations.store import Store, StoredArray, open_store
 from mer_mlflow.representations.waveform import Waveform
 
@@ -30,6 +34,7 @@ __all__ = [
     "Waveform",
     "assemble",
     "open_store",
+    "representation_of",
     "with_duration",
     "with_features",
     "with_weights",

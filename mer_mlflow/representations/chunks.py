@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ class Chunks:
 
     of: Waveform | Mel
     length: int
+    table: ClassVar[None] = None
+    is_handcrafted: ClassVar[bool] = False
+    network: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     @property
     def key(self) -> str:
@@ -46,6 +50,11 @@ class Chunks:
     def dtype(self) -> str:
         """Data type of what is cut."""
         return self.of.dtype
+
+    @property
+    def is_spectrogram(self) -> bool:
+        """Whether spectrograms are cut."""
+        return self.of.is_spectrogram
 
     @property
     def duration(self) -> float:

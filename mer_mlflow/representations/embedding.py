@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import import_module
-from typing import Any, Protocol, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,43 +13,12 @@ from numpy.typing import NDArray
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks import backend_name
 from mer_mlflow.representations.audio import Audio
+from mer_mlflow.representations.pretrained import MODULES, Pretrained
 from mer_mlflow.representations.representation import parameter_key
 from mer_mlflow.weights import Weights
 
-MODULES = {
-    "crnn_mtat": "won_crnn",
-    "crnn_jamendo": "won_crnn",
-    "crnn_msd": "won_crnn",
-    "artist_siamese": "artist_cnn",
-    "artist_basic": "artist_cnn",
-    "openl3_mel256": "openl3",
-    "openl3_mel128": "openl3",
-}
-"""Module of each network, by the name of its weights."""
-
-
-ON_KERAS = ("artist_cnn", "openl3")
-"""Modules whose results depend on Keras' backend in the last digits."""
 ONE_AT_A_TIME = threading.Lock()
 """A network takes all cores and much memory by itself, whoever asks for clips side by side."""
-
-
-class Pretrained(Protocol):
-    """A module of :mod:`mer_mlflow.representations.pretrained`."""
-
-    VERSION: int
-    SHORTEST: float
-
-    def shape(self, layer: str, duration: float) -> tuple[int, ...]:
-        """Shape of a layer's values for an excerpt [s]."""
-
-    def load(self, weights: Weights) -> Any:
-        """Load the network; ``WeightsError`` where the file is not what its name says."""
-
-    def embed(
-        self, network: Any, audio: Audio, *, layer: str, duration: float
-    ) -> NDArray[np.float32]:
-        """Values of a layer for one clip [shape=shape(layer, duration)]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +37,16 @@ class Embedding:
     layer: str
     duration: float = 30.0
     weights: Weights | None = None
+    table: ClassVar[None] = None
+    is_handcrafted: ClassVar[bool] = False
+    is_spectrogram: ClassVar[bool] = False
 
     @property
     def key(self) -> str:
         """Name, version, parameters and digest of the weights in one word."""
         known = replace(self, weights=None)
         digest = self.weights.digest[:12] if self.weights else "no-weights"
-        backend = backend_name() if MODULES[self.network] in ON_KERAS else ""
+        backend = backend_name() if self._module.ON_KERAS else ""
         name = f"{self.network}-{self.layer}-{digest}-{backend}".replace("_", "-").rstrip("-")
         return parameter_key(name, self._module.VERSION, known)
 
@@ -114,14 +85,9 @@ class Embedding:
 
     @property
     def _module(self) -> Pretrained:
-        return _module(self.network)
-
-
-def _module(network: str) -> Pretrained:
-    name = f"mer_mlflow.representations.pretrained.{MODULES[network]}"
-    return cast(Pretrained, import_module(name))
+        return MODULES[self.network]
 
 
 @cache
 def _loaded(network: str, weights: Weights) -> Any:
-    return _module(network).load(weights)
+    return MODULES[network].load(weights)

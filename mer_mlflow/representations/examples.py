@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,11 @@ from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.paths import given_path
 from mer_mlflow.representations.audio import LONGEST
-from mer_mlflow.representations.chunks import Chunks
-from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.handcrafted import Handcrafted
-from mer_mlflow.representations.mel import Mel
-from mer_mlflow.representations.representation import Features
+from mer_mlflow.representations.pretrained import find_weights
+from mer_mlflow.representations.representation import Input, representation_of
 from mer_mlflow.representations.store import Store
-from mer_mlflow.representations.waveform import Waveform
-from mer_mlflow.weights import Weights, find_weights
-
-Input = Mel | Waveform | Chunks | Features | Handcrafted | Embedding
+from mer_mlflow.weights import Weights
 
 FEATURE_SOURCES = ("published", "extracted")
 """Handcrafted features of the dataset's own tables, or computed from audio."""
@@ -229,11 +224,11 @@ def with_features(
         known = ", ".join(FEATURE_SOURCES)
         raise ParameterError(f"features={source}: unknown; features are {known}")
 
-    if source is not None and not any(isinstance(item, Features) for item in inputs):
+    if source is not None and all(item.table is None for item in inputs):
         raise ParameterError(f"features={source}: the method reads no handcrafted features")
 
     def is_extracted(item: Input) -> bool:
-        if not isinstance(item, Features):
+        if item.table is None:
             return False
         has_audio = None not in clips.audio
         default = "extracted" if item.table not in clips.features and has_audio else "published"
@@ -254,10 +249,7 @@ def with_duration(inputs: Sequence[Input], duration: float) -> tuple[Input, ...]
         raise ParameterError(
             f"duration={duration:g}: must be between {SHORTEST:g} and {LONGEST:g} seconds"
         )
-    return tuple(
-        item if isinstance(item, Features) else item.with_duration(float(duration))
-        for item in inputs
-    )
+    return tuple(item.with_duration(float(duration)) for item in inputs)
 
 
 def with_weights(
@@ -281,7 +273,7 @@ def with_weights(
     WeightsError
         If weights are needed and not found, or not known.
     """
-    networks = {item.network for item in inputs if isinstance(item, Embedding)}
+    networks = {item.network for item in inputs if item.network is not None}
     if given is not None and not networks:
         raise ParameterError(f"weights={given}: the method needs no pretrained weights")
     if given is not None and len(networks) > 1 and given_path(given, name="weights").is_file():
@@ -290,10 +282,10 @@ def with_weights(
         )
 
     def complete(item: Input) -> Input:
-        if not isinstance(item, Embedding):
+        if item.network is None:
             return item
         weights = find_weights(item.network, given, allow_unverified=allow_unverified)
-        return replace(item, weights=weights)
+        return cast(Input, replace(cast(Any, item), weights=weights))
 
     return tuple(complete(item) for item in inputs)
 
@@ -327,14 +319,15 @@ def assemble(
     tables: dict[int, ClipArray] = {
         which: clips.feature_values(item.table)
         for which, item in enumerate(inputs)
-        if isinstance(item, Features)
+        if item.table is not None
     }
 
     def array(which: int, item: Input) -> ClipArray:
-        if isinstance(item, Features):
+        computed = representation_of(item)
+        if computed is None:
             return tables[which]
-        stored = store.fill(clips, item, on_progress=on_progress)
-        return stored[everything] if math.prod(item.shape) <= SMALL else stored
+        stored = store.fill(clips, computed, on_progress=on_progress)
+        return stored[everything] if math.prod(computed.shape) <= SMALL else stored
 
     return Examples(
         inputs=tuple(array(which, item) for which, item in enumerate(inputs)),
@@ -343,6 +336,6 @@ def assemble(
         weights={
             item.network: item.weights
             for item in inputs
-            if isinstance(item, Embedding) and item.weights is not None
+            if item.network is not None and item.weights is not None
         },
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,11 @@ class Mel:
     n_mels: int = 128
     top_db: float = 80.0
     dtype: str = "float32"
+    table: ClassVar[None] = None
+    is_handcrafted: ClassVar[bool] = False
+    is_spectrogram: ClassVar[bool] = True
+    network: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     @property
     def key(self) -> str:

@@ -1,16 +1,48 @@
-"""What a representation is: a named, versioned, pure function of one clip's audio."""
+"""Inputs of methodologies: feature tables, and representations computed from a clip's audio."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.representations.audio import Audio
+from mer_mlflow.weights import Weights
+
+
+class Input(Protocol):
+    """What a methodology reads of each clip."""
+
+    @property
+    def key(self) -> str:
+        """Name, version and parameters in one word: equal keys mean equal values."""
+
+    @property
+    def table(self) -> str | None:
+        """Name of the dataset's feature table that is read, None for a representation."""
+
+    @property
+    def is_handcrafted(self) -> bool:
+        """Whether the values are handcrafted features: a synthesised copy has its source's."""
+
+    @property
+    def is_spectrogram(self) -> bool:
+        """Whether the values are spectrograms, whose time and frequency can be masked."""
+
+    @property
+    def network(self) -> str | None:
+        """Name of the pretrained network that computes the values, None for none."""
+
+    @property
+    def weights(self) -> Weights | None:
+        """File of the pretrained network, None where there is none or it is not known yet."""
+
+    def with_duration(self, duration: float) -> Self:
+        """Return the same input of another excerpt length [s]."""
 
 
 class Representation(Protocol):
@@ -27,6 +59,10 @@ class Representation(Protocol):
     @property
     def dtype(self) -> str:
         """Data type of one clip's array."""
+
+    @property
+    def duration(self) -> float:
+        """Excerpt of each clip [s]."""
 
     @property
     def heard(self) -> float:
@@ -49,11 +85,24 @@ class Features:
     """
 
     table: str
+    is_handcrafted: ClassVar[bool] = True
+    is_spectrogram: ClassVar[bool] = False
+    network: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     @property
     def key(self) -> str:
         """Name of the table."""
         return f"features-{self.table}"
+
+    def with_duration(self, duration: float) -> Self:
+        """Return the same table: it does not depend on an excerpt."""
+        return self
+
+
+def representation_of(item: Input) -> Representation | None:
+    """The representation that an input is, None for a table of features."""
+    return cast(Representation, item) if item.table is None else None
 
 
 def parameter_key(name: str, version: int, representation: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,11 @@ class Waveform:
     sr: int = 16_000
     duration: float = 30.0
     dtype: str = "float32"
+    table: ClassVar[None] = None
+    is_handcrafted: ClassVar[bool] = False
+    is_spectrogram: ClassVar[bool] = False
+    network: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     @property
     def key(self) -> str:

@@ -14,8 +14,7 @@ from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, MerError, WeightsError
 from mer_mlflow.experiments import BEST_OF, resolve, resolve_search
-from mer_mlflow.methods import Value, get_method
-from mer_mlflow.representations import Features
+from mer_mlflow.methods import get_method
 from mer_mlflow.studies.estimates import Cost, Estimate, estimate, load_of, n_points
 from mer_mlflow.studies.evidence import F1, Evidence, collect, finished_folds
 from mer_mlflow.studies.items import (
@@ -29,6 +28,7 @@ from mer_mlflow.studies.items import (
 )
 from mer_mlflow.studies.plan import Given, Plan, SearchPlan
 from mer_mlflow.tracking.items import MIXED_ARITHMETIC
+from mer_mlflow.training import Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,7 +309,7 @@ def _lacking(setting: Setting) -> str:
     """What a dataset lacks of what a methodology reads; nothing is computed."""
     try:
         for item in setting.inputs:
-            if isinstance(item, Features):
+            if item.table is not None:
                 setting.clips.feature_values(item.table)
             else:
                 setting.clips.audio_files()

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mer_mlflow.crossval.validation import Setting
-from mer_mlflow.methods import Method
-from mer_mlflow.representations import Features, Handcrafted
+from mer_mlflow.training import Method
 from mer_mlflow.tuning.space import SearchSpace, grid
 
 CLIP_SECONDS = 30.0
@@ -65,7 +64,7 @@ class Estimate:
 
 def load_of(setting: Setting) -> Load:
     """Work of one fold of a setting."""
-    reads_sound = any(not isinstance(item, Features | Handcrafted) for item in setting.inputs)
+    reads_sound = any(not item.is_handcrafted for item in setting.inputs)
     return _load(
         n_clips=len(setting.clips) * (1 + len(setting.augmentations)),
         n_splits=setting.plan.n_splits,
@@ -91,7 +90,7 @@ def cost_of_run(
     if "nested.strategy" in params:
         return None
     try:
-        reads_sound = any(not isinstance(item, Features | Handcrafted) for item in method.inputs)
+        reads_sound = any(not item.is_handcrafted for item in method.inputs)
         epochs, copies = params.get("hp.epochs"), params.get("data.augmentations", "").split()
         load = _load(
             n_clips=int(params["data.n_clips"]) * (1 + len(copies)),

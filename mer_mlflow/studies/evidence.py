@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mer_mlflow.crossval.validation import Setting
-from mer_mlflow.methods import Method
 from mer_mlflow.studies.estimates import Cost, cost_of_run
 from mer_mlflow.tracking import Kind, Status, search
+from mer_mlflow.training import Method
 
 F1 = "f1_macro_mean"
 

@@ -19,8 +19,8 @@ from mer_mlflow.experiments import (
 )
 from mer_mlflow.experiments.profiles import default_profile
 from mer_mlflow.experiments.resolve import resolve_transforms
-from mer_mlflow.methods import Value, get_method
-from mer_mlflow.representations import Embedding, Features
+from mer_mlflow.methods import get_method
+from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import parse_space
 
 Given = Mapping[str, Any]
@@ -227,9 +227,9 @@ def _is_of_use(name: str, planned: MethodPlan, plan: Plan) -> bool:
     method = get_method(planned.name)
     inputs = method.inputs_for(method.resolve(planned.hyperparameters))
     if name == "features":
-        return any(isinstance(item, Features) for item in inputs)
+        return any(item.table is not None for item in inputs)
     if name == "weights":
-        return any(isinstance(item, Embedding) for item in inputs)
+        return any(item.network is not None for item in inputs)
     if name == "noise_root":
         augment = planned.given.get("augment", plan.given.get("augment"))
         training, probes = resolve_transforms(

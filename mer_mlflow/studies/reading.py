@@ -14,9 +14,8 @@ import yaml
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments import Parameter
-from mer_mlflow.methods import Method, Value, converted, get_method, method_names
+from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.paths import given_path
-from mer_mlflow.representations import Features
 from mer_mlflow.studies.plan import (
     Gate,
     MethodPlan,
@@ -25,6 +24,7 @@ from mer_mlflow.studies.plan import (
     experiment_keys,
     search_keys,
 )
+from mer_mlflow.training import Method, Value, converted
 from mer_mlflow.tuning.space import declared_space, parse_space, space_text
 
 UNUSABLE = (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError)
@@ -309,7 +309,7 @@ def _method(entry: _Part) -> MethodPlan:
     parts = inner.mapping(METHOD_KEYS)
     hyperparameters = _hyperparameters(parts.get("hyperparameters"), get_method(name))
     inputs = get_method(name).inputs_for(get_method(name).resolve(hyperparameters))
-    reads_features = any(isinstance(item, Features) for item in inputs)
+    reads_features = any(item.table is not None for item in inputs)
     if "features" in parts and not reads_features:
         raise parts["features"].refused(f"{name} reads no handcrafted features")
     return MethodPlan(

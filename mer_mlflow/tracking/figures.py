@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mer_mlflow.crossval.validation import CrossValidation
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods import Illustration
 from mer_mlflow.tracking.items import File, confusion_matrix
+from mer_mlflow.training import Illustration
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
 """Of the palette by Okabe and Ito."""

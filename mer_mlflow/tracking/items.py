@@ -24,7 +24,7 @@ from mer_mlflow.crossval.validation import (
     prediction_table,
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
-from mer_mlflow.methods import Illustration, Prediction, Value
+from mer_mlflow.training import Illustration, Prediction, Value
 
 PREDICTIONS = "predictions.csv"
 EPOCHS = "epochs.csv"

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from mer_mlflow.crossval.metrics import score
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Method
 from mer_mlflow.representations import Examples
+from mer_mlflow.training import Method
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
 

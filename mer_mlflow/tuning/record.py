@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Value
 from mer_mlflow.tracking import Kind, Status, search
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
+from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import space_text
 from mer_mlflow.tuning.study import (
     CALLED_OFF,

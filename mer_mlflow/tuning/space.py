@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Method, Value
+from mer_mlflow.training import Method, Value
+from mer_mlflow.training.hyperparameters import Role
 
 Point = dict[str, Value]
 """Hyperparameters by name."""
@@ -54,7 +55,7 @@ def parse_space(text: str, method: Method) -> SearchSpace:
             raise ParameterError(f'space={part}: write "name=value,value;name=value"')
         if name in found:
             raise ParameterError(f"space: {name} is given twice")
-        if name in method.spaces and method.spaces[name].selects_inputs:
+        if Role.INPUTS in method.roles.get(name, Role(0)):
             raise ParameterError(
                 f"space: {name} says what is read of each clip; fix it by hyperparameters="
             )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mer_mlflow.methods import Value
+from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import Point, SearchSpace, grid, point_key
 
 Done = Mapping[str, float]

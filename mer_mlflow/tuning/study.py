@@ -30,8 +30,8 @@ from sqlalchemy.pool import NullPool
 
 from mer_mlflow.access import shown
 from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
-from mer_mlflow.methods import Value
 from mer_mlflow.tracking.database import Schema, prepare_database
+from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
 

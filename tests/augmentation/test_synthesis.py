@@ -15,8 +15,7 @@ from mer_mlflow.crossval import split_plan
 from mer_mlflow.crossval.fold import Task, run_fold
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.datasets.quadrant_folders import content_hashes
-from mer_mlflow.methods import OnEpoch, Prediction, get_method
-from mer_mlflow.methods._method import most_probable
+from mer_mlflow.methods import get_method
 from mer_mlflow.representations import (
     Chunks,
     Examples,
@@ -27,6 +26,8 @@ from mer_mlflow.representations import (
     open_store,
 )
 from mer_mlflow.representations.audio import Audio, decode
+from mer_mlflow.training import OnEpoch, Prediction
+from mer_mlflow.training.method import most_probable
 
 SR = 8000
 WAVEFORM = Waveform(sr=SR, duration=0.5)

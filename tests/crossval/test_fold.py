@@ -18,8 +18,8 @@ from mer_mlflow.crossval.metrics import SCORES, score
 from mer_mlflow.crossval.validation import CrossValidation, fold_row, resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods import EpochRecord, Prediction
 from mer_mlflow.representations import Examples
+from mer_mlflow.training import EpochRecord, Prediction
 
 N_CLIPS = 20
 LABELS = np.arange(N_CLIPS) % 4

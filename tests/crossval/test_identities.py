@@ -21,10 +21,11 @@ from mer_mlflow.augmentation import get_transforms
 from mer_mlflow.crossval.splits import SplitPlan, split_plan
 from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
-from mer_mlflow.methods import Method, get_method, method_names
+from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.representations.pretrained import PUBLISHED
+from mer_mlflow.training import Method
 from mer_mlflow.tuning.nested import InnerSearch
 from mer_mlflow.tuning.space import resolve_space
-from mer_mlflow.weights import PUBLISHED
 
 FILE = Path(__file__).with_name("identities.json")
 N_CLIPS, N_FEATURES = 24, 120

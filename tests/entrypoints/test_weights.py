@@ -18,8 +18,7 @@ from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.experiments import Experiment
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.representations import Embedding
-from mer_mlflow.weights import PUBLISHED
+from mer_mlflow.representations.pretrained import PUBLISHED
 
 SR = 16_000
 
@@ -59,7 +58,7 @@ def test_every_network_that_a_method_reads_is_listed(capsys: pytest.CaptureFixtu
     said = listed(capsys.readouterr().out)
     for method in map(get_method, method_names()):
         for item in method.inputs:
-            if isinstance(item, Embedding):
+            if item.network is not None:
                 assert method.name in said[item.network]
     assert "cnn_artist" in said["artist_siamese"]
 

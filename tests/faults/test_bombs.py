@@ -24,8 +24,7 @@ from mer_mlflow.errors import AudioError, WeightsError
 from mer_mlflow.representations import Mel, Store, audio
 from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.inspection import inspect_audio
-from mer_mlflow.representations.pretrained import artist_cnn, openl3, won_crnn
-from mer_mlflow.weights import find_weights
+from mer_mlflow.representations.pretrained import artist_cnn, find_weights, openl3, won_crnn
 
 MEBI = 1 << 20
 SR = 48_000

@@ -33,10 +33,10 @@ from mer_mlflow.experiments.profiles import capped, get_profile
 from mer_mlflow.experiments.resolve import resolve_transforms
 from mer_mlflow.experiments.text import listed, parse, parse_assignments
 from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.representations.pretrained import PUBLISHED, find_weights
 from mer_mlflow.studies.reading import read_plan
 from mer_mlflow.studies.roots import locate, parse_data_roots
 from mer_mlflow.tuning.space import parse_space, space_text, start_point
-from mer_mlflow.weights import PUBLISHED, find_weights
 
 FAULTS = settings.get_profile("faults")
 Refusal = Callable[[Callable[[], Any], type[MerError]], str | None]

@@ -22,9 +22,8 @@ from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks.artist_cnn import artist_trunk
 from mer_mlflow.networks.openl3 import openl3
 from mer_mlflow.networks.won_crnn import WonCRNN
-from mer_mlflow.representations.pretrained import artist_cnn, won_crnn
+from mer_mlflow.representations.pretrained import artist_cnn, find_weights, won_crnn
 from mer_mlflow.representations.pretrained import openl3 as openl3_weights
-from mer_mlflow.weights import find_weights
 
 FAULTS, SLOW_FAULTS = settings.get_profile("faults"), settings.get_profile("slow faults")
 Load = Callable[[str, bytes], str | None]

@@ -18,8 +18,9 @@ from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.datasets import QUADRANTS, dataset_names
 from mer_mlflow.experiments.profiles import capped, get_profile
-from mer_mlflow.methods import EpochRecord, FittedModel, Method, Predict, get_method, method_names
-from mer_mlflow.representations import Examples, Features, Input, with_duration
+from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.representations import Examples, Input, with_duration
+from mer_mlflow.training import EpochRecord, FittedModel, Method, Predict
 
 N_CLIPS = 24
 SECONDS = 4.0
@@ -29,7 +30,7 @@ SMALL = {"filters": 4, "first_units": 32}
 
 
 def make_input(item: Input, labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[Any]:
-    shape = (N_FEATURES,) if isinstance(item, Features) else item.shape
+    shape = (N_FEATURES,) if item.table is not None else item.shape
     noise = rng.normal(size=(len(labels), *shape)).astype(np.float32)
     hint = labels.reshape(-1, *[1] * len(shape)) - 1.5
     return noise + hint

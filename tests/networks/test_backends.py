@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 folder, name, backend = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 from mer_mlflow import get_method
-from mer_mlflow.methods._network import build_network
+from mer_mlflow.training.keras_network import build_network
 method = get_method(name)
 architecture = sys.modules[f"mer_mlflow.methods.{name}"].network()
 shapes = {"dnn_100": (100,), "short_chunk_cnn": (128, 128), "sample_cnn": (59_049,)}

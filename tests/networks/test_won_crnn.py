@@ -20,7 +20,7 @@ from mer_mlflow.networks.won_crnn import (
     trunk_above,
     with_published_weights,
 )
-from mer_mlflow.weights import find_weights
+from mer_mlflow.representations.pretrained import find_weights
 
 
 def make_state(seed: int = 0) -> dict[str, Tensor]:

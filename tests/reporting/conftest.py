@@ -15,9 +15,9 @@ from mer_mlflow.crossval import Split
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.validation import CrossValidation, Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
-from mer_mlflow.methods import Prediction
 from mer_mlflow.tracking import write
 from mer_mlflow.tracking.items import Item, Tag, setting_params, validation_items
+from mer_mlflow.training import Prediction
 
 N_CLIPS = 80
 

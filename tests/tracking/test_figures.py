@@ -7,8 +7,8 @@ import io
 import matplotlib.image
 import numpy as np
 
-from mer_mlflow.methods import Illustration
 from mer_mlflow.tracking.figures import illustration_files, spectrograms_figure
+from mer_mlflow.training import Illustration
 
 
 def test_nothing_to_show_makes_no_file() -> None:

@@ -15,8 +15,8 @@ from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
-from mer_mlflow.methods import Illustration, Prediction
 from mer_mlflow.tracking.items import EPOCHS, PREDICTIONS, File, Metric, fold_items, read_fold
+from mer_mlflow.training import Illustration, Prediction
 
 N_CLIPS = 16
 NUMBERS = st.floats(0, 1e6, allow_nan=False)

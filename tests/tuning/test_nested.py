@@ -14,9 +14,9 @@ from mer_mlflow import get_method
 from mer_mlflow.crossval.fold import Task, run_fold
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.methods import Method, Prediction, Value
-from mer_mlflow.methods._method import most_probable
 from mer_mlflow.representations import Examples
+from mer_mlflow.training import Method, Prediction, Value
+from mer_mlflow.training.method import most_probable
 from mer_mlflow.tuning.nested import InnerSearch
 
 N_CLIPS = 40

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.datasets import get_dataset
-from mer_mlflow.methods import Method, get_method, method_names
-from mer_mlflow.methods import Scores as Published
+from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.reporting.document import Block, Cell, Column, Section, Table, Text
 from mer_mlflow.reporting.sections._context import MISSING, Context, percent, points, text
 from mer_mlflow.reporting.validations import Validation, dataset_title
+from mer_mlflow.training import Method
+from mer_mlflow.training import Scores as Published
 
 DATASETS = ("original-4qaed", "new-4qaed-c", "new-4qaed-b")
 MEASURES = ("precision", "recall", "f1")

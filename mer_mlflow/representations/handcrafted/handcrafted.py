@@ -13,7 +13,7 @@ recognition", IEEE Transactions on Affective Computing 11(4), 2020.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,11 @@ class Handcrafted:
 
     duration: float = 30.0
     dtype: str = "float32"
+    table: ClassVar[None] = None
+    is_handcrafted: ClassVar[bool] = True
+    is_spectrogram: ClassVar[bool] = False
+    network: ClassVar[None] = None
+    weights: ClassVar[None] = None
 
     @property
     def key(self) -> str:

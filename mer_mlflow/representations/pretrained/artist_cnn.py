@@ -13,6 +13,7 @@ ISMIR 2018; weights: https://github.com/jongpillee/ismir2018-artist (MIT).
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,22 @@ from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
-from mer_mlflow.representations.pretrained._bounded import array_reader
-from mer_mlflow.weights import Weights
+from mer_mlflow.representations.unpacking import array_reader
+from mer_mlflow.weights import PublishedWeights, Weights
 
+SOURCE = "https://github.com/jongpillee/ismir2018-artist"
+NETWORKS = (
+    PublishedWeights(
+        name="artist_siamese",
+        path="model_siamese_10000.h5",
+        source=SOURCE,
+        licence="MIT",
+        sha256=("3b3ad09c321786c8ea388269ee3c35ab540734ce5209f40a430f1c9b0a25f753",),
+    ),
+    PublishedWeights(name="artist_basic", path="model_basic.h5", source=SOURCE, licence="MIT"),
+)
 VERSION = 1
+ON_KERAS = True
 SR, N_FFT, HOP_LENGTH, N_MELS = 22_050, 1024, 512, 128
 N_FRAMES = 129
 """Of a segment."""
@@ -32,7 +45,8 @@ SHORTEST = N_FRAMES * HOP_LENGTH / SR
 GAIN = 10.0
 MEAN, SCALE = 0.22620339, 0.25794547
 """Of the spectrograms that the network was trained on."""
-LAYER = "artist"
+LAYER = SUMMARY = "artist"
+BLOCKS: Mapping[str, int] = {}
 N_VALUES = 256
 CONVOLUTIONS = 5
 
@@ -54,7 +68,6 @@ def load(weights: Weights) -> Any:
     WeightsError
         If the file is not that of such a network.
     """
-    import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
     from mer_mlflow.networks.artist_cnn import artist_trunk
 
     network = artist_trunk()
@@ -79,7 +92,7 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     layer : ``"artist"``
     duration : excerpt [s]
     """
-    from mer_mlflow.networks._keras import keras
+    from mer_mlflow.networks.keras_backend import keras
 
     samples = resample_repeated(audio, sr=SR, duration=max(duration, SHORTEST))
     activations = keras.ops.convert_to_numpy(network(segments(samples), training=False))

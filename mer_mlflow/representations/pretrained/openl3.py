@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,24 @@ from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
-from mer_mlflow.representations.pretrained._bounded import array_reader, unpacked
-from mer_mlflow.weights import Weights
+from mer_mlflow.representations.unpacking import array_reader, unpacked
+from mer_mlflow.weights import PublishedWeights, Weights
 
+N_MELS = {"openl3_mel256": 256, "openl3_mel128": 128}
+"""Mel bands of a network, by the name of its weights."""
+NETWORKS = tuple(
+    PublishedWeights(
+        name=name,
+        path=f"openl3_audio_mel{n_mels}_music*.h5",
+        source="https://github.com/marl/openl3",
+        licence="CC BY 4.0",
+        package="openl3",
+        may_be_packed=True,
+    )
+    for name, n_mels in N_MELS.items()
+)
 VERSION = 1
+ON_KERAS = True
 SR = 48_000
 WINDOW, HOP = 48_000, 4_800
 """Samples of a window and between windows."""
@@ -33,10 +47,9 @@ SHORTEST = 0.0
 """Every excerpt is long enough [s]."""
 BATCH_SIZE = 8
 """Windows that the network sees at once."""
-LAYER = "frames"
+LAYER = SUMMARY = "frames"
+BLOCKS: Mapping[str, int] = {}
 N_VALUES = 512
-N_MELS = {"openl3_mel256": 256, "openl3_mel128": 128}
-"""Mel bands of a network, by the name of its weights."""
 KINDS = {"kernel", "gamma"}
 """Arrays that tell convolutions and normalisations from the front end, whose filters older files
 hold too."""
@@ -68,7 +81,6 @@ def load(weights: Weights) -> Any:
     WeightsError
         If the file is not that of such a network.
     """
-    import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
     from mer_mlflow.networks.openl3 import openl3
 
     network = openl3(n_mels=N_MELS[weights.name])
@@ -97,7 +109,7 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     layer : ``"frames"``
     duration : excerpt [s]
     """
-    from mer_mlflow.networks._keras import keras
+    from mer_mlflow.networks.keras_backend import keras
     from mer_mlflow.networks.openl3 import decibel_mel, windows
 
     cut = windows(resample_repeated(audio, sr=SR, duration=duration), hop_seconds=HOP / SR)

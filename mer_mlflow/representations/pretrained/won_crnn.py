@@ -21,10 +21,26 @@ from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
-from mer_mlflow.representations.pretrained._bounded import refuse_large_zip
-from mer_mlflow.weights import Weights
+from mer_mlflow.representations.unpacking import refuse_large_zip
+from mer_mlflow.weights import PublishedWeights, Weights
 
+SOURCE = "https://github.com/minzwon/sota-music-tagging-models"
+NETWORKS = tuple(
+    PublishedWeights(
+        name=f"crnn_{dataset}",
+        path=f"{dataset}/crnn/best_model.pth",
+        source=SOURCE,
+        licence="MIT",
+        sha256=(digest,),
+    )
+    for dataset, digest in (
+        ("mtat", "cd22fc70cafd06f8f2bfc7dd795abccb1f4b50d5b09094c39ad100baf87475a3"),
+        ("jamendo", "0a558989c0793f488cb677d188464c91f47c007f7c70473230e55537ca598215"),
+        ("msd", "ebb99855ed0c83f38845db9cfb383dd6fc70938bc58701dcb66e18af9ee7fbea"),
+    )
+)
 VERSION = 1
+ON_KERAS = False
 SR, HOP_LENGTH = 16_000, 256
 SHORTEST, LONGEST = 0.0, 29.1
 """Excerpts that are heard [s]; the network was trained on the longest."""
@@ -32,6 +48,7 @@ POOLS = (2, 3, 4, 4)
 MEL, LAST_BLOCK, GRU, STATISTICS = "mel", "layer4", "gru", "statistics"
 """Layers: spectrogram (96, n_frames); steps of the last convolution block (n_steps, 128); last step
 of the GRU (32,); statistics of all layers, see :data:`BLOCKS` (n_values,)."""
+SUMMARY = STATISTICS
 N_MELS, N_CHANNELS, N_UNITS = 96, 128, 32
 BLOCKS = {
     "layer2_mean": 128,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks.artist_cnn import artist_trunk
 from mer_mlflow.representations import Embedding
-from mer_mlflow.representations.pretrained import artist_cnn
-from mer_mlflow.weights import Weights, find_weights
+from mer_mlflow.representations.pretrained import artist_cnn, find_weights
+from mer_mlflow.weights import Weights
 
 SHAPES = ((4, 128, 128), (4, 128, 128), (4, 128, 128), (2, 128, 128), (1, 128, 256))
 POOLS = (4, 4, 4, 2, 1)

@@ -19,8 +19,9 @@ import pytest
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks.openl3 import decibel_mel, openl3, windows
 from mer_mlflow.representations.audio import Audio
+from mer_mlflow.representations.pretrained import find_weights
 from mer_mlflow.representations.pretrained import openl3 as pretrained
-from mer_mlflow.weights import Weights, find_weights
+from mer_mlflow.weights import Weights
 
 SR = 48_000
 FILTERS = (64, 64, 128, 128, 256, 256, 512, 512)

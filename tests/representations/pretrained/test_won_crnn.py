@@ -15,8 +15,8 @@ from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks.won_crnn import WonCRNN
 from mer_mlflow.representations import Embedding
 from mer_mlflow.representations.audio import Audio
-from mer_mlflow.representations.pretrained import won_crnn
-from mer_mlflow.weights import Weights, find_weights
+from mer_mlflow.representations.pretrained import find_weights, won_crnn
+from mer_mlflow.weights import Weights
 
 LAYERS = ("mel", "layer4", "gru", "statistics")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,7 @@ from numpy.typing import NDArray
 from mer_mlflow.augmentation import Transform
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations import Examples, Input
-
-Value = float | int | str
-SPACE = "space"
+from mer_mlflow.training.hyperparameters import ROLE, SPACE, Role, Space, Value, converted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,63 +123,6 @@ OnEpoch = Callable[[EpochRecord, Predict | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Space:
-    """Values that a hyperparameter may take.
-
-    Attributes
-    ----------
-    low, high : inclusive bounds of a number; ``exclusive_low`` leaves ``low`` itself out
-    choices : the values of a word
-    grid : values that a grid search tries
-    selects_inputs : whether it says what is read of each clip: a search of many settings on the
-        same examples cannot change it
-    """
-
-    low: float = -math.inf
-    high: float = math.inf
-    exclusive_low: bool = False
-    choices: tuple[str, ...] = ()
-    grid: tuple[Value, ...] = ()
-    selects_inputs: bool = False
-
-    def complaint(self, value: Value) -> str | None:
-        """Say what is wrong with a value, None where it is allowed."""
-        if self.choices:
-            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
-        if isinstance(value, str):
-            return None
-        above = value > self.low if self.exclusive_low else value >= self.low
-        if math.isfinite(value) and above and value <= self.high:
-            return None
-        low, high = (f"{bound:.12g}" for bound in (self.low, self.high))
-        bounds = [f"{'>' if self.exclusive_low else '>='} {low}"] * math.isfinite(self.low)
-        bounds += [f"<= {high}"] * math.isfinite(self.high)
-        return f"must be {' and '.join(bounds) or 'a finite number'}"
-
-
-def searchable(
-    default: Any,
-    *,
-    low: float = -math.inf,
-    high: float = math.inf,
-    exclusive_low: bool = False,
-    choices: tuple[str, ...] = (),
-    grid: tuple[Value, ...] = (),
-    selects_inputs: bool = False,
-) -> Any:
-    """Declare a hyperparameter: a dataclass field with the values that it may take."""
-    space = Space(
-        low=low,
-        high=high,
-        exclusive_low=exclusive_low,
-        choices=choices,
-        grid=grid,
-        selects_inputs=selects_inputs,
-    )
-    return field(default=default, metadata={SPACE: space})
-
-
-@dataclass(frozen=True, kw_only=True)
 class Method:
     """Declaration of a methodology. Nothing in it knows of MLflow, folds or files.
 
@@ -240,6 +180,11 @@ class Method:
         return {item.name: item.metadata[SPACE] for item in self._fields}
 
     @property
+    def roles(self) -> dict[str, Role]:
+        """What each hyperparameter is for."""
+        return {item.name: item.metadata[ROLE] for item in self._fields}
+
+    @property
     def defaults(self) -> dict[str, Value]:
         """Default of each hyperparameter."""
         return {item.name: cast(Value, item.default) for item in self._fields}
@@ -290,32 +235,3 @@ class Method:
     @property
     def _fields(self) -> tuple[dataclasses.Field[Any], ...]:
         return dataclasses.fields(self.hyperparameters)
-
-
-def converted(name: str, value: Value, kind: type[Any]) -> Any:
-    """Convert a parameter to its type; a whole number may be written ``16.0``.
-
-    Parameters
-    ----------
-    name : of the parameter, for the error
-    value : as given
-    kind : ``str``, ``int`` or ``float``
-
-    Raises
-    ------
-    ParameterError
-        If the value is of another kind.
-    """
-    if kind is str:
-        return str(value).strip()
-    try:
-        number = float(value)
-    except ValueError:
-        raise ParameterError(f"{name}={value}: not a number") from None
-    except OverflowError:  # a whole number of so many digits cannot even be written
-        raise ParameterError(f"{name}: must be smaller") from None
-    if kind is int:
-        if not number.is_integer():
-            raise ParameterError(f"{name}={value}: not a whole number")
-        return int(number)
-    return number

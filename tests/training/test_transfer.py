@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mer_mlflow.errors import WeightsError
-from mer_mlflow.methods import EpochRecord, get_method
-from mer_mlflow.methods._torch import FittedTransfer, train_transfer
+from mer_mlflow.methods import get_method
 from mer_mlflow.networks.won_crnn import WonCRNN, trunk_above
 from mer_mlflow.representations import Embedding, Examples
-from mer_mlflow.weights import find_weights
+from mer_mlflow.representations.pretrained import find_weights
+from mer_mlflow.training import EpochRecord
+from mer_mlflow.training.torch_loop import FittedTransfer, train_transfer
 
 N_CLIPS = 16
 

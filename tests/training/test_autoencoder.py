@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods import EpochRecord, Illustrated, get_method
-from mer_mlflow.methods._autoencoder import (
+from mer_mlflow.methods import get_method
+from mer_mlflow.representations import Examples
+from mer_mlflow.training import EpochRecord, Illustrated
+from mer_mlflow.training.autoencoder import (
     FittedAutoencoder,
     load_autoencoder,
     train_autoencoder,
 )
-from mer_mlflow.methods._gan import generate
-from mer_mlflow.representations import Examples
+from mer_mlflow.training.gan import generate
 
 SHAPE = (32, 40)
 N_CLIPS = 24

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.methods._method import EpochRecord, FittedModel, OnEpoch, Predict, Prediction
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.method import EpochRecord, FittedModel, OnEpoch, Predict, Prediction
 
 Fit = Callable[[Examples, Any, int, OnEpoch], FittedModel]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.methods._method import EpochRecord, Illustration, OnEpoch
-from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
-from mer_mlflow.methods._training import FittedNetwork, load_network, outputs, statistics
-from mer_mlflow.networks._keras import keras
 from mer_mlflow.networks.autoencoder import decoder, encoder
+from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.keras_loop import FittedNetwork, load_network, outputs, statistics
+from mer_mlflow.training.method import EpochRecord, Illustration, OnEpoch
+from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 STAGE = "autoencoder"
 DECODER_FILE = "decoder.keras"

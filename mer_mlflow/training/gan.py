@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._autoencoder import FittedAutoencoder
-from mer_mlflow.methods._method import EpochRecord, OnEpoch
-from mer_mlflow.methods._steps import batches, refuse_divergence
-from mer_mlflow.networks._keras import keras
 from mer_mlflow.networks.autoencoder import critic, generator
+from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.autoencoder import FittedAutoencoder
+from mer_mlflow.training.method import EpochRecord, OnEpoch
+from mer_mlflow.training.steps import batches, refuse_divergence
 
 N_NOISE = 64
 FIRST_MOMENTUM = 0.5

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import mer_mlflow.networks  # noqa: F401, names the backend before Keras is imported
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._method import FittedModel, OnEpoch
 from mer_mlflow.representations import Examples
-
-TRAINING = ("optimizer", "learning_rate", "batch_size", "epochs", "stop_accuracy")
-"""Hyperparameters of the training."""
-SELECTION = "n_features"
-"""Hyperparameter of methodologies that keep the most relevant features."""
-NETWORK = "network"
-"""Hyperparameter of methodologies that read what one of several networks makes of a clip; all
-others are the architecture's."""
+from mer_mlflow.training.hyperparameters import Role, values_of
+from mer_mlflow.training.method import FittedModel, OnEpoch
 
 
 def fit_network(
@@ -28,20 +19,19 @@ def fit_network(
 
     Parameters
     ----------
-    network : returns the architecture. The methodology's hyperparameters are those of ``TRAINING``,
-        maybe ``SELECTION``, and the architecture's arguments
+    network : returns the architecture, whose arguments are the hyperparameters of that role
     by_feature : whether each feature is standardised by itself, or all values together
     """
 
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
-        from mer_mlflow.methods._training import train_network
+        from mer_mlflow.training.keras_loop import train_network
 
         return train_network(
             train,
             build=lambda shape: build_network(network(), shape, hyperparameters),
-            **{name: getattr(hyperparameters, name) for name in TRAINING},
+            **values_of(hyperparameters, Role.TRAINING),
+            **values_of(hyperparameters, Role.SELECTION),
             by_feature=by_feature,
-            n_features=getattr(hyperparameters, SELECTION, None),
             seed=seed,
             on_epoch=on_epoch,
         )
@@ -52,21 +42,20 @@ def fit_network(
 def build_network(
     architecture: Callable[..., Any], input_shape: tuple[int, ...], hyperparameters: Any
 ) -> Any:
-    """Build a network that tells quadrants.
+    """Build a network that predicts quadrants.
 
     Parameters
     ----------
     architecture : function from shapes and sizes to a Keras model
     input_shape : shape of one clip's input
-    hyperparameters : dataclass instance; those of its fields that are of no other use are sizes
+    hyperparameters : dataclass instance
     """
-    others = (*TRAINING, SELECTION, NETWORK)
-    sizes = {name: size for name, size in asdict(hyperparameters).items() if name not in others}
+    sizes = values_of(hyperparameters, Role.ARCHITECTURE)
     return architecture(input_shape=input_shape, n_classes=len(QUADRANTS), **sizes)
 
 
 def load_network(folder: Path) -> FittedModel:
     """Read a network that was saved."""
-    from mer_mlflow.methods import _training
+    from mer_mlflow.training import keras_loop
 
-    return _training.load_network(folder)
+    return keras_loop.load_network(folder)

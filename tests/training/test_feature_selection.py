@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mer_mlflow.methods._selection import MostRelevant
+from mer_mlflow.training.feature_selection import MostRelevant
 
 LABELS = np.arange(80) % 4
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mer_mlflow.errors import WeightsError
-from mer_mlflow.methods._method import FittedModel, OnEpoch, searchable
 from mer_mlflow.representations import Embedding, Examples
 from mer_mlflow.representations.pretrained import won_crnn
+from mer_mlflow.training.hyperparameters import Role, searchable
+from mer_mlflow.training.method import FittedModel, OnEpoch
 
 LAYERS = {"head": won_crnn.GRU, "last_block": won_crnn.LAST_BLOCK, "all": won_crnn.MEL}
 """What is read of the frozen layers by what is trained."""
@@ -25,13 +26,13 @@ class TransferCRNNHyperparameters:
     """
 
     learning_rate: float = searchable(
-        0.001, low=0.0, exclusive_low=True, grid=(0.0005, 0.001, 0.005)
+        0.001, Role.TRAINING, low=0.0, exclusive_low=True, grid=(0.0005, 0.001, 0.005)
     )
-    batch_size: int = searchable(16, low=1, grid=(8, 16, 32))
-    epochs: int = searchable(200, low=1, grid=(100, 200, 300))
-    stop_accuracy: float = searchable(0.9, low=0.0, high=1.0)
-    dropout: float = searchable(0.5, low=0.0, high=0.9, grid=(0.3, 0.5))
-    unfreeze: str = searchable("head", choices=tuple(LAYERS), selects_inputs=True)
+    batch_size: int = searchable(16, Role.TRAINING | Role.BATCH, low=1, grid=(8, 16, 32))
+    epochs: int = searchable(200, Role.TRAINING | Role.EPOCHS, low=1, grid=(100, 200, 300))
+    stop_accuracy: float = searchable(0.9, Role.TRAINING, low=0.0, high=1.0)
+    dropout: float = searchable(0.5, Role.ARCHITECTURE, low=0.0, high=0.9, grid=(0.3, 0.5))
+    unfreeze: str = searchable("head", Role.TRAINING | Role.INPUTS, choices=tuple(LAYERS))
 
 
 def transfer_inputs(network: str) -> Callable[[Any], tuple[Embedding, ...]]:
@@ -53,8 +54,8 @@ def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], Fitted
     """
 
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
-        from mer_mlflow.methods._torch import train_transfer
         from mer_mlflow.networks.won_crnn import trunk_above
+        from mer_mlflow.training.torch_loop import train_transfer
 
         layer = LAYERS[hyperparameters.unfreeze]
         is_frozen = layer == won_crnn.GRU
@@ -81,6 +82,6 @@ def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], Fitted
 
 def load_transfer(folder: Path) -> FittedModel:
     """Read a network that was saved."""
-    from mer_mlflow.methods import _torch
+    from mer_mlflow.training import torch_loop
 
-    return _torch.load_transfer(folder)
+    return torch_loop.load_transfer(folder)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
-from mer_mlflow.methods._segments import by_segment, vote
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.chunk_vote import by_segment, vote
+from mer_mlflow.training.method import EpochRecord, OnEpoch, Prediction, most_probable
 
 
 def test_class_is_the_mode_even_where_the_mean_says_otherwise() -> None:

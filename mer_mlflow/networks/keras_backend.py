@@ -6,16 +6,42 @@ depend on where it is trained.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
-
-import keras
-from keras import layers
 
 from mer_mlflow.arithmetic import PORTABLE, is_in_effect
 from mer_mlflow.networks import backend_name
 
 __all__ = ["keras", "layers"]
+
+IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
+"""Variables of Keras that change trainings."""
+
+
+@contextmanager
+def own_environment() -> Iterator[None]:
+    """Environment in which Keras and its backend are imported; they read it only then."""
+    own = {
+        "KERAS_BACKEND": backend_name(),
+        "KERAS_HOME": os.devnull,  # a keras.json of the user's must not change scores
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
+    }
+    before = {name: os.environ.pop(name) for name in (*own, *IGNORED) if name in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+with own_environment():
+    import keras
+    from keras import layers
 
 
 def settle() -> None:

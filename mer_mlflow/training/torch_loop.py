@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mer_mlflow.arithmetic import PORTABLE, is_in_effect
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
-from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
 from mer_mlflow.networks.won_crnn import N_UNITS, WonCRNN, trunk_above
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.method import EpochRecord, OnEpoch, Prediction, most_probable
+from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 FILE = "network.pt"
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from mer_mlflow.methods._autoencoder import (
+from mer_mlflow.representations import Examples
+from mer_mlflow.training.autoencoder import (
     FittedAutoencoder,
     load_autoencoder,
     train_autoencoder,
 )
-from mer_mlflow.methods._method import Illustration, OnEpoch, Prediction
-from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
-from mer_mlflow.representations import Examples
+from mer_mlflow.training.estimators import FittedEstimator, load_estimator
+from mer_mlflow.training.method import Illustration, OnEpoch, Prediction
 
 
 @dataclass(frozen=True, kw_only=True)

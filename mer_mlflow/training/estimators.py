@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._method import Prediction, most_probable
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.method import Prediction, most_probable
 
 FILE = "estimator.skops"
 

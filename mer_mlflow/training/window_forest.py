@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from mer_mlflow.methods._method import FittedModel, Prediction
-from mer_mlflow.methods._segments import FittedSegments
-from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
-from mer_mlflow.methods._steps import PREDICT_BATCH, batches
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.chunk_vote import FittedSegments
+from mer_mlflow.training.estimators import FittedEstimator, load_estimator
+from mer_mlflow.training.method import FittedModel, Prediction
+from mer_mlflow.training.steps import PREDICT_BATCH, batches
 
 VOTE, FLAT, MEAN_STD = "vote", "flat", "mean_std"
 SUMMARY_FILE = "summary.txt"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.methods._method import EpochRecord, OnEpoch, Prediction, most_probable
-from mer_mlflow.methods._steps import PREDICT_BATCH, batches, refuse_divergence
-from mer_mlflow.networks._keras import keras
 from mer_mlflow.networks.blocks import FRONT_END
+from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.method import EpochRecord, OnEpoch, Prediction, most_probable
+from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 NETWORK_FILE = "network.keras"
 NORMALISATION_FILE = "normalisation.npz"
@@ -93,7 +93,7 @@ def train_network(
     epochs: int,
     stop_accuracy: float,
     by_feature: bool,
-    n_features: int | None,
+    n_features: int | None = None,
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedNetwork:
@@ -161,7 +161,7 @@ def _train_epoch(
 def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]:
     if n_features is None:
         return np.array([], dtype=np.int64)
-    from mer_mlflow.methods._selection import MostRelevant
+    from mer_mlflow.training.feature_selection import MostRelevant
 
     selection = MostRelevant(n_features=n_features).fit(train.read(0), train.labels)
     columns: NDArray[np.int64] = selection.get_support(indices=True)

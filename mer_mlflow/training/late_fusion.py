@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.methods._method import EpochRecord, OnEpoch, Predict, Prediction
-from mer_mlflow.methods._training import FittedNetwork, load_network, train_network
-from mer_mlflow.networks._keras import keras
+from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.keras_loop import FittedNetwork, load_network, train_network
+from mer_mlflow.training.method import EpochRecord, OnEpoch, Predict, Prediction
 
 STAGES = ("audio", "features", "fusion")
 
@@ -137,7 +137,6 @@ def _train_stage(
         build=build,
         **training,
         by_feature=by_feature,
-        n_features=None,
         seed=seed,
         on_epoch=on_stage_epoch,
     )

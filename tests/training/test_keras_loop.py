@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mer_mlflow.errors import DivergenceError
-from mer_mlflow.methods import EpochRecord
-from mer_mlflow.methods._training import FittedNetwork, load_network, train_network
 from mer_mlflow.representations import Examples
+from mer_mlflow.training import EpochRecord
+from mer_mlflow.training.keras_loop import FittedNetwork, load_network, train_network
 
 
 def make_examples(n_clips: int = 32) -> Examples:

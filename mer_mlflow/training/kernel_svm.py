@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from mer_mlflow.methods._selection import MostRelevant
+from mer_mlflow.training.feature_selection import MostRelevant
 
 Values = NDArray[np.floating]
 LOG_SLOPES = (-10.0, 10.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.methods._autoencoder import STAGE as AUTOENCODER
-from mer_mlflow.methods._autoencoder import FittedAutoencoder, train_autoencoder
-from mer_mlflow.methods._method import EpochRecord, Illustration, OnEpoch, Predict, Prediction
-from mer_mlflow.methods._network import TRAINING, build_network
-from mer_mlflow.methods._training import FittedNetwork, train_network
-from mer_mlflow.methods.cnn import CNNHyperparameters
 from mer_mlflow.networks.cnn import cnn
 from mer_mlflow.representations import Examples
+from mer_mlflow.training.autoencoder import FittedAutoencoder, train_autoencoder
+from mer_mlflow.training.hyperparameters import AutoencoderTraining, Role, values_of
+from mer_mlflow.training.keras_loop import FittedNetwork, train_network
+from mer_mlflow.training.keras_network import build_network
+from mer_mlflow.training.method import EpochRecord, Illustration, OnEpoch, Predict, Prediction
 
 STAGE = "cnn"
 N_SHOWN = 3
@@ -62,14 +61,14 @@ class FittedWithSynthesised:
 
 
 def autoencoder_beside(
-    train: Examples, hyperparameters: Any, *, seed: int, on_epoch: OnEpoch
+    train: Examples, hyperparameters: AutoencoderTraining, *, seed: int, on_epoch: OnEpoch
 ) -> FittedAutoencoder:
     """Train the autoencoder of a methodology whose main network is another.
 
     Parameters
     ----------
     train : recordings, whose one input is a spectrogram
-    hyperparameters : of which those that begin with ``autoencoder_`` count
+    hyperparameters : that extend those of the autoencoder's training
     seed : of weights and order
     on_epoch : called after every epoch
 
@@ -78,9 +77,14 @@ def autoencoder_beside(
     DivergenceError
         If the loss is no longer a finite number.
     """
-    names = ("learning_rate", "batch_size", "epochs")
-    own = {name: getattr(hyperparameters, f"{AUTOENCODER}_{name}") for name in names}
-    return train_autoencoder(train, **own, seed=seed, on_epoch=on_epoch)
+    return train_autoencoder(
+        train,
+        learning_rate=hyperparameters.autoencoder_learning_rate,
+        batch_size=hyperparameters.autoencoder_batch_size,
+        epochs=hyperparameters.autoencoder_epochs,
+        seed=seed,
+        on_epoch=on_epoch,
+    )
 
 
 def train_with_synthesised(
@@ -116,14 +120,11 @@ def train_with_synthesised(
     def on_network_epoch(record: EpochRecord, predict: Predict | None) -> None:
         on_epoch(replace(record, stage=STAGE), predict)
 
-    own = {item.name: getattr(hyperparameters, item.name) for item in fields(CNNHyperparameters)}
-    baseline = CNNHyperparameters(**own)
     network = train_network(
         train.followed_by(spectrograms, quadrants),
-        build=lambda shape: build_network(cnn, shape, baseline),
-        **{name: getattr(baseline, name) for name in TRAINING},
+        build=lambda shape: build_network(cnn, shape, hyperparameters),
+        **values_of(hyperparameters, Role.TRAINING),
         by_feature=False,
-        n_features=None,
         seed=seed,
         on_epoch=on_network_epoch,
     )

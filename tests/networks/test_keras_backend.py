@@ -21,14 +21,14 @@ keras.config.set_floatx("float16")
 keras.config.set_image_data_format("channels_first")
 keras.config.set_epsilon(0.1)
 keras.config.set_dtype_policy("mixed_float16")
-import mer_mlflow.networks._keras
+import mer_mlflow.networks.keras_backend
 config = keras.config
 print(config.floatx(), config.image_data_format(), config.epsilon(), config.dtype_policy().name)
 """
 ROOTS = """
 import sys
 import numpy as np
-from mer_mlflow.networks._keras import keras
+from mer_mlflow.networks.keras_backend import keras
 import tensorflow as tf
 
 @tf.function
@@ -66,7 +66,7 @@ def imports_keras(file: Path) -> bool:
 
 def test_keras_is_imported_in_one_place() -> None:
     found = [file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py") if imports_keras(file)]
-    assert found == [Path("networks/_keras.py")]
+    assert found == [Path("networks/keras_backend.py")]
 
 
 def test_what_earlier_code_chose_does_not_stay() -> None:
@@ -75,7 +75,7 @@ def test_what_earlier_code_chose_does_not_stay() -> None:
 
 @pytest.mark.parametrize("variable", ["KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"])
 def test_limits_that_are_no_numbers_do_not_stop_the_import(variable: str) -> None:
-    code = "from mer_mlflow.networks._keras import keras; print(keras.config.max_epochs())"
+    code = "from mer_mlflow.networks.keras_backend import keras; print(keras.config.max_epochs())"
     assert python(code, **{variable: "some"}) == ["None"]
 
 
@@ -83,7 +83,7 @@ def test_backend_of_a_configuration_file_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "torch"}))
     code = (
         "from mer_mlflow.networks import backend_name; "
-        "from mer_mlflow.networks._keras import keras; "
+        "from mer_mlflow.networks.keras_backend import keras; "
         "print(keras.config.backend(), backend_name())"
     )
     both = python(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import DatasetError, ParameterError
-from mer_mlflow.methods._method import Method
 from mer_mlflow.networks import backend_name
 from mer_mlflow.packages import require_package
+from mer_mlflow.training.method import Method
 
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 """Keras' backends that can train, and the packages that they are."""

@@ -12,9 +12,9 @@ from mer_mlflow.crossval.validation import resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, ParameterError
 from mer_mlflow.methods import get_method
-from mer_mlflow.methods._blocks import Layout, WeighedBlocks, fit_blocks
 from mer_mlflow.representations import Embedding, Examples, Features
 from mer_mlflow.representations.pretrained import won_crnn
+from mer_mlflow.training.source_kernels import Layout, WeighedBlocks, fit_blocks
 
 METHOD = get_method("embedding_svm")
 
@@ -96,7 +96,7 @@ def test_inputs_are_read_by_their_names() -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ("crnn_mtatt", "inputs=crnn_mtatt: unknown; inputs are crnn_mtat, crnn_jamendo"),
+        ("crnn_mtatt", "inputs=crnn_mtatt: unknown; inputs are artist_siamese, artist_basic"),
         ("top100,top100", "inputs: top100 is given twice"),
         (" , ", "inputs: none is given"),
     ],

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mer_mlflow.methods import get_method
-from mer_mlflow.methods._windows import as_rows
 from mer_mlflow.representations import Embedding, Examples
+from mer_mlflow.training.window_forest import as_rows
 
 METHOD = get_method("openl3_rf")
 

@@ -16,13 +16,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from mer_mlflow.methods._kernel_machine import DecisionValues, Temperature, quick_checks
-from mer_mlflow.methods._method import Prediction
-from mer_mlflow.methods._requirements import fewest_clips
-from mer_mlflow.methods._sklearn import FittedEstimator, load_estimator
-from mer_mlflow.methods._windows import MEAN_STD, as_rows
 from mer_mlflow.representations import Examples
-from mer_mlflow.representations.pretrained import won_crnn
+from mer_mlflow.representations.pretrained import MODULES
+from mer_mlflow.training.estimators import FittedEstimator, load_estimator
+from mer_mlflow.training.kernel_svm import DecisionValues, Temperature, quick_checks
+from mer_mlflow.training.method import Prediction
+from mer_mlflow.training.requirements import fewest_clips
+from mer_mlflow.training.window_forest import MEAN_STD, as_rows
 
 LAYOUT_FILE = "layout.json"
 CALIBRATION_FOLDS = 5
@@ -55,12 +55,13 @@ class Layout:
             yield from np.split(windows, 2, axis=1)
             return
         values = examples.read(which).astype(np.float64)
-        if not self.sources[which].startswith("crnn_"):
+        sizes = MODULES[self.sources[which]].BLOCKS if self.sources[which] in MODULES else {}
+        if not sizes:
             yield values
             return
-        ends = np.cumsum(list(won_crnn.BLOCKS.values()))
-        by_name = dict(zip(won_crnn.BLOCKS, np.split(values, ends[:-1], axis=1), strict=True))
-        yield from (by_name[name] for name in self.blocks)
+        ends = np.cumsum(list(sizes.values()))
+        by_name = dict(zip(sizes, np.split(values, ends[:-1], axis=1), strict=True))
+        yield from (by_name[name] for name in self.blocks if name in by_name)
 
 
 @dataclass(frozen=True, kw_only=True)
