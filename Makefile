@@ -11,7 +11,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version
 .PHONY: setup demo test test-platform test-faults lint audit locks pin ui dashboard mlproject
 
 setup: .venv/installed
-	@$(BIN)/python -m entrypoints.environment
+	@$(BIN)/python -m mer_mlflow.commands.environment
 
 .venv/installed: requirements.txt requirements-dev.txt server/requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -68,4 +68,4 @@ dashboard: setup
 	$(BIN)/optuna-dashboard --host $(HOST) --port $(DASHBOARD_PORT) $${MER_OPTUNA_STORAGE:-sqlite:///optuna.db}
 
 mlproject:
-	$(BIN)/python -m entrypoints.mlproject MLproject
+	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject

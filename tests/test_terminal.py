@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from entrypoints.command import run_command
+from mer_mlflow.commands.command import run_command
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.terminal import CONTROL, cell, console, guard_output, printable
 
@@ -23,7 +23,7 @@ ATTACK = "\x1b[2J\x1b]8;;http://x\x07a\x1b]8;;\x07\x1b]52;c;eA==\x07\x9b31m\u202
 PROGRESS = """
 import sys, time
 from mer_mlflow.progress import progress
-from entrypoints.command import run_command
+from mer_mlflow.commands.command import run_command
 import mer_mlflow.progress
 
 def work():

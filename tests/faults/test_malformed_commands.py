@@ -12,19 +12,26 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from entrypoints.command import run_command
-from entrypoints.parameters import PREPARE, STUDY, WEIGHTS
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.parameters import PREPARE, STUDY, WEIGHTS
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments.text import parse
 
 ROOT = Path(__file__).parents[2]
 LONG = "a" * 5000
 IN_PROCESS = {
-    **{name: import_module(f"entrypoints.{name}").main for name in ("train", "search", "report")},
-    "augment": import_module("entrypoints.augment").main,
-    "prepare": lambda given: import_module("entrypoints.prepare").prepare(**parse(PREPARE, given)),
-    "study": lambda given: import_module("entrypoints.study").study(**parse(STUDY, given)),
-    "weights": lambda given: import_module("entrypoints.weights").weights(**parse(WEIGHTS, given)),
+    **{
+        name: import_module(f"mer_mlflow.commands.{name}").main
+        for name in ("train", "search", "report")
+    },
+    "augment": import_module("mer_mlflow.commands.augment").main,
+    "prepare": lambda given: import_module("mer_mlflow.commands.prepare").prepare(
+        **parse(PREPARE, given)
+    ),
+    "study": lambda given: import_module("mer_mlflow.commands.study").study(**parse(STUDY, given)),
+    "weights": lambda given: import_module("mer_mlflow.commands.weights").weights(
+        **parse(WEIGHTS, given)
+    ),
 }
 COMMANDS = [
     ("train", "--method=a\nb"),
@@ -162,7 +169,7 @@ def test_typed_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     name, *arguments = command
     done = subprocess.run(
-        [sys.executable, "-m", f"entrypoints.{name!s}", *arguments],
+        [sys.executable, "-m", f"mer_mlflow.commands.{name!s}", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
         cwd=store,
         capture_output=True,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from entrypoints.augment import main as augment
-from entrypoints.parameters import (
+from mer_mlflow.commands.augment import main as augment
+from mer_mlflow.commands.parameters import (
     AUGMENT,
     METHOD,
     PREPARE,
@@ -24,8 +24,8 @@ from entrypoints.parameters import (
     TRAIN,
     WEIGHTS,
 )
-from entrypoints.report import main as report
-from entrypoints.train import hyperparameter_options
+from mer_mlflow.commands.report import main as report
+from mer_mlflow.commands.train import hyperparameter_options
 from mer_mlflow.datasets import Clips, dataset_names, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
 from mer_mlflow.experiments import Experiment, Parameter, Search, resolve, resolve_search

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import AUGMENT
 from mer_mlflow.augmentation import (
     Synthesised,
     TimeFrequencyMask,
@@ -20,6 +18,8 @@ from mer_mlflow.augmentation import (
     get_transforms,
 )
 from mer_mlflow.augmentation.synthesis import SPARE
+from mer_mlflow.commands.command import OK, print_where, run_command
+from mer_mlflow.commands.parameters import AUGMENT
 from mer_mlflow.crossval.splits import check_seed
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entrypoints.command import INCOMPLETE, OK, name_run, run_command
-from entrypoints.parameters import SYNC
+from mer_mlflow.commands.command import INCOMPLETE, OK, name_run, run_command
+from mer_mlflow.commands.parameters import SYNC
 from mer_mlflow.errors import JournalError, UndeliveredError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.progress import progress

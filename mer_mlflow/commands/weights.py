@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from entrypoints.command import OK, run_command
-from entrypoints.parameters import WEIGHTS
+from mer_mlflow.commands.command import OK, run_command
+from mer_mlflow.commands.parameters import WEIGHTS
 from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import get_method, method_names

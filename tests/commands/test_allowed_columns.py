@@ -11,10 +11,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from entrypoints import prepare, report, search, study, train
-from entrypoints.command import run_command
-from entrypoints.parameters import PREPARE, REPORT, STUDY
 from mer_mlflow.checks import check_columns
+from mer_mlflow.commands import prepare, report, search, study, train
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.parameters import PREPARE, REPORT, STUDY
 from mer_mlflow.datasets import load_dataset
 from mer_mlflow.datasets.fourqaed import top_100
 from mer_mlflow.errors import ParameterError

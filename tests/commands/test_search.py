@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from entrypoints.command import run_command
-from entrypoints.report import report
-from entrypoints.search import main
-from entrypoints.train import main as train
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.report import report
+from mer_mlflow.commands.search import main
+from mer_mlflow.commands.train import main as train
 from mer_mlflow.datasets import Clips
 
 COMMON = ["--dataset=demo", "--duration=2", "--workers=0"]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from entrypoints.command import OK
-from entrypoints.parameters import WEIGHTS
-from entrypoints.train import train
-from entrypoints.weights import weights
+from mer_mlflow.commands.command import OK
+from mer_mlflow.commands.parameters import WEIGHTS
+from mer_mlflow.commands.train import train
+from mer_mlflow.commands.weights import weights
 from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.experiments import Experiment
 from mer_mlflow.experiments.text import parse

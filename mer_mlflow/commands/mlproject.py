@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from entrypoints.parameters import (
+from mer_mlflow.commands.parameters import (
     AUGMENT,
     EXPORT,
     IMPORT,
@@ -20,7 +20,7 @@ from entrypoints.parameters import (
     TRAIN,
     WEIGHTS,
 )
-from entrypoints.train import hyperparameter_options
+from mer_mlflow.commands.train import hyperparameter_options
 from mer_mlflow.experiments import Parameter
 from mer_mlflow.methods import get_method, method_names
 
@@ -66,7 +66,7 @@ def _entry(name: str, command: str, parameters: Sequence[Parameter], summary: st
             f"      {parameter.name}: {{type: {kind}, default: {default}}}  # {parameter.help}"
         )
     arguments = " ".join(f"--{item.name}={{{item.name}}}" for item in parameters)
-    lines.append(f"    command: python -m entrypoints.{command} {arguments}")
+    lines.append(f"    command: python -m mer_mlflow.commands.{command} {arguments}")
     return "\n".join(lines) + "\n"
 
 

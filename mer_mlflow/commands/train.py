@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from entrypoints.announcement import announce_dataset, announce_protocol, announced_clips
-from entrypoints.command import INCOMPLETE, OK, print_where, run_command
-from entrypoints.parameters import METHOD, TRAIN
 from mer_mlflow.arithmetic import require
 from mer_mlflow.augmentation import BackgroundNoise
+from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
+from mer_mlflow.commands.command import INCOMPLETE, OK, print_where, run_command
+from mer_mlflow.commands.parameters import METHOD, TRAIN
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.validation import (
     CHANGED,

@@ -20,9 +20,9 @@ import soundfile
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from entrypoints import study as command
-from entrypoints.command import run_command
-from entrypoints.parameters import STUDY
+from mer_mlflow.commands import study as command
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.parameters import STUDY
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.studies.plan import plan_text
@@ -210,7 +210,7 @@ def test_stopped_study_closes_everything_and_goes_on(
 ) -> None:
     plan = written(store, "{datasets: [demo], duration: 2, repeats: 2, methods: [svm]}")
     victim = subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.study", plan, "--workers=1"],
+        [sys.executable, "-m", "mer_mlflow.commands.study", plan, "--workers=1"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

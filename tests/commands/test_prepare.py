@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from mlflow import MlflowClient
 
-from entrypoints.prepare import prepare
+from mer_mlflow.commands.prepare import prepare
 from mer_mlflow.representations import open_store
 
 SECONDS, SR = 1.5, 16_000

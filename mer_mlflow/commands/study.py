@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
-from entrypoints.parameters import STUDY
-from entrypoints.search import STORAGE_VARIABLE
 from mer_mlflow.arithmetic import NATIVE, require
+from mer_mlflow.commands.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
+from mer_mlflow.commands.parameters import STUDY
+from mer_mlflow.commands.search import STORAGE_VARIABLE
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
@@ -184,11 +184,11 @@ def _run_all(board: Board, record: Record) -> None:
 
 
 def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcome:
-    command = [sys.executable, "-m", f"entrypoints.{item.action}"]
+    command = [sys.executable, "-m", f"mer_mlflow.commands.{item.action}"]
     given = dict(arguments)
     storage = given.pop("storage", None)  # command lines show a password in it to everybody
     command += [f"--{name}={value}" for name, value in given.items()]
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     search_path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
     own = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME")
     environment = {key: value for key, value in os.environ.items() if key not in own}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from entrypoints.mlproject import mlproject
 from mer_mlflow import get_method
+from mer_mlflow.commands.mlproject import mlproject
 from mer_mlflow.methods import method_names
 
 ROOT = Path(__file__).parents[2]

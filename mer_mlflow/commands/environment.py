@@ -41,7 +41,7 @@ def link_environment(project: Path, environment: Path, *, root: Path) -> Path:
 
 if __name__ == "__main__":
     link_environment(
-        Path(__file__).parents[1],
+        Path(__file__).parents[2],
         Path(sys.prefix),
         root=Path(MLFLOW_ENV_ROOT.get()),  # type: ignore[no-untyped-call]
     )

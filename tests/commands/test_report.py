@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from entrypoints.command import run_command
-from entrypoints.report import main, report
-from entrypoints.train import train
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.report import main, report
+from mer_mlflow.commands.train import train
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments import Experiment
 

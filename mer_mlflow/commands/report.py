@@ -13,9 +13,9 @@ import mlflow
 from mlflow import MlflowClient
 from rich.table import Table
 
-from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import REPORT
 from mer_mlflow.access import pages_address, shown
+from mer_mlflow.commands.command import OK, print_where, run_command
+from mer_mlflow.commands.parameters import REPORT
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError

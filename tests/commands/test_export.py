@@ -13,11 +13,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from entrypoints.command import run_command
-from entrypoints.export import main as export
-from entrypoints.import_ import main as import_
-from entrypoints.report import report
-from entrypoints.train import train
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.export import main as export
+from mer_mlflow.commands.import_ import main as import_
+from mer_mlflow.commands.report import report
+from mer_mlflow.commands.train import train
 from mer_mlflow.crossval.executors import FoldFailed, FoldFinished
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments import Experiment

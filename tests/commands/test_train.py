@@ -15,9 +15,9 @@ import soundfile
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from entrypoints.command import run_command
-from entrypoints.environment import link_environment
-from entrypoints.train import main
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.environment import link_environment
+from mer_mlflow.commands.train import main
 from mer_mlflow.datasets import Clips
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def test_method_has_an_entry_point_of_its_own(store: Path, demo: Clips) -> None:
 def test_training_svm_imports_neither_tensorflow_nor_torch(store: Path, demo: Clips) -> None:
     code = (
         "import sys\n"
-        "from entrypoints.train import main\n"
+        "from mer_mlflow.commands.train import main\n"
         "main(['--method=svm', '--dataset=demo', '--workers=0'])\n"
         "sys.exit(bool({'tensorflow', 'torch', 'keras'} & set(sys.modules)))\n"
     )

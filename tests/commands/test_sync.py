@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from entrypoints.command import run_command
-from entrypoints.parameters import SYNC
-from entrypoints.sync import sync
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.parameters import SYNC
+from mer_mlflow.commands.sync import sync
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, server_name
 from mer_mlflow.tracking.environment import process_tags

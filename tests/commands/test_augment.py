@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from mlflow import MlflowClient
 
-from entrypoints.augment import main
-from entrypoints.command import run_command
-from entrypoints.train import main as train
+from mer_mlflow.commands.augment import main
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.train import main as train
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import ParameterError
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from entrypoints.announcement import announce_dataset, announce_protocol, announced_clips
-from entrypoints.command import OK, print_where, run_command
-from entrypoints.parameters import METHOD, SEARCH, SEARCHED
 from mer_mlflow.access import shown
 from mer_mlflow.arithmetic import require
+from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
+from mer_mlflow.commands.command import OK, print_where, run_command
+from mer_mlflow.commands.parameters import METHOD, SEARCH, SEARCHED
 from mer_mlflow.crossval.validation import Setting, gather
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.experiments import Experiment, ResolvedSearch, Search, resolve_search

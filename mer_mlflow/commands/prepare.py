@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from entrypoints.announcement import announce_dataset
-from entrypoints.command import BAD_INPUT, OK, print_where, run_command
-from entrypoints.parameters import PREPARE
 from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.augmentation import Synthesised
 from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
+from mer_mlflow.commands.announcement import announce_dataset
+from mer_mlflow.commands.command import BAD_INPUT, OK, print_where, run_command
+from mer_mlflow.commands.parameters import PREPARE
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
 from mer_mlflow.errors import WeightsError, listing
 from mer_mlflow.experiments.text import listed_columns, parse

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 import mlflow
 from mlflow import MlflowClient
 
-from entrypoints.command import OK, name_run, run_command
-from entrypoints.parameters import IMPORT
 from mer_mlflow.access import experiment_page, pages_address, shown
+from mer_mlflow.commands.command import OK, name_run, run_command
+from mer_mlflow.commands.parameters import IMPORT
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.moving import open_archive, restore_runs

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import mlflow
 from mlflow import MlflowClient
 
-from entrypoints.command import OK, name_run, run_command
-from entrypoints.parameters import EXPORT
 from mer_mlflow.access import shown
+from mer_mlflow.commands.command import OK, name_run, run_command
+from mer_mlflow.commands.parameters import EXPORT
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.moving import export_runs

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.command import run_command
+from mer_mlflow.commands.command import run_command
 from mer_mlflow.errors import ParameterError, UndeliveredError
 
 ROOT = Path(__file__).parents[2]
 STUBBORN = """
 import time
-from entrypoints.command import run_command
+from mer_mlflow.commands.command import run_command
 
 def work():
     try:
@@ -33,7 +33,7 @@ run_command(work)
 """
 
 DRAWING = """
-{first}from entrypoints.command import run_command
+{first}from mer_mlflow.commands.command import run_command
 
 def draw():
     from matplotlib.figure import Figure

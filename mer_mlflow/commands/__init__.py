@@ -1,0 +1,1 @@
+"""Commands: what the entries of MLproject and the console script ``mer`` do."""
