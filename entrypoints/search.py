@@ -54,8 +54,13 @@ def search(requested: Search) -> int:
     clips, source = announced_clips(name, experiment.data_root)
     resolved = resolve_search(requested, clips)
     announce_protocol(resolved.setting, profile=resolved.profile)
-    url = requested.storage or os.environ.get(STORAGE_VARIABLE) or STORAGE
+    url = storage_url(requested.storage)
     return _run(resolved, source=source, url=url, fold_timeout=experiment.fold_timeout)
+
+
+def storage_url(given: str | None) -> str:
+    """URL of the database of searches: the one given, that of ``MER_OPTUNA_STORAGE``, or a file."""
+    return given or os.environ.get(STORAGE_VARIABLE) or STORAGE
 
 
 def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float | None) -> int:
@@ -66,7 +71,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     from mer_mlflow.tracking.writer import batch, send
     from mer_mlflow.tuning.record import search_items
     from mer_mlflow.tuning.sharing import FoldsAhead
-    from mer_mlflow.tuning.study import open_study, run_study, unclaimed_points
+    from mer_mlflow.tuning.study import check_storage, open_study, run_study, unclaimed_points
     from mer_mlflow.tuning.trials import evaluate_point
 
     wanted, setting = resolved.search, resolved.setting
@@ -75,6 +80,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     n_points = sum(1 for _ in grid(wanted.space))
     print(f"study: {wanted.name} (storage {shown(url)})")
     print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)
+    check_storage(url)
     check_store()
     study = open_study(wanted, url)
     client = MlflowClient()

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from entrypoints.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
 from entrypoints.parameters import STUDY
-from entrypoints.search import STORAGE_VARIABLE
+from entrypoints.search import STORAGE_VARIABLE, storage_url
 from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.datasets import get_dataset, load_dataset
@@ -72,6 +72,10 @@ def study(
     planned, roots = _resolved(read_plan(plan), data_root)
     title = f" – {planned.title}" if planned.title != planned.name else ""
     print(f"study: {planned.name}{title}", flush=True)
+    if planned.searches:
+        from mer_mlflow.tuning.study import check_storage
+
+        check_storage(storage_url(storage))
     client, experiment = _experiment(may_create=not dry_run)
     from mer_mlflow.studies.board import Board
 

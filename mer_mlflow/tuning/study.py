@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import mlflow
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -31,7 +32,8 @@ from sqlalchemy.pool import NullPool
 from mer_mlflow.access import shown
 from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
 from mer_mlflow.methods import Value
-from mer_mlflow.tracking.database import Schema, prepare_database
+from mer_mlflow.tracking.addresses import is_same_database, with_driver
+from mer_mlflow.tracking.database import OPTUNA, Schema, prepare_database, refuse_foreign
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
 
@@ -99,6 +101,7 @@ def open_study(search: SearchSetting, storage: str) -> optuna.Study:
         If the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    check_storage(storage)
     prepare_database(storage, SCHEMA)
     for attempt in range(1, OPEN_ATTEMPTS + 1):
         try:
@@ -110,6 +113,27 @@ def open_study(search: SearchSetting, storage: str) -> optuna.Study:
         except Exception as error:
             raise _unusable(storage, error) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def check_storage(storage: str) -> None:
+    """Make sure that a storage is not a database of MLflow, before anything is written.
+
+    Parameters
+    ----------
+    storage : URL of a relational database
+
+    Raises
+    ------
+    TrackingError
+        If it is.
+    """
+    for own in dict.fromkeys((mlflow.get_tracking_uri(), mlflow.get_registry_uri())):
+        if is_same_database(storage, own):
+            raise TrackingError(
+                f"storage={shown(storage)}: is the database of MLflow ({shown(own)}), which cannot "
+                f"hold searches too; name another database by {SCHEMA.setting}"
+            )
+    refuse_foreign(storage, SCHEMA)
 
 
 def _create_or_load(search: SearchSetting, storage: str) -> optuna.Study:
@@ -150,8 +174,9 @@ SCHEMA = Schema(
     make=_make_tables,
     is_complete=_has_tables,
     own_rows={"alembic_version": "true", "version_info": "true"},
-    library="Optuna",
+    library=OPTUNA,
     upgrade="optuna storage upgrade --storage",
+    setting="storage= or MER_OPTUNA_STORAGE",
 )
 
 
@@ -159,7 +184,7 @@ def _open_storage(url: str) -> RDBStorage:
     with warnings.catch_warnings():  # heartbeats and retries have been experimental since 2021
         warnings.simplefilter("ignore", ExperimentalWarning)
         kept = RDBStorage(
-            _with_driver(url),
+            with_driver(url),
             engine_kwargs={"poolclass": NullPool},  # trials outlast idle connections
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
@@ -183,13 +208,6 @@ def _one_at_a_time(engine: Engine) -> None:
 
     event.listen(engine, "connect", leave_transactions_to_us)
     event.listen(engine, "begin", begin)
-
-
-def _with_driver(url: str) -> str:
-    """Name the PostgreSQL driver that is installed, where the URL leaves it open."""
-    scheme, separator, rest = url.partition("://")
-    is_open = scheme in ("postgresql", "postgres")
-    return f"postgresql+psycopg{separator}{rest}" if is_open else url
 
 
 def run_study(

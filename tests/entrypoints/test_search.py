@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from entrypoints.command import run_command
 from entrypoints.report import report
 from entrypoints.search import main
+from entrypoints.study import study
 from entrypoints.train import main as train
 from mer_mlflow.datasets import Clips
 
@@ -73,6 +74,38 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     assert words in said
     assert said.count("\n") == 1
     assert not list(MlflowClient().search_runs(["0"]))
+
+
+@pytest.mark.parametrize("command", ["search", "study"])
+@pytest.mark.parametrize("given", ["--storage=sqlite:///new.db", "MER_OPTUNA_STORAGE", ""])
+def test_database_of_mlflow_is_no_storage_and_nothing_is_made(
+    given: str,
+    command: str,
+    store: Path,
+    demo: Clips,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = "optuna.db" if given == "" else "new.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / place}")
+    if given == "MER_OPTUNA_STORAGE":
+        monkeypatch.setenv(given, "sqlite:///./new.db")
+    arguments = [given] * given.startswith("--")
+    (store / "plan.yaml").write_text(
+        "profile: quick\ndatasets: [demo]\nmethods: [svm]\nsearches: {svm: {strategy: grid}}\n"
+    )
+    before = set(store.iterdir())
+    with pytest.raises(SystemExit) as stop:
+        if command == "search":
+            run_command(lambda: main([*COMMON, *arguments]))
+        else:
+            storage = "sqlite:///new.db" if arguments else None
+            run_command(lambda: study(plan=str(store / "plan.yaml"), storage=storage))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.startswith("error: storage=sqlite:///") and "is the database of MLflow" in said
+    assert said.count("\n") == 1
+    assert set(store.iterdir()) == before
 
 
 @pytest.mark.parametrize("asked", ["best", "best of svm demo grid 01234567"])

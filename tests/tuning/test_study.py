@@ -10,8 +10,11 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import create_engine, inspect, text
 
 from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
+from mer_mlflow.tracking import check_store
+from mer_mlflow.tracking.addresses import with_driver
 from mer_mlflow.tuning import study as module
 from mer_mlflow.tuning.space import Point, grid, point_key
 from mer_mlflow.tuning.study import SearchSetting, best_trial, open_study, run_study, scores
@@ -188,6 +191,49 @@ def test_trial_that_died_before_its_first_sign_of_life_is_run_again(
 def test_storage_that_cannot_be_used_is_named() -> None:
     with pytest.raises(TrackingError, match="storage=nonsense: cannot be used"):
         open_study(make_search(), "nonsense")
+
+
+def tables_of(url: str) -> set[str]:
+    engine = create_engine(with_driver(url))
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def test_database_of_mlflow_is_refused_before_a_table_is_made(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", storage)
+    with pytest.raises(TrackingError, match=r"storage=.*: is the database of MLflow") as raised:
+        open_study(make_search(), storage)
+    assert len(str(raised.value).splitlines()) == 1
+    assert tables_of(storage) == set()
+
+
+def test_tables_of_mlflow_are_recognised_whatever_the_address(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    engine = create_engine(with_driver(storage))
+    with engine.begin() as connection:
+        for name in ("alembic_version", "experiments", "runs"):
+            connection.execute(text(f"CREATE TABLE {name} (version_num TEXT)"))
+    engine.dispose()
+    with pytest.raises(TrackingError, match="has the tables of MLflow"):
+        open_study(make_search(), storage)
+    assert tables_of(storage) == {"alembic_version", "experiments", "runs"}
+
+
+def test_tracking_store_with_tables_of_optuna_is_refused(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_study(make_search(), storage)
+    before = tables_of(storage)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", storage)
+    with pytest.raises(TrackingError, match="has the tables of Optuna"):
+        check_store()
+    assert tables_of(storage) == before
 
 
 def test_point_that_cannot_be_trained_ends_a_search_without_a_score(tmp_path: Path) -> None:
