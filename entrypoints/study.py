@@ -78,6 +78,7 @@ def study(
         check_storage(storage_url(storage))
     client, experiment = _experiment(may_create=not dry_run)
     from mer_mlflow.studies.board import Board
+    from mer_mlflow.tracking import abandoned_words
 
     data = {name: _load(name, roots[name]) for name in planned.datasets}
     board = Board(
@@ -89,6 +90,9 @@ def study(
         storage=storage,
     )
     _print_board(board, n_workers)
+    if client is not None:
+        for words in abandoned_words(client, experiment):
+            print(f"warning: {words}", flush=True)
     if dry_run or client is None:
         return OK
     from mer_mlflow.studies.record import Record

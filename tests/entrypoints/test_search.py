@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 
@@ -13,6 +20,7 @@ from entrypoints.search import main
 from entrypoints.study import study
 from entrypoints.train import main as train
 from mer_mlflow.datasets import Clips
+from mer_mlflow.tracking.environment import process_tags
 
 COMMON = ["--dataset=demo", "--duration=2", "--workers=0"]
 SEARCH = [*COMMON, "--space=C=1,8;gamma=0.002,0.008", "--strategy=grid"]
@@ -74,6 +82,33 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     assert words in said
     assert said.count("\n") == 1
     assert not list(MlflowClient().search_runs(["0"]))
+
+
+def test_killed_search_leaves_nothing_at_work_once_it_is_given_again(
+    store: Path, demo: Clips
+) -> None:
+    client, asked = MlflowClient(), [*COMMON, "--space=C=1,2", "--strategy=tpe", "--trials=2"]
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.search", *asked],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "MER_OPTUNA_STORAGE": f"sqlite:///{store / 'optuna.db'}"},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not client.search_runs(["0"], "tags.`mer.kind` = 'fold'") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(victim.pid, signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    left = [run.info.run_id for run in client.search_runs(["0"], "status = 'RUNNING'")]
+    assert len(left) >= 2
+    alive = client.create_run("0", tags={**process_tags(), "mer.kind": "search"}).info.run_id
+
+    assert main(asked) == 0
+    running = [run.info.run_id for run in client.search_runs(["0"], "status = 'RUNNING'")]
+    assert running == [alive]
+    trials = optuna.load_study(study_name=None, storage="sqlite:///optuna.db").get_trials()
+    states = Counter(trial.state.name for trial in trials)
+    assert states == {"COMPLETE": 2, "FAIL": 1}
 
 
 @pytest.mark.parametrize("command", ["search", "study"])
