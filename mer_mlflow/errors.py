@@ -71,7 +71,12 @@ def readable(text: str) -> str:
     return content.decode("utf-8", "backslashreplace")
 
 
+def excerpt(text: str, *, most: int = 300) -> str:
+    """Text as an error message has it: of a long one only its beginning."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
 def listing(names: list[str], *, most: int = 5) -> str:
     """Join names for an error message: the first ones, then how many more there are."""
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(excerpt, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

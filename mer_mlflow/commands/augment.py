@@ -71,23 +71,24 @@ def augment(
     files = list(_files(change, audio, name=name, duration=duration, seed=seed))
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, check_store, open_run, write
-    from mer_mlflow.tracking.items import Param, Tag
+    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run, write
+    from mer_mlflow.tracking.items import Param
 
     check_store()
     check_output(folder, [file.name for file in files])
     add_files(folder, {file.name: file.content for file in files})
     client = MlflowClient()
     run = open_run(client, name=f"augment {name}")
-    run_id = str(run.info.run_id)
-    key = Param(key="augment.key", value=change.key)
-    write(client, run_id, [Tag(key="mer.kind", value=Kind.AUGMENT), key, *files])
-    client.set_terminated(run_id, "FINISHED")
+    run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
+    with at_work(client, run_id, kind=Kind.AUGMENT):
+        close_abandoned(client, experiment, kind=Kind.AUGMENT, but=run_id)
+        write(client, run_id, [Param(key="augment.key", value=change.key), *files])
+        client.set_terminated(run_id, "FINISHED")
     for file in files:
         print(f"written: {folder / file.name}")
     if isinstance(change, TimeFrequencyMask):
         print("a mask changes the spectrogram only: there is nothing to listen to")
-    print_where(run_id, str(run.info.experiment_id))
+    print_where(run_id, experiment)
     return OK
 
 

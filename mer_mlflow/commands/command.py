@@ -16,6 +16,7 @@ from mer_mlflow.access import pages_address, refusal, run_page, shown
 from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
 from mer_mlflow.errors import MerError, UndeliveredError
 from mer_mlflow.paths import FULL
+from mer_mlflow.scratch import remove_left
 from mer_mlflow.terminal import guard_output
 
 TOGETHER_SECONDS = 2.0
@@ -41,6 +42,7 @@ def run_command(command: Callable[[], int]) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     guard_output()
     _use_default_style()
+    remove_left()
     try:
         code = command()
     except NotInEffectError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 
 from rich.console import Console
 from rich.table import Table
@@ -62,9 +64,20 @@ def prepare(
     require(arithmetic)
     allowed = listed_columns(allow_columns)
     name = announce_dataset(dataset, data_root)
-    from mer_mlflow.tracking import check_store
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking import Kind, at_work, check_store
 
     check_store()
+    with ExitStack() as stack:
+        if given := os.environ.get("MLFLOW_RUN_ID"):  # a run is there before anything is known
+            stack.enter_context(at_work(MlflowClient(), given, kind=Kind.PREPARE))
+        return _prepare(name, data_root, duration, allowed, arithmetic)
+
+
+def _prepare(
+    name: str, data_root: str | None, duration: float, allowed: Sequence[str], arithmetic: str
+) -> int:
     reading = read_dataset(name, data_root)
     clips = reading.clips
     representations = _representations(clips, duration)
@@ -184,25 +197,25 @@ def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
 def _track(clips: Clips, summary: str, *, n_errors: int) -> None:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, open_run, write
-    from mer_mlflow.tracking.items import File, Metric, Tag
+    from mer_mlflow.tracking import Kind, at_work, close_abandoned, open_run, write
+    from mer_mlflow.tracking.items import File, Metric
 
     client = MlflowClient()
     run = open_run(client, name=f"prepare {clips.name}")
-    run_id = run.info.run_id
-    write(
-        client,
-        run_id,
-        [
-            Tag(key="mer.kind", value=Kind.PREPARE),
-            Tag(key="mer.dataset", value=clips.name),
-            Metric(key="n_clips", value=float(len(clips))),
-            Metric(key="n_errors", value=float(n_errors)),
-            File(name="dataset.txt", content=summary.encode()),
-        ],
-    )
-    client.set_terminated(run_id, "FAILED" if n_errors else "FINISHED")
-    print_where(run_id, run.info.experiment_id)
+    run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
+    with at_work(client, run_id, kind=Kind.PREPARE, dataset=clips.name):
+        close_abandoned(client, experiment, kind=Kind.PREPARE, but=run_id)
+        write(
+            client,
+            run_id,
+            [
+                Metric(key="n_clips", value=float(len(clips))),
+                Metric(key="n_errors", value=float(n_errors)),
+                File(name="dataset.txt", content=summary.encode()),
+            ],
+        )
+        client.set_terminated(run_id, "FAILED" if n_errors else "FINISHED")
+    print_where(run_id, experiment)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,17 @@ from mer_mlflow.reporting.rendering import (
 from mer_mlflow.reporting.report import build_report, read_reasons
 from mer_mlflow.reporting.validations import Selection, read_validations
 from mer_mlflow.terminal import cell, console
-from mer_mlflow.tracking import Kind, check_store, experiment_id, open_run, write
-from mer_mlflow.tracking.items import File, Metric, Tag
+from mer_mlflow.tracking import (
+    Kind,
+    abandoned_words,
+    at_work,
+    check_store,
+    close_abandoned,
+    experiment_id,
+    open_run,
+    write,
+)
+from mer_mlflow.tracking.items import File, Metric
 
 LOCAL_PAGES = "http://127.0.0.1:5000"
 """Where ``make ui`` shows a store that has no server."""
@@ -79,22 +87,12 @@ def report(
     check_output(folder, REPORT_NAMES, folders=REPORT_FOLDERS)
     run = open_run(client, name="report")
     run_id, home = str(run.info.run_id), str(run.info.experiment_id)
-    with _closed_if_it_fails(client, run_id):
+    with at_work(client, run_id, kind=Kind.REPORT):
+        close_abandoned(client, home, kind=Kind.REPORT, but=run_id)
         _report(client, run_id, asked or [home], folder, wanted, pages)
     print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
     print_where(run_id, home)
     return OK
-
-
-@contextlib.contextmanager
-def _closed_if_it_fails(client: MlflowClient, run_id: str) -> Iterator[None]:
-    """Let no run stay at work whose command has ended."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(Exception):
-            client.set_terminated(run_id, "FAILED")
-        raise
 
 
 def _report(
@@ -122,11 +120,13 @@ def _report(
     if aside is not None:
         print(f"report: files of an earlier version are in {aside} now", flush=True)
     _print_ranking(selection)
+    for source in sources:
+        for words in abandoned_words(client, source):
+            print(f"warning: {words}")
     write(
         client,
         run_id,
         [
-            Tag(key="mer.kind", value=Kind.REPORT),
             Metric(key="n_rows", value=float(len(selection.validations))),
             *(File(name=name, content=content) for name, content in files.items()),
         ],

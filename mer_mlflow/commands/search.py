@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mer_mlflow.access import shown
@@ -55,19 +54,24 @@ def search(requested: Search) -> int:
     clips, source = announced_clips(name, experiment.data_root)
     resolved = resolve_search(requested, clips)
     announce_protocol(resolved.setting, profile=resolved.profile)
-    url = requested.storage or os.environ.get(STORAGE_VARIABLE) or STORAGE
+    url = storage_url(requested.storage)
     return _run(resolved, source=source, url=url, fold_timeout=experiment.fold_timeout)
+
+
+def storage_url(given: str | None) -> str:
+    """URL of the database of searches: the one given, that of ``MER_OPTUNA_STORAGE``, or a file."""
+    return given or os.environ.get(STORAGE_VARIABLE) or STORAGE
 
 
 def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float | None) -> int:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import check_store, open_run
+    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run
     from mer_mlflow.tracking.outage import own_retries, patiently
     from mer_mlflow.tracking.writer import batch, send
     from mer_mlflow.tuning.record import search_items
     from mer_mlflow.tuning.sharing import FoldsAhead
-    from mer_mlflow.tuning.study import open_study, run_study, unclaimed_points
+    from mer_mlflow.tuning.study import check_storage, open_study, run_study, unclaimed_points
     from mer_mlflow.tuning.trials import evaluate_point
 
     wanted, setting = resolved.search, resolved.setting
@@ -76,14 +80,17 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     n_points = sum(1 for _ in grid(wanted.space))
     print(f"study: {wanted.name} (storage {shown(url)})")
     print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)
+    check_storage(url)
     check_store()
     study = open_study(wanted, url)
     client = MlflowClient()
     run = open_run(client, name=f"search {wanted.name}")
-    run_id = str(run.info.run_id)
+    run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
     n_before = len(study.get_trials(deepcopy=False))
     tags = {"mer.profile": resolved.profile, "mer.study": wanted.name}
-    try:
+    with at_work(client, run_id, kind=Kind.SEARCH, study=wanted.name):
+        for kind in (Kind.SEARCH, Kind.PARENT):
+            close_abandoned(client, experiment, kind=kind, but=run_id, study=wanted.name)
         with progress("representations") as clip_progress:
             examples = gather(setting, store=open_store(), on_progress=clip_progress)
         ahead = FoldsAhead(setting, examples, workers=resolved.n_workers)
@@ -107,18 +114,14 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
 
         with progress("trials") as trial_progress:
             run_study(study, wanted, evaluate, on_trial=trial_progress)
-    except BaseException:
-        with suppress(Exception), own_retries():  # what ended the search is what is to be told
-            client.set_terminated(run_id, "FAILED")
-        raise
-    found = batch(search_items(study, wanted, setting))
-    with own_retries():
-        patiently(lambda: send(client, run_id, found))
-        patiently(lambda: client.set_terminated(run_id, "FINISHED"))
+        found = batch(search_items(study, wanted, setting))
+        with own_retries():
+            patiently(lambda: send(client, run_id, found))
+            patiently(lambda: client.set_terminated(run_id, "FINISHED"))
     if len(study.get_trials(deepcopy=False)) == n_before:
         print("nothing was run: this search was finished before")
     _print_outcome(study, setting)
-    print_where(run_id, str(run.info.experiment_id))
+    print_where(run_id, experiment)
     return OK
 
 

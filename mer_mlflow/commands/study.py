@@ -16,7 +16,7 @@ from rich.table import Table
 from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.commands.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
 from mer_mlflow.commands.parameters import STUDY
-from mer_mlflow.commands.search import STORAGE_VARIABLE
+from mer_mlflow.commands.search import STORAGE_VARIABLE, storage_url
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
@@ -72,8 +72,13 @@ def study(
     planned, roots = _resolved(read_plan(plan), data_root)
     title = f" – {planned.title}" if planned.title != planned.name else ""
     print(f"study: {planned.name}{title}", flush=True)
+    if planned.searches:
+        from mer_mlflow.tuning.study import check_storage
+
+        check_storage(storage_url(storage))
     client, experiment = _experiment(may_create=not dry_run)
     from mer_mlflow.studies.board import Board
+    from mer_mlflow.tracking import abandoned_words
 
     data = {name: _load(name, roots[name]) for name in planned.datasets}
     board = Board(
@@ -85,6 +90,9 @@ def study(
         storage=storage,
     )
     _print_board(board, n_workers)
+    if client is not None:
+        for words in abandoned_words(client, experiment):
+            print(f"warning: {words}", flush=True)
     if dry_run or client is None:
         return OK
     from mer_mlflow.studies.record import Record

@@ -10,7 +10,7 @@ import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.datasets.dataset import Dataset, Reading
-from mer_mlflow.datasets.listed_files import clip_ids, earlier_ids, is_file, locate
+from mer_mlflow.datasets.listed_files import clip_ids, earlier_ids, is_file, length_fault, locate
 from mer_mlflow.datasets.quadrant_folders import (
     audio_in_two_quadrants,
     content_hashes,
@@ -18,7 +18,7 @@ from mer_mlflow.datasets.quadrant_folders import (
     read_quadrant_folders,
 )
 from mer_mlflow.datasets.tables import read_quadrants, read_table
-from mer_mlflow.errors import DatasetError, listing
+from mer_mlflow.errors import DatasetError, excerpt, listing
 
 REORDERED = (
     "ids of clips are paths below one folder now; they were the paths as written here, in another "
@@ -60,7 +60,11 @@ def _read_csv(path: Path) -> Reading:
     artists = table.column(("artist",)) if table.has("artist") else ("",) * len(files)
     for (line, _), file in zip(table.rows, files, strict=True):
         if not PurePosixPath(file).name:
-            raise DatasetError(f"{path}, line {line}: '{file}' in column path is no file name")
+            raise DatasetError(
+                f"{path}, line {line}: '{excerpt(file)}' in column path is no file name"
+            )
+        if (fault := length_fault(file)) is not None:
+            raise DatasetError(f"{path}, line {line}: column path has {fault}")
     places = locate(path.parent, files)
     ids = clip_ids(path.parent, places)
     labels = read_quadrants(table, ids=ids)

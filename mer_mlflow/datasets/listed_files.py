@@ -14,8 +14,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 
+from mer_mlflow.errors import excerpt
+
 HOMES = tuple(Path(folder) for folder in ("/home", "/Users", "/var/home"))
 """Folders whose folders are users' homes."""
+MOST_NAME_BYTES, MOST_PATH_BYTES = 255, 4096
+"""Of the file systems in use: of a name, and of a path with the zero that ends it."""
 ROOT_HOME = Path("/root")
 
 
@@ -69,6 +73,19 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def length_fault(spelled: str) -> str | None:
+    """What makes a path longer than file systems allow; None where nothing does."""
+    if (n_bytes := len(spelled.encode())) >= MOST_PATH_BYTES:
+        return f"a path of {n_bytes} bytes ({excerpt(spelled)}); at most {MOST_PATH_BYTES - 1} work"
+    for part in spelled.replace("\\", "/").split("/"):
+        if (n_bytes := len(part.encode())) > MOST_NAME_BYTES:
+            return (
+                f"a file name of {n_bytes} bytes ({excerpt(part)}); at most {MOST_NAME_BYTES} "
+                "work: rename the file"
+            )
+    return None
 
 
 def _located(own: Path, cell: str, real: Callable[[PurePath], str]) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,11 +13,29 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_mlflow.datasets.bounds import Bounds, table_bounds
 from mer_mlflow.datasets.clips import QUADRANTS, FeatureTable
-from mer_mlflow.errors import DatasetError, listing
+from mer_mlflow.errors import DatasetError, excerpt, listing
 
 LARGEST = float(np.finfo(np.float32).max)
 """Largest number that a network can be fed."""
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!": "rar",
+}
+"""What packed files begin with, whatever their names: nothing is unpacked here."""
+DECODERS = {"utf-8": "utf-8-sig", "cp1252": "cp1252"}
+BLOCK = 1 << 20
+FIELD_LIMIT = "field larger than field limit"
+CELL_TOO_LONG = (
+    f"a cell has more than {csv.field_size_limit()} characters; shorten it, or close the quotation "
+    "mark that it begins with"
+)
 ID_COLUMNS = ("Song", "SongID", "IDSong")
 
 
@@ -51,7 +71,7 @@ class Table:
                 raise DatasetError(f"{self.path}: two columns {name}; remove one")
             if name.lower() in lowered:
                 return lowered.index(name.lower())
-        found = ", ".join(self.columns[:6])
+        found = ", ".join(map(excerpt, self.columns[:6]))
         raise DatasetError(f"{self.path}: no column {' or '.join(wanted)} (columns: {found} …)")
 
     def has(self, name: str) -> bool:
@@ -70,16 +90,17 @@ def read_table(path: Path) -> Table:
     Raises
     ------
     DatasetError
-        If the file cannot be read, is empty, or has a row of another length than its header.
+        If the file cannot be read, is packed, is empty, has more than the bounds of tables allow,
+        or has a row of another length than its header.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    text, encoding = _decode(path, content)
-    header = text.split("\n", 1)[0]
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    bounds = table_bounds()
+    content = _content(path, bounds)
+    encoding = _encoding(path, content)
+    header = content.partition(b"\n")[0]
+    delimiter = ";" if header.count(b";") > header.count(b",") else ","
+    lines = io.TextIOWrapper(io.BytesIO(content), DECODERS[encoding], newline="")
+    checked = bounds.checked_lines(path, lines, delimiter=delimiter)
+    reader = csv.reader(checked, delimiter=delimiter, strict=True)
     rows: list[tuple[int, tuple[str, ...]]] = []
     try:
         columns = tuple(name.strip() for name in next(reader, []))
@@ -91,8 +112,10 @@ def read_table(path: Path) -> Table:
                 )
             if cells:
                 rows.append((reader.line_num, tuple(cells)))
+                bounds.check_cells(path, n_rows=len(rows), n_columns=len(columns))
     except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: not a CSV file ({error})") from error
+        words = CELL_TOO_LONG if FIELD_LIMIT in str(error) else f"not a CSV file ({error})"
+        raise DatasetError(f"{path}, line {reader.line_num}: {words}") from error
     if not rows:
         raise DatasetError(f"{path}: no rows; a header and one row a clip are expected")
     return Table(path=path, encoding=encoding, columns=columns, rows=tuple(rows))
@@ -121,7 +144,8 @@ def read_quadrants(table: Table, *, ids: Sequence[str]) -> tuple[int, ...]:
         quadrant = cells[position].strip().upper()
         if quadrant not in QUADRANTS:
             raise DatasetError(
-                f"{table.path}, line {line}: unknown quadrant '{cells[position]}' of clip {clip}; "
+                f"{table.path}, line {line}: unknown quadrant '{excerpt(cells[position])}' of clip "
+                f"{excerpt(clip)}; "
                 "quadrants are Q1, Q2, Q3, Q4"
             )
         labels.append(QUADRANTS.index(quadrant))
@@ -154,13 +178,14 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
         raise DatasetError(f"{table.path}: several columns have the name {words}; rename or remove")
     if not names:
         raise DatasetError(f"{table.path}: no column of features")
+    table_bounds().check_cells(table.path, n_rows=len(clip_ids), n_columns=len(columns))
     wanted = {clip: i for i, clip in enumerate(clip_ids)}
     values = np.full((len(clip_ids), len(columns)), np.nan)
     seen: set[str] = set()
     for line, cells in table.rows:
         clip = cells[key].strip()
         if clip in seen:
-            raise DatasetError(f"{table.path}, line {line}: second row of clip {clip}")
+            raise DatasetError(f"{table.path}, line {line}: second row of clip {excerpt(clip)}")
         seen.add(clip)
         if clip in wanted:
             values[wanted[clip]] = _numbers(table, line, [cells[i] for i in columns])
@@ -219,22 +244,54 @@ def as_published(table: FeatureTable, published: Sequence[str]) -> FeatureTable:
     )
 
 
-def _decode(path: Path, content: bytes) -> tuple[str, str]:
+def _content(path: Path, bounds: Bounds) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+            raise DatasetError(f"{path}: cannot be read (it is a {what}); name a CSV file")
+        bounds.check_size(path, status.st_size)
+        content = bytearray()
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                content += block
+                bounds.check_size(path, len(content))  # some files are longer than they say
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    return bytes(content)
+
+
+def _encoding(path: Path, content: bytes) -> str:
+    packed = next((name for start, name in PACKED.items() if content.startswith(start)), None)
+    if packed is not None:
+        raise DatasetError(f"{path}: is packed ({packed}); unpack it and name the CSV file")
     if b"\0" in content:
         raise DatasetError(f"{path}: not a text file; a CSV in UTF-8 or cp1252 is expected")
-    for encoding in ("utf-8-sig", "cp1252"):
-        try:
-            return content.decode(encoding), encoding.removesuffix("-sig")
-        except UnicodeDecodeError:
-            continue
+    for encoding, decoder in DECODERS.items():
+        if _is_readable(content, decoder):
+            return encoding
     raise DatasetError(f"{path}: neither UTF-8 nor cp1252; save it as UTF-8")
+
+
+def _is_readable(content: bytes, decoder: str) -> bool:
+    """Whether bytes are text of an encoding; block by block, because text takes more memory."""
+    decode = codecs.getincrementaldecoder(decoder)().decode
+    whole = memoryview(content)
+    try:
+        for start in range(0, len(whole), BLOCK):
+            decode(whole[start : start + BLOCK], start + BLOCK >= len(whole))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _numbers(table: Table, line: int, cells: Sequence[str]) -> list[float]:
     try:
         numbers = [float(cell) if cell.strip() else np.nan for cell in cells]
     except ValueError as error:
-        raise DatasetError(f"{table.path}, line {line}: {error}; features are numbers") from error
+        raise DatasetError(
+            f"{table.path}, line {line}: {excerpt(str(error))}; features are numbers"
+        ) from error
     if any(abs(number) > LARGEST for number in numbers):
         raise DatasetError(f"{table.path}, line {line}: a feature is infinite, or nearly so")
     return numbers

@@ -25,6 +25,7 @@ from typing import IO, Any
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.moving.text import check_printable
 from mer_mlflow.paths import FULL, given_path
+from mer_mlflow.scratch import remove_left, scratch_folder
 
 FORMAT = 1
 CONTENT = "runs of mer_mlflow"
@@ -199,9 +200,10 @@ def writing(target: Path) -> Iterator[tuple[ArchiveWriter, Path]]:
     """
     check_target(target)
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".archive-") as folder:
-            part = Path(folder) / "archive"
-            staged = Path(folder) / "staged"
+        remove_left(target.parent)
+        with scratch_folder(target.parent) as folder:
+            part = folder / "archive"
+            staged = folder / "staged"
             staged.mkdir()
             with part.open("w+b") as file:
                 writer = ArchiveWriter(file)

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, groupby
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient, entities
@@ -37,6 +36,7 @@ from mer_mlflow.moving.lease import lease
 from mer_mlflow.moving.parallel import in_order, n_workers, told
 from mer_mlflow.moving.record import FROM, Input, Record, from_json, of_one_origin, origin, to_json
 from mer_mlflow.moving.text import BLOCK, Change, changed, is_text, rewrite, with_ids
+from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.tracking.outage import reason
 from mer_mlflow.tracking.runs import experiment_id, search
 
@@ -161,15 +161,15 @@ class _Writer:
         artifacts = self.archive.artifacts(head.run_id)
         if not artifacts:
             return
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             for name, member in artifacts.items():
-                path = Path(folder) / name
+                path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("wb") as file:
                     self.archive.copy(member, file)
                 if is_text(name):
                     rewrite(path, change)
-            self.client.log_artifacts(run_id, folder)
+            self.client.log_artifacts(run_id, str(folder))
 
     def _origin_tags(self, head: _Head) -> dict[str, str]:
         manifest = self.archive.manifest

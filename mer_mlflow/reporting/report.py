@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 
-import mlflow.artifacts
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -23,6 +22,7 @@ from mer_mlflow.reporting.sections import (
 from mer_mlflow.reporting.sections._context import Context
 from mer_mlflow.reporting.validations import Selection
 from mer_mlflow.tracking import Kind, search
+from mer_mlflow.tracking.artifacts import read_text
 
 ITEMS = "items.csv"
 SECTIONS = (published, ranking, differences, questions, honesty, details, provenance)
@@ -88,7 +88,7 @@ def _item_tables(client: MlflowClient, experiments: Sequence[str]) -> Iterator[p
     ]
     for run in sorted(studies, key=lambda run: int(run.info.start_time)):
         try:
-            words = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{ITEMS}")
+            words = read_text(f"{run.info.artifact_uri}/{ITEMS}")
         except (MlflowException, OSError):  # the study ended before it wrote its first item
             continue
         yield pd.read_csv(io.StringIO(words), dtype=str, keep_default_na=False)

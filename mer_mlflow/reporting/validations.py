@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from mer_mlflow.crossval.metrics import Summary, summarise
 from mer_mlflow.crossval.splits import FIXED_SPLITS
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.tracking import Kind, Status, search
 from mer_mlflow.tracking.items import ARITHMETIC, MIXED_ARITHMETIC, mixture_words
 
@@ -217,8 +217,8 @@ class Validation:
         if urlsplit(address).scheme in LOCAL:
             path = local_file_uri_to_path(address)  # type: ignore[no-untyped-call]
             return pd.read_parquet(path)
-        with tempfile.TemporaryDirectory() as folder:
-            path = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=folder)
+        with scratch_folder() as folder:
+            path = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder))
             return pd.read_parquet(Path(path))
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 
+from mer_mlflow.tracking.presence import abandoned_words, announced, at_work, close_abandoned
 from mer_mlflow.tracking.run_tree import RunTree
 from mer_mlflow.tracking.runs import (
     Kind,
@@ -27,8 +28,12 @@ __all__ = [
     "Kind",
     "RunTree",
     "Status",
+    "abandoned_words",
     "adopt_trial",
+    "announced",
+    "at_work",
     "check_store",
+    "close_abandoned",
     "current_experiment",
     "experiment_id",
     "is_untouched",

@@ -17,11 +17,14 @@ from itertools import count
 from pathlib import Path
 
 from filelock import FileLock
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from mer_mlflow.access import shown
 from mer_mlflow.errors import TrackingError
+from mer_mlflow.tracking.addresses import SQLITE, database_path, with_driver
 from mer_mlflow.tracking.outage import LOCKED, PATIENCE_VARIABLE, is_locked, patience, pauses
 
 DRAFT, LOCK, BROKEN = ".new", ".lock", ".broken"
@@ -33,6 +36,14 @@ QUIET_SECONDS = 3.0
 between two of them."""
 BUSY_SECONDS = 1.0
 """Time that other processes need for one of their writes."""
+REVISIONS = "alembic_version"
+"""Table that MLflow and Optuna both keep the version of their tables in, so that neither can work
+in a database of the other."""
+MLFLOW, OPTUNA = "MLflow", "Optuna"
+MARKS = {MLFLOW: {REVISIONS, "experiments", "runs"}, OPTUNA: {REVISIONS, "studies", "trials"}}
+"""Tables by which a library's database is known."""
+OPTUNA_REVISION = "v"
+"""What Optuna's versions of its tables begin with; MLflow's are hexadecimal numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +57,7 @@ class Schema:
     own_rows : SQL condition of the rows by table that the library writes by itself
     library : name of the library
     upgrade : command, but for the URL, that changes the tables of another version of it
+    setting : what users name the database by
     """
 
     make: Callable[[str], None]
@@ -53,6 +65,7 @@ class Schema:
     own_rows: Mapping[str, str]
     library: str
     upgrade: str
+    setting: str
 
 
 def prepare_database(url: str, schema: Schema) -> None:
@@ -62,15 +75,16 @@ def prepare_database(url: str, schema: Schema) -> None:
 
     Parameters
     ----------
-    url : of any database; only files of sqlite are looked at
+    url : of any database; tables are made in files of sqlite only
     schema : its tables
 
     Raises
     ------
     TrackingError
-        If the tables cannot be made, are incomplete and have something in them, or if another
-        process keeps the database locked.
+        If the database is another library's, the tables cannot be made, are incomplete and have
+        something in them, or if another process keeps the database locked.
     """
+    refuse_foreign(url, schema)
     path = database_file(url)
     if path is None or _is_complete(path, schema):
         return
@@ -85,6 +99,27 @@ def prepare_database(url: str, schema: Schema) -> None:
                 _make(path, schema, url)
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         raise _cannot_be_made(path, error) from error
+
+
+def refuse_foreign(url: str, schema: Schema) -> None:
+    """Refuse a database that another library keeps its tables in, before any are made.
+
+    Parameters
+    ----------
+    url : of any database; one that is not there, or does not answer, is nobody's
+    schema : tables that are to be made in it
+
+    Raises
+    ------
+    TrackingError
+        If it is another library's database, or another process keeps it locked.
+    """
+    owner = _owner(url)
+    if owner not in (None, schema.library):
+        raise TrackingError(
+            f"{shown(url)}: has the tables of {owner}, beside which {schema.library} cannot keep "
+            f"its own; name another database by {schema.setting}"
+        )
 
 
 def database_file(url: str) -> Path | None:
@@ -108,8 +143,9 @@ def mlflow_schema() -> Schema:
             "experiments": "experiment_id = 0",
             "workspaces": "name = 'default'",
         },
-        library="MLflow",
+        library=MLFLOW,
         upgrade="mlflow db upgrade",
+        setting="MLFLOW_TRACKING_URI",
     )
 
 
@@ -129,8 +165,53 @@ def _has_mlflow_tables(database: sqlite3.Connection) -> bool:
     tables = _tables(database)
     if "alembic_version" not in tables or any(_is_temporary(name) for name in tables):
         return False
-    found = database.execute("SELECT version_num FROM alembic_version").fetchall()
+    found = database.execute(ALL_REVISIONS).fetchall()
     return found == [(_get_latest_schema_revision(),)]  # type: ignore[no-untyped-call]
+
+
+def _owner(url: str) -> str | None:
+    """Library whose tables a database has; the version of the tables decides between two."""
+    path = database_path(url)
+    if path is None:
+        found, revisions = _marks_of_server(url)
+    elif path.is_file():
+        found, revisions = _marks_of_file(path)
+    else:
+        return None
+    owners = [library for library, tables in MARKS.items() if tables <= found]
+    if len(owners) > 1:
+        is_optuna = any(each.startswith(OPTUNA_REVISION) for each in revisions)
+        return OPTUNA if is_optuna else MLFLOW
+    return owners[0] if owners else None
+
+
+def _marks_of_file(path: Path) -> tuple[set[str], list[str]]:
+    with _opened(path) as database:
+        found = set(_tables(database))
+        rows = database.execute(ALL_REVISIONS).fetchall() if REVISIONS in found else []
+    return found, [str(each) for (each,) in rows]
+
+
+def _marks_of_server(url: str) -> tuple[set[str], list[str]]:
+    """Tables of a database that a server keeps; none where it does not answer."""
+    engine: Engine | None = None
+    try:
+        if make_url(url).get_backend_name() == SQLITE:  # in memory
+            return set(), []
+        engine = create_engine(with_driver(url), poolclass=NullPool)
+        with engine.connect() as connection:
+            has_table = inspect(connection).has_table
+            found = {name for tables in MARKS.values() for name in tables if has_table(name)}
+            rows = connection.execute(text(ALL_REVISIONS)).all() if REVISIONS in found else []
+            return found, [str(each) for (each,) in rows]
+    except (SQLAlchemyError, ImportError, ValueError):  # who opens it says what is wrong with it
+        return set(), []
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+ALL_REVISIONS = "SELECT version_num FROM alembic_version"
 
 
 def _is_complete(path: Path, schema: Schema) -> bool:

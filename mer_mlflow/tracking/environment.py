@@ -92,6 +92,11 @@ def is_alive(tags: dict[str, str]) -> bool:
         return False
 
 
+def has_ended_here(tags: dict[str, str]) -> bool:
+    """Tell whether these tags are of a process of this machine that has ended."""
+    return tags.get("mer.host") == socket.gethostname() and not is_alive(tags)
+
+
 def _git_commit() -> str:
     root = Path(__file__).parents[2]
 

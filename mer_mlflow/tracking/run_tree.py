@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -46,6 +45,7 @@ from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import JournalError, RunInProgressError, UndeliveredError
+from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
     NAME,
@@ -437,11 +437,11 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _read_artifacts(self, child: Run, split: Split, clips: Clips) -> FoldResult:
         metrics = child.data.metrics
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
 
             def content(name: str) -> str:
                 uri = f"{child.info.artifact_uri}/{name}"
-                path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+                path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
                 return Path(path).read_text()
 
             result = read_fold(

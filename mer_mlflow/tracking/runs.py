@@ -194,16 +194,21 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
         return experiment_id(client, name, create=False)
 
 
-def search(client: MlflowClient, experiment: str, **tags: str) -> Iterator[Run]:
+def search(
+    client: MlflowClient, experiment: str, *, is_running: bool = False, **tags: str
+) -> Iterator[Run]:
     """Find the runs of an experiment that carry all of these tags.
 
     Parameters
     ----------
     client : of the tracking server
     experiment : id of the experiment
+    is_running : whether to find only those that are not closed
     tags : values by the tag's name without ``mer.``
     """
-    condition = " and ".join(f"tags.`mer.{key}` = '{value}'" for key, value in tags.items())
+    conditions = ["attributes.status = 'RUNNING'"] * is_running
+    conditions += [f"tags.`mer.{key}` = '{value}'" for key, value in tags.items()]
+    condition = " and ".join(conditions)
     token: str | None = None
     while True:
         page: Any = client.search_runs(

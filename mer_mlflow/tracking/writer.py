@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlflow import MlflowClient, entities
 
+from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 
 MARK = "mer.made_by"
@@ -121,9 +120,9 @@ def marked_runs(client: MlflowClient, experiment_id: str, mark: str) -> list[str
 
 
 def _send_files(client: MlflowClient, run_id: str, files: Iterable[File]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         for file in files:
-            path = Path(folder) / file.name
+            path = folder / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file.content)
-        client.log_artifacts(run_id, folder)
+        client.log_artifacts(run_id, str(folder))

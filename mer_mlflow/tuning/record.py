@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import mlflow.artifacts
 import optuna
 import pandas as pd
 from mlflow import MlflowClient
@@ -19,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.tracking import Kind, Status, search
+from mer_mlflow.tracking.artifacts import read_text
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import space_text
@@ -176,9 +176,7 @@ def has_winner(run: Run) -> bool:
 
 def read_winner(run: Run) -> dict[str, Any]:
     """Read what ``best.json`` of a finished search says."""
-    winner: dict[str, Any] = json.loads(
-        mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{BEST}")
-    )
+    winner: dict[str, Any] = json.loads(read_text(f"{run.info.artifact_uri}/{BEST}"))
     return winner
 
 

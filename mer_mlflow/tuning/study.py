@@ -11,6 +11,7 @@ T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framewor
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import time
@@ -19,8 +20,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import mlflow
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import (
+    ExperimentalWarning,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.storages._rdb.models import BaseModel
 from optuna.trial import FrozenTrial, TrialState
@@ -30,7 +36,9 @@ from sqlalchemy.pool import NullPool
 
 from mer_mlflow.access import shown
 from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
-from mer_mlflow.tracking.database import Schema, prepare_database
+from mer_mlflow.tracking.addresses import is_same_database, with_driver
+from mer_mlflow.tracking.database import OPTUNA, Schema, prepare_database, refuse_foreign
+from mer_mlflow.tracking.environment import has_ended_here, process_tags
 from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
@@ -50,6 +58,8 @@ WAIT_SECONDS = 2.0
 OBJECTIVE_NAME = "macro F1"
 INCOMPLETE = "incomplete"
 CALLED_OFF = "called_off"
+PROCESS = "process"
+"""Where a trial keeps which process works on it."""
 FIXED = "fixed_params"
 """Where Optuna keeps the parameters of a queued trial."""
 LOG_FROM = 10.0
@@ -99,6 +109,7 @@ def open_study(search: SearchSetting, storage: str) -> optuna.Study:
         If the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    check_storage(storage)
     prepare_database(storage, SCHEMA)
     for attempt in range(1, OPEN_ATTEMPTS + 1):
         try:
@@ -110,6 +121,27 @@ def open_study(search: SearchSetting, storage: str) -> optuna.Study:
         except Exception as error:
             raise _unusable(storage, error) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def check_storage(storage: str) -> None:
+    """Make sure that a storage is not a database of MLflow, before anything is written.
+
+    Parameters
+    ----------
+    storage : URL of a relational database
+
+    Raises
+    ------
+    TrackingError
+        If it is.
+    """
+    for own in dict.fromkeys((mlflow.get_tracking_uri(), mlflow.get_registry_uri())):
+        if is_same_database(storage, own):
+            raise TrackingError(
+                f"storage={shown(storage)}: is the database of MLflow ({shown(own)}), which cannot "
+                f"hold searches too; name another database by {SCHEMA.setting}"
+            )
+    refuse_foreign(storage, SCHEMA)
 
 
 def _create_or_load(search: SearchSetting, storage: str) -> optuna.Study:
@@ -150,8 +182,9 @@ SCHEMA = Schema(
     make=_make_tables,
     is_complete=_has_tables,
     own_rows={"alembic_version": "true", "version_info": "true"},
-    library="Optuna",
+    library=OPTUNA,
     upgrade="optuna storage upgrade --storage",
+    setting="storage= or MER_OPTUNA_STORAGE",
 )
 
 
@@ -159,7 +192,7 @@ def _open_storage(url: str) -> RDBStorage:
     with warnings.catch_warnings():  # heartbeats and retries have been experimental since 2021
         warnings.simplefilter("ignore", ExperimentalWarning)
         kept = RDBStorage(
-            _with_driver(url),
+            with_driver(url),
             engine_kwargs={"poolclass": NullPool},  # trials outlast idle connections
             heartbeat_interval=HEARTBEAT_SECONDS,
             grace_period=GRACE_SECONDS,
@@ -183,13 +216,6 @@ def _one_at_a_time(engine: Engine) -> None:
 
     event.listen(engine, "connect", leave_transactions_to_us)
     event.listen(engine, "begin", begin)
-
-
-def _with_driver(url: str) -> str:
-    """Name the PostgreSQL driver that is installed, where the URL leaves it open."""
-    scheme, separator, rest = url.partition("://")
-    is_open = scheme in ("postgresql", "postgres")
-    return f"postgresql+psycopg{separator}{rest}" if is_open else url
 
 
 def run_study(
@@ -216,13 +242,15 @@ def run_study(
     """
     study.pruner = _pruner(search.prune)
     seen_running: set[int] = set()
+    _fail_the_dead(study, is_wanted=bool(wanted_points(study, search)))
+    _requeue_the_silent(study, seen_running)
     while wanted := wanted_points(study, search):
         finished = len(scores(study))
         on_trial(finished, finished + len(wanted))
         _queue(study, wanted)
         if search.strategy != "tpe" and not study.get_trials(False, (TrialState.WAITING,)):
             time.sleep(WAIT_SECONDS)
-            _requeue_the_dead(study, seen_running)
+            _requeue_the_silent(study, seen_running)
             continue
         seed = search.seed + len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(seed=seed)
@@ -285,7 +313,29 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
     ]
 
 
-def _requeue_the_dead(study: optuna.Study, seen: set[int]) -> None:
+def _fail_the_dead(study: optuna.Study, *, is_wanted: bool) -> None:
+    """End the trials of processes that were killed on this machine, without waiting for silence.
+
+    Parameters
+    ----------
+    study : from :func:`open_study`
+    is_wanted : whether they are queued again
+    """
+    requeue = study._storage.get_heartbeat_stale_trial_callback()  # type: ignore[attr-defined]
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        process = json.loads(trial.user_attrs.get(PROCESS, "{}"))
+        is_own = process.get("trial") == trial.number  # one that is tried again has a copy
+        if not is_own or not has_ended_here(process):
+            continue
+        try:
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        except UpdateFinishedTrialError:  # another process did it
+            continue
+        if is_wanted:
+            requeue(study, trial)
+
+
+def _requeue_the_silent(study: optuna.Study, seen: set[int]) -> None:
     """Queue trials again whose process gives no sign of life.
 
     Optuna never calls a trial dead whose process was killed before its first sign. So that its
@@ -311,6 +361,7 @@ def _queue(study: optuna.Study, wanted: list[Point]) -> None:
 def _objective(
     study: optuna.Study, search: SearchSetting, trial: optuna.Trial, evaluate: Evaluate
 ) -> float:
+    trial.set_user_attr(PROCESS, json.dumps({"trial": trial.number, **process_tags()}))
     if not _may_run(study, search, trial):
         trial.set_user_attr(CALLED_OFF, True)
         return math.nan

@@ -11,9 +11,11 @@ from mlflow import MlflowClient
 
 from mer_mlflow.commands.command import run_command
 from mer_mlflow.commands.report import main, report
+from mer_mlflow.commands.study import study
 from mer_mlflow.commands.train import train
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments import Experiment
+from mer_mlflow.tracking.environment import process_tags
 
 
 def test_trained_methods_are_compared(
@@ -162,3 +164,21 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     assert said.count("\n") == 1
     assert not list(MlflowClient().search_runs(["0"]))
     assert not (store / "reports").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "study"])
+def test_runs_that_dead_processes_left_are_named(
+    command: str, store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = {**process_tags(), "mer.kind": "search", "mer.pid": "999999999"}
+    client = MlflowClient()
+    left = client.create_run("0", tags=tags, run_name="search made").info.run_id
+    client.create_run("0", tags={**process_tags(), "mer.kind": "search"}, run_name="search alive")
+    if command == "report":
+        assert report() == 0
+    else:
+        (store / "plan.yaml").write_text("{datasets: [demo], methods: [svm]}")
+        assert study(plan=str(store / "plan.yaml"), dry_run=True) == 0
+    said = capsys.readouterr().out
+    assert f"warning: run {left} (search made) is left RUNNING by a process that has ended" in said
+    assert "search alive" not in said

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow.commands.command import run_command
 from mer_mlflow.commands.report import report
 from mer_mlflow.commands.search import main
+from mer_mlflow.commands.study import study
 from mer_mlflow.commands.train import main as train
 from mer_mlflow.datasets import Clips
+from mer_mlflow.tracking.environment import process_tags
 
 COMMON = ["--dataset=demo", "--duration=2", "--workers=0"]
 SEARCH = [*COMMON, "--space=C=1,8;gamma=0.002,0.008", "--strategy=grid"]
@@ -73,6 +82,65 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     assert words in said
     assert said.count("\n") == 1
     assert not list(MlflowClient().search_runs(["0"]))
+
+
+def test_killed_search_leaves_nothing_at_work_once_it_is_given_again(
+    store: Path, demo: Clips
+) -> None:
+    client, asked = MlflowClient(), [*COMMON, "--space=C=1,2", "--strategy=tpe", "--trials=2"]
+    victim = subprocess.Popen(
+        [sys.executable, "-m", "mer_mlflow.commands.search", *asked],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "MER_OPTUNA_STORAGE": f"sqlite:///{store / 'optuna.db'}"},
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not client.search_runs(["0"], "tags.`mer.kind` = 'fold'") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(victim.pid, signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    left = [run.info.run_id for run in client.search_runs(["0"], "status = 'RUNNING'")]
+    assert len(left) >= 2
+    alive = client.create_run("0", tags={**process_tags(), "mer.kind": "search"}).info.run_id
+
+    assert main(asked) == 0
+    running = [run.info.run_id for run in client.search_runs(["0"], "status = 'RUNNING'")]
+    assert running == [alive]
+    trials = optuna.load_study(study_name=None, storage="sqlite:///optuna.db").get_trials()
+    states = Counter(trial.state.name for trial in trials)
+    assert states == {"COMPLETE": 2, "FAIL": 1}
+
+
+@pytest.mark.parametrize("command", ["search", "study"])
+@pytest.mark.parametrize("given", ["--storage=sqlite:///new.db", "MER_OPTUNA_STORAGE", ""])
+def test_database_of_mlflow_is_no_storage_and_nothing_is_made(
+    given: str,
+    command: str,
+    store: Path,
+    demo: Clips,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = "optuna.db" if given == "" else "new.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store / place}")
+    if given == "MER_OPTUNA_STORAGE":
+        monkeypatch.setenv(given, "sqlite:///./new.db")
+    arguments = [given] * given.startswith("--")
+    (store / "plan.yaml").write_text(
+        "profile: quick\ndatasets: [demo]\nmethods: [svm]\nsearches: {svm: {strategy: grid}}\n"
+    )
+    before = set(store.iterdir())
+    with pytest.raises(SystemExit) as stop:
+        if command == "search":
+            run_command(lambda: main([*COMMON, *arguments]))
+        else:
+            storage = "sqlite:///new.db" if arguments else None
+            run_command(lambda: study(plan=str(store / "plan.yaml"), storage=storage))
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert said.startswith("error: storage=sqlite:///") and "is the database of MLflow" in said
+    assert said.count("\n") == 1
+    assert set(store.iterdir()) == before
 
 
 @pytest.mark.parametrize("asked", ["best", "best of svm demo grid 01234567"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import pickle
 import shutil
 import subprocess
@@ -19,8 +21,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import AudioError, WeightsError
+from mer_mlflow.datasets import Clips, bounds, load_dataset
+from mer_mlflow.datasets.tables import read_features, read_table
+from mer_mlflow.errors import AudioError, DatasetError, ParameterError, WeightsError
 from mer_mlflow.representations import Mel, Store, audio
 from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.inspection import inspect_audio
@@ -210,6 +213,153 @@ def test_weights_that_unpack_to_gibibytes_are_refused(
     weights = find_weights(name, file, allow_unverified=True)
     with at_most(900 * MEBI), pytest.raises(WeightsError, match=rf"weights\.{suffix}.*{message}"):
         load(weights)
+
+
+def refusal_of_table(folder: Path, content: bytes) -> str:
+    """What a table is refused with, in one line and with little memory."""
+    path = folder / "clips.csv"
+    path.write_bytes(content)
+    with at_most(len(content) * 6 + 64 * MEBI), pytest.raises(DatasetError) as raised:
+        load_dataset("folder", path)
+    words = str(raised.value)
+    assert words.startswith(str(path)) and len(words.splitlines()) == 1 and len(words) < 1000
+    return words
+
+
+@pytest.mark.parametrize("n_bytes", [10 << 30, 1 << 40])
+def test_table_of_gigabytes_is_not_read(tmp_path: Path, n_bytes: int) -> None:
+    path = tmp_path / "clips.csv"
+    with path.open("wb") as sparse:
+        sparse.write(b"path,quadrant\n")
+        sparse.truncate(n_bytes)
+    with at_most(10 * MEBI), pytest.raises(DatasetError) as raised:
+        load_dataset("folder", path)
+    assert "clips.csv: more than 256 MiB; " in str(raised.value)
+    assert "MER_TABLE_SCALE (2 doubles them)" in str(raised.value)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero")
+def test_table_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "annotations.csv").symlink_to("/dev/zero")
+    with at_most(10 * MEBI), pytest.raises(DatasetError, match=r"it is a device or pipe"):
+        read_table(tmp_path / "annotations.csv")
+
+
+WIDE = b",".join([b"1"] * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,quadrant," + WIDE + b"\n", "line 1: more than 100000 columns"),
+        (b"path,quadrant\na.wav,Q1\n" + WIDE + b"\n", "line 3: more than 100000 columns"),
+        (b"path,quadrant\r" + WIDE + b"\r", "line 2: more than 100000 columns"),
+        (b"path,quadrant\n" + b"a" * 100_000_000 + b",Q1\n", "a cell has more than 131072"),
+        (b'path,quadrant\n"' + b"a\n" * 200_000 + b",Q1\n", "a cell has more than 131072"),
+        (b"a" * 200_000 + b",quadrant\na.wav,Q1\n", "line 1: a cell has more than 131072"),
+        (b"path,quadrant\n" + b"," * 3_000_000, "line 2: more than 100000 columns"),
+        (b"path,quadrant\na.wav," + b"Q" * 100_000 + b"\n", "(100000 characters)"),
+    ],
+    ids=["header", "row", "returns", "cell", "quoted", "name", "commas", "quadrant"],
+)
+def test_tables_that_would_fill_memory_are_refused(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    assert message in refusal_of_table(tmp_path, content)
+
+
+def zipped(content: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("clips.csv", content)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pack", "name"),
+    [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz"), (zipped, "zip")],
+)
+def test_packed_tables_are_refused_and_not_unpacked(
+    tmp_path: Path, pack: Callable[[bytes], bytes], name: str
+) -> None:
+    content = pack(b"path,quadrant\n" + b"a.wav,Q1\n" * 1_000_000)
+    assert len(content) < MEBI
+    assert f"is packed ({name}); unpack it" in refusal_of_table(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "scale", "message"),
+    [
+        (b"S\n" + b"A\n" * 30, "1e-5", "more than 20 rows"),
+        (b"S,Q,x,y,z\n" + b"1,2,3,4,5\n" * 9, "1e-6", "more than 40 cells"),
+        (b"S,Q,x,y,z\n" + b"1,2,3,4,5\n" * 9, "2e-5", "more than 2 columns"),
+        (b"Song,Quadrant\n" + b"A,Q1\n" * 600, "1e-5", "more than 0.00255966 MiB"),
+    ],
+)
+def test_bounds_of_tables_are_raised_by_their_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, scale: str, message: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    monkeypatch.setattr(bounds, "MOST_BYTES", bounds.MOST_BYTES * (1 if "MiB" in message else 1000))
+    if "cells" in message:
+        monkeypatch.setattr(bounds, "MOST_ROWS", 10**9)
+        monkeypatch.setattr(bounds, "MOST_COLUMNS", 10**9)
+    assert read_table(path).rows
+    monkeypatch.setenv("MER_TABLE_SCALE", scale)
+    with pytest.raises(DatasetError, match=rf"a\.csv.*: {message}.*MER_TABLE_SCALE"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("scale", ["many", "0", "-1", "nan", "inf"])
+def test_scale_that_is_no_number_is_named(scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MER_TABLE_SCALE", scale)
+    with pytest.raises(ParameterError, match=f"MER_TABLE_SCALE={scale}: must be a number > 0"):
+        bounds.table_bounds()
+
+
+def test_a_million_rows_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "annotations.csv"
+    path.write_bytes(
+        b"Song,Quadrant\n" + b"".join(b"A%07d,Q%d\n" % (i, i % 4 + 1) for i in range(1_000_000))
+    )
+    table = read_table(path)
+    assert len(table.rows) == 1_000_000 and table.rows[-1] == (1_000_001, ("A0999999", "Q4"))
+
+
+def test_features_of_more_clips_than_a_table_has_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "features.csv"
+    names = b",".join(b"f%d" % i for i in range(90_000))
+    path.write_bytes(b"Song," + names + b"\nA" + b",1" * 90_000 + b"\n")
+    table, ids = read_table(path), [f"C{i}" for i in range(100_000)]
+    with at_most(100 * MEBI), pytest.raises(DatasetError, match=r"more than 40000000 cells"):
+        read_features(table, clip_ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 252 + ".wav", "a file name of 256 bytes (aaa"),
+        ("é" * 126 + ".wav", "a file name of 256 bytes (ééé"),
+        ("sub/" + "a" * 300 + "/b.wav", "a file name of 300 bytes"),
+        ("sub\\" + "a" * 300 + ".wav", "a file name of 304 bytes"),
+        ("sub/" * 2000 + "b.wav", "a path of 8005 bytes"),
+        ("a" * 100_000, "a path of 100000 bytes"),
+    ],
+    ids=["name", "accents", "folder", "backslash", "folders", "path"],
+)
+def test_names_longer_than_any_file_has_are_refused(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    words = refusal_of_table(tmp_path, f"path,quadrant\n{name},Q1\n".encode())
+    assert f"line 2: column path has {message}" in words
+
+
+def test_longest_names_of_files_are_read(tmp_path: Path) -> None:
+    name = "a" * 251 + ".wav"
+    soundfile.write(tmp_path / name, np.zeros(SR), SR)
+    (tmp_path / "clips.csv").write_text(f"path,quadrant\n{name},Q1\n")
+    assert load_dataset("folder", tmp_path).ids == ("a" * 251,)
 
 
 def test_weights_of_a_terabyte_are_not_read(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from mer_mlflow.tracking.database import (
     database_file,
     mlflow_schema,
     prepare_database,
+    refuse_foreign,
 )
 from mer_mlflow.tuning.study import SCHEMA as OPTUNA
 
@@ -41,6 +42,7 @@ SMALL = Schema(
     own_rows={"t0": "n = 0"},
     library="Small",
     upgrade="small upgrade",
+    setting="MER_SMALL",
 )
 
 
@@ -321,13 +323,51 @@ def test_storage_that_optuna_left_incomplete_is_made_anew(
     assert optuna.get_all_study_names(url) == ["s"]
 
 
-def test_mlflow_store_is_no_storage_of_optuna(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize("spelled", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
+def test_mlflow_store_is_no_storage_of_optuna(tmp_path: Path, url: str, spelled: str) -> None:
     prepare_database(url, mlflow_schema())
     assert_usable(url)
     before = (tmp_path / "a.db").read_bytes()
-    with pytest.raises(TrackingError, match=r"not those of this Optuna version"):
-        prepare_database(url, OPTUNA)
+    words = r"has the tables of MLflow, .* name another database by storage= or MER_OPTUNA_STORAGE"
+    with pytest.raises(TrackingError, match=words):
+        prepare_database(spelled.format(tmp_path / "a.db"), OPTUNA)
     assert (tmp_path / "a.db").read_bytes() == before
+
+
+def test_storage_of_optuna_is_no_mlflow_store(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_database(url, OPTUNA)
+    before = (tmp_path / "a.db").read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    words = r"has the tables of Optuna, .* name another database by MLFLOW_TRACKING_URI"
+    with pytest.raises(TrackingError, match=words):
+        check_store()
+    assert (tmp_path / "a.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("revision", "own", "other"),
+    [("v3.2.0.a", OPTUNA, mlflow_schema()), ("1b5f0d9ad7c1", mlflow_schema(), OPTUNA)],
+)
+def test_version_says_whose_database_is_that_has_tables_of_both(
+    url: str, tmp_path: Path, revision: str, own: Schema, other: Schema
+) -> None:
+    names = ("experiments", "runs", "studies", "trials")
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as opened, opened:
+        for name in names:
+            opened.execute(f"CREATE TABLE {name} (n INTEGER)")
+        opened.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        opened.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
+    refuse_foreign(url, own)
+    with pytest.raises(TrackingError, match=f"has the tables of {own.library}"):
+        refuse_foreign(url, other)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "file:./mlruns", "nonsense", "sqlite://"])
+def test_what_is_no_database_is_nobodys(url: str) -> None:
+    refuse_foreign(url, OPTUNA)
+    refuse_foreign(url, mlflow_schema())
 
 
 def test_plugin_opens_what_mlflow_left_incomplete(tmp_path: Path, url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -10,8 +11,12 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import create_engine, inspect, text
 
 from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
+from mer_mlflow.tracking import check_store
+from mer_mlflow.tracking.addresses import with_driver
+from mer_mlflow.tracking.environment import process_tags
 from mer_mlflow.tuning import study as module
 from mer_mlflow.tuning.space import Point, grid, point_key
 from mer_mlflow.tuning.study import SearchSetting, best_trial, open_study, run_study, scores
@@ -185,9 +190,103 @@ def test_trial_that_died_before_its_first_sign_of_life_is_run_again(
     assert len(study.get_trials(states=(TrialState.FAIL,))) == 1
 
 
+KILLED_SEARCH = """
+import os, sys
+from mer_mlflow.tuning import study
+search = study.SearchSetting(name='made ' + sys.argv[2], strategy=sys.argv[2], n_trials=8, seed=0,
+    space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={'C': 1.0, 'units': 10})
+def evaluate(trial, point):
+    if trial.number == 2:
+        os.kill(os.getpid(), 9)
+    return 0.5
+study.run_study(study.open_study(search, sys.argv[1]), search, evaluate)
+"""
+
+
+@pytest.mark.parametrize("strategy", ["grid", "tpe"])
+def test_trial_of_a_process_killed_here_is_run_again_at_once(strategy: str, storage: str) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED_SEARCH, storage, strategy])
+    assert killed.returncode == -9
+    search = make_search(strategy)
+    (left,) = open_study(search, storage).get_trials(states=(TrialState.RUNNING,))
+    study, seen = run(search, storage)
+    assert left.params in seen
+    states = Counter(trial.state for trial in study.get_trials())
+    assert states == {TrialState.COMPLETE: 12 if strategy == "grid" else 8, TrialState.FAIL: 1}
+
+
+def test_trial_of_a_killed_process_is_ended_where_nothing_is_left_to_do(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    subprocess.run([sys.executable, "-c", KILLED_SEARCH, storage, "tpe"])
+    study, seen = run(make_search("tpe", n_trials=2), storage)
+    assert seen == []
+    states = Counter(trial.state for trial in study.get_trials())
+    assert states == {TrialState.COMPLETE: 2, TrialState.FAIL: 1}
+
+
+@pytest.mark.parametrize("other", [{}, {"mer.host": "elsewhere"}, {"trial": 99}])
+def test_trial_whose_process_may_be_alive_is_left_alone(
+    tmp_path: Path, other: dict[str, object]
+) -> None:
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = make_search("tpe", n_trials=1)
+    study = open_study(search, storage)
+    study.enqueue_trial({"C": 1.0, "units": 10})
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = study.ask()
+    alive: dict[str, object] = {"trial": trial.number, **process_tags()}
+    dead = {"mer.pid": "999999999"} if other else {}
+    trial.set_user_attr(module.PROCESS, json.dumps(alive | dead | other))
+    run(search, storage)
+    assert study.get_trials(states=(TrialState.RUNNING,))[0].number == trial.number
+
+
 def test_storage_that_cannot_be_used_is_named() -> None:
     with pytest.raises(TrackingError, match="storage=nonsense: cannot be used"):
         open_study(make_search(), "nonsense")
+
+
+def tables_of(url: str) -> set[str]:
+    engine = create_engine(with_driver(url))
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def test_database_of_mlflow_is_refused_before_a_table_is_made(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", storage)
+    with pytest.raises(TrackingError, match=r"storage=.*: is the database of MLflow") as raised:
+        open_study(make_search(), storage)
+    assert len(str(raised.value).splitlines()) == 1
+    assert tables_of(storage) == set()
+
+
+def test_tables_of_mlflow_are_recognised_whatever_the_address(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    engine = create_engine(with_driver(storage))
+    with engine.begin() as connection:
+        for name in ("alembic_version", "experiments", "runs"):
+            connection.execute(text(f"CREATE TABLE {name} (version_num TEXT)"))
+    engine.dispose()
+    with pytest.raises(TrackingError, match="has the tables of MLflow"):
+        open_study(make_search(), storage)
+    assert tables_of(storage) == {"alembic_version", "experiments", "runs"}
+
+
+def test_tracking_store_with_tables_of_optuna_is_refused(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_study(make_search(), storage)
+    before = tables_of(storage)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", storage)
+    with pytest.raises(TrackingError, match="has the tables of Optuna"):
+        check_store()
+    assert tables_of(storage) == before
 
 
 def test_point_that_cannot_be_trained_ends_a_search_without_a_score(tmp_path: Path) -> None:
