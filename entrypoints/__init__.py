@@ -1,1 +1,1 @@
-"""Commands of the MLproject: each parses, calls the package and prints where to look."""
+"""One module for each entry of MLproject: it runs the command of that name."""

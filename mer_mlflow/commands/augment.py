@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mer_mlflow.augmentation import (
     get_transforms,
 )
 from mer_mlflow.augmentation.synthesis import SPARE
-from mer_mlflow.commands.command import OK, print_where, run_command
+from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import AUGMENT
 from mer_mlflow.crossval.splits import check_seed
 from mer_mlflow.errors import ParameterError
@@ -118,7 +117,3 @@ def main(arguments: Sequence[str]) -> int:
         if given[name] is None:
             raise ParameterError(f"{name}: is needed; see the README for the parameters")
     return augment(**given)
-
-
-if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 
 import mlflow
 from mlflow import MlflowClient
 
 from mer_mlflow.access import shown
-from mer_mlflow.commands.command import OK, name_run, run_command
+from mer_mlflow.commands.command import OK, name_run
 from mer_mlflow.commands.parameters import EXPORT
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
@@ -87,7 +86,3 @@ def _counted(counts: Mapping[str, int]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run ``export``."""
     return export(**parse(EXPORT, arguments))
-
-
-if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -10,7 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from mer_mlflow.access import experiment_page, pages_address, shown
-from mer_mlflow.commands.command import OK, name_run, run_command
+from mer_mlflow.commands.command import OK, name_run
 from mer_mlflow.commands.parameters import IMPORT
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
@@ -81,7 +80,3 @@ def main(arguments: Sequence[str]) -> int:
     if given["archive"] is None:
         raise ParameterError("archive: is needed; give the file that export wrote")
     return import_(**given)
-
-
-if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))

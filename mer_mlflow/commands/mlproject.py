@@ -1,80 +1,59 @@
-"""mlproject: write the MLproject file from the declarations of entry points and methods."""
+"""mlproject: write the MLproject file from the declarations of commands and methods."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from mer_mlflow.commands.parameters import (
-    AUGMENT,
-    EXPORT,
-    IMPORT,
-    METHOD,
-    PREPARE,
-    REPORT,
-    SEARCH,
-    SEARCHED,
-    STUDY,
-    SYNC,
-    TRAIN,
-    WEIGHTS,
-)
-from mer_mlflow.commands.train import hyperparameter_options
-from mer_mlflow.experiments import Parameter
+from mer_mlflow.commands.catalogue import COMMANDS, Command
+from mer_mlflow.commands.parameters import METHOD
 from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.training import Method, Value
 
 HEADER = """\
-# Made by `make mlproject` from the declarations in entrypoints/ and mer_mlflow/methods/.
-# An empty default leaves the choice to the command.
+# Made by `make mlproject` from the declarations in mer_mlflow/commands/ and mer_mlflow/methods/.
+# Each entry takes more parameters by -P than it declares: `mer COMMAND --help` lists them. MLflow
+# records in a run the parameters that are declared here, and those that were given.
 name: mer_mlflow
 
 python_env: python_env.yaml
 
 entry_points:
 """
-TYPES = {str: "string", bool: "string", dict: "string", int: "float", float: "float"}
-"""MLproject knows no integers and no truth values; an empty default makes a number a string."""
 
 
 def mlproject() -> str:
     """Text of the MLproject file."""
-    entries = [
-        _entry("train", "train", (*METHOD, *TRAIN), "Cross-validate one methodology."),
-        _entry("search", "search", (*METHOD, *SEARCH, *SEARCHED), "Tune one methodology."),
-        _entry("study", "study", STUDY, "Run many methodologies on many datasets by a plan."),
-        _entry("prepare", "prepare", PREPARE, "Check a dataset and fill the store."),
-        _entry("augment", "augment", AUGMENT, "Make a synthesised copy of one clip."),
-        _entry("weights", "weights", WEIGHTS, "List pretrained weights: needed, there, known."),
-        _entry("report", "report", REPORT, "Build the comparison table."),
-        _entry("sync", "sync", SYNC, "Deliver results that the tracking server did not take."),
-        _entry("export", "export", EXPORT, "Write an experiment's runs to one archive."),
-        _entry("import", "import_", IMPORT, "Write an archive's runs to an experiment."),
-    ]
-    for name in method_names():
-        parameters = (*hyperparameter_options(name), *TRAIN)
-        entries.append(_entry(name, f"train --only {name}", parameters, get_method(name).summary))
-    return HEADER + "\n".join(entries)
+    commands = [_command(command) for command in COMMANDS.values() if command.is_entry]
+    methods = [_method(get_method(name)) for name in method_names()]
+    return HEADER + "\n".join([*commands, *methods])
 
 
-def _entry(name: str, command: str, parameters: Sequence[Parameter], summary: str) -> str:
-    lines = [f"  {name}:  # {summary}", "    parameters:"]
-    for parameter in parameters:
-        default = _shown(parameter.default)
-        kind = "string" if parameter.default is None else TYPES[parameter.kind]
-        lines.append(
-            f"      {parameter.name}: {{type: {kind}, default: {default}}}  # {parameter.help}"
-        )
-    arguments = " ".join(f"--{item.name}={{{item.name}}}" for item in parameters)
-    lines.append(f"    command: python -m mer_mlflow.commands.{command} {arguments}")
-    return "\n".join(lines) + "\n"
+def _command(command: Command) -> str:
+    """Entry of a command; what it declares has a default, which MLflow records."""
+    module = command.module.rpartition(".")[2]
+    defaults = {METHOD[0].name: str(METHOD[0].default)} if command.takes_hyperparameters else {}
+    return _entry(command.name, command.summary, f"python -m entrypoints.{module}", defaults)
 
 
-def _shown(default: str | int | float | bool | None) -> str:
-    """Empty text for no default; text in quotes, and truth values as text: YAML reads both anew."""
-    if isinstance(default, bool):
-        return f'"{str(default).lower()}"'
-    return f'"{default or ""}"' if default is None or isinstance(default, str) else str(default)
+def _method(method: Method) -> str:
+    command = f"python -m entrypoints.train --method={method.name}"
+    return _entry(method.name, method.summary, command, method.defaults)
+
+
+def _entry(name: str, summary: str, command: str, defaults: Mapping[str, Value]) -> str:
+    lines = [f"  {name}:  # {summary}", *["    parameters:"] * bool(defaults)]
+    lines += [f"      {key}: {_declared(value)}" for key, value in defaults.items()]
+    arguments = "".join(f" --{key}={{{key}}}" for key in defaults)
+    return "\n".join([*lines, f"    command: {command}{arguments}"]) + "\n"
+
+
+def _declared(default: Value) -> str:
+    """MLproject knows no integers; text is in quotes, because YAML reads words anew."""
+    if isinstance(default, str):
+        return f'{{type: string, default: "{default}"}}'
+    return f"{{type: float, default: {default}}}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,14 @@
-"""Parameters of the entry points, declared once for the command line and for MLproject."""
+"""Parameters of the commands, declared once for the command line and for MLproject."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments import TRAIN_ONLY, Experiment, Parameter, Role, Search, parameters
+from mer_mlflow.experiments.text import pairs, parse
+from mer_mlflow.methods import get_method
 
 _EXPERIMENT = parameters(Experiment)
 METHOD = tuple(item for item in _EXPERIMENT if item.name in ("method", "hyperparameters"))
@@ -71,3 +77,66 @@ WEIGHTS = (
 )
 
 SYNC = (Parameter(name="journal", default=None, kind=str, help="file; by default all that wait"),)
+
+
+def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
+    """Hyperparameters of a methodology as parameters; what is None keeps the methodology's default.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such methodology.
+    """
+    declared = get_method(method)
+    return tuple(
+        Parameter(
+            name=name,
+            default=None,
+            kind=type(default),
+            help=f"hyperparameter of {method}, default {default}",
+            limits=declared.spaces[name],
+        )
+        for name, default in declared.defaults.items()
+    )
+
+
+def requested_method(arguments: Sequence[str]) -> str:
+    """Methodology that a command line names, or the default."""
+    given = dict(pairs((), arguments)).get("method", "").strip()
+    return given or str(METHOD[0].default)
+
+
+def experiment_values(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, Any]:
+    """Parse a command line that may give hyperparameters by their own names.
+
+    Parameters
+    ----------
+    declared : parameters of the command; ``method`` and ``hyperparameters`` are among them
+    arguments : command line
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is unknown, given twice, or its value is of the wrong type or not allowed.
+    """
+    own = hyperparameter_options(requested_method(arguments))
+    given = parse((*declared, *own), arguments)
+    values = {item.name: given.pop(item.name) for item in own}
+    return given | {"hyperparameters": _joined(given["hyperparameters"], values)}
+
+
+def _joined(
+    hyperparameters: Mapping[str, Any] | str | None, values: Mapping[str, Any]
+) -> Mapping[str, Any] | str | None:
+    own = {name: value for name, value in values.items() if value is not None}
+    if not own:
+        return hyperparameters
+    if isinstance(hyperparameters, str):
+        name = next(iter(own))
+        raise ParameterError(
+            f"hyperparameters={hyperparameters} and {name}={own[name]}: give one of them"
+        )
+    twice = next((name for name in own if name in (hyperparameters or {})), None)
+    if twice is not None:
+        raise ParameterError(f"{twice} is given twice: by itself and in hyperparameters")
+    return {**(hyperparameters or {}), **own}

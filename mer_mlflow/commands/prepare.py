@@ -15,7 +15,7 @@ from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.augmentation import Synthesised
 from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
 from mer_mlflow.commands.announcement import announce_dataset
-from mer_mlflow.commands.command import BAD_INPUT, OK, print_where, run_command
+from mer_mlflow.commands.command import BAD_INPUT, OK, print_where
 from mer_mlflow.commands.parameters import PREPARE
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
 from mer_mlflow.errors import WeightsError, listing
@@ -218,5 +218,6 @@ def _track(clips: Clips, summary: str, *, n_errors: int) -> None:
     print_where(run_id, experiment)
 
 
-if __name__ == "__main__":
-    run_command(lambda: prepare(**parse(PREPARE, sys.argv[1:])))
+def main(arguments: Sequence[str]) -> int:
+    """Run ``prepare``."""
+    return prepare(**parse(PREPARE, arguments))

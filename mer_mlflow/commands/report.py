@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from mlflow import MlflowClient
 from rich.table import Table
 
 from mer_mlflow.access import pages_address, shown
-from mer_mlflow.commands.command import OK, print_where, run_command
+from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import REPORT
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
@@ -187,7 +186,3 @@ def _print_ranking(selection: Selection) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run ``report``."""
     return report(**parse(REPORT, arguments))
-
-
-if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))

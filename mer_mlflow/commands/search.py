@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mer_mlflow.access import shown
 from mer_mlflow.arithmetic import require
 from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
-from mer_mlflow.commands.command import OK, print_where, run_command
-from mer_mlflow.commands.parameters import METHOD, SEARCH, SEARCHED
+from mer_mlflow.commands.command import OK, print_where
+from mer_mlflow.commands.parameters import METHOD, SEARCH, SEARCHED, experiment_values
 from mer_mlflow.crossval.validation import Setting, gather
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.experiments import Experiment, ResolvedSearch, Search, resolve_search
-from mer_mlflow.experiments.text import parse
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
@@ -150,10 +148,6 @@ def _assigned(values: Mapping[str, Value]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run ``search``."""
-    given = parse((*METHOD, *SEARCH, *SEARCHED), arguments)
+    given = experiment_values((*METHOD, *SEARCH, *SEARCHED), arguments)
     own = {parameter.name: given.pop(parameter.name) for parameter in SEARCH}
     return search(Search(experiment=Experiment(**given), **own))
-
-
-if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))

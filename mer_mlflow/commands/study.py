@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from mer_mlflow.arithmetic import NATIVE, require
-from mer_mlflow.commands.command import INCOMPLETE, INTERRUPTED, OK, print_where, run_command
+from mer_mlflow.commands.command import INCOMPLETE, INTERRUPTED, OK, print_where
 from mer_mlflow.commands.parameters import STUDY
 from mer_mlflow.commands.search import STORAGE_VARIABLE, storage_url
 from mer_mlflow.crossval.executors import resolve_workers
@@ -192,7 +192,7 @@ def _run_all(board: Board, record: Record) -> None:
 
 
 def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcome:
-    command = [sys.executable, "-m", f"mer_mlflow.commands.{item.action}"]
+    command = [sys.executable, "-m", "mer_mlflow", item.action]
     given = dict(arguments)
     storage = given.pop("storage", None)  # command lines show a password in it to everybody
     command += [f"--{name}={value}" for name, value in given.items()]
@@ -268,5 +268,6 @@ def _print_outcome(board: Board, failed: Mapping[Item, Standing]) -> None:
         print("give the same command again: what is done stays, what failed is tried again")
 
 
-if __name__ == "__main__":
-    run_command(lambda: study(**parse(STUDY, sys.argv[1:])))
+def main(arguments: Sequence[str]) -> int:
+    """Run ``study``."""
+    return study(**parse(STUDY, arguments))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_mlflow.commands.command import INCOMPLETE, OK, name_run, run_command
+from mer_mlflow.commands.command import INCOMPLETE, OK, name_run
 from mer_mlflow.commands.parameters import SYNC
 from mer_mlflow.errors import JournalError, UndeliveredError
 from mer_mlflow.experiments.text import parse
@@ -92,5 +93,6 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> bool:
     return True
 
 
-if __name__ == "__main__":
-    run_command(lambda: sync(**parse(SYNC, sys.argv[1:])))
+def main(arguments: Sequence[str]) -> int:
+    """Run ``sync``."""
+    return sync(**parse(SYNC, arguments))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mer_mlflow.arithmetic import require
 from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
-from mer_mlflow.commands.command import INCOMPLETE, OK, print_where, run_command
-from mer_mlflow.commands.parameters import METHOD, TRAIN
+from mer_mlflow.commands.command import INCOMPLETE, OK, print_where
+from mer_mlflow.commands.parameters import METHOD, TRAIN, experiment_values
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.validation import (
     CHANGED,
@@ -21,8 +21,7 @@ from mer_mlflow.crossval.validation import (
     gather_probes,
     validate,
 )
-from mer_mlflow.experiments import Experiment, Parameter, resolve, winner_study
-from mer_mlflow.experiments.text import parse
+from mer_mlflow.experiments import Experiment, resolve, winner_study
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
@@ -180,25 +179,6 @@ def _print_outcome(validation: CrossValidation) -> None:
     print(f"{validation.advice}; their runs have the tracebacks")
 
 
-def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
-    """Hyperparameters of a methodology as parameters of its own entry point."""
-    declared = get_method(method)
-    return tuple(
-        Parameter(name=name, default=default, kind=type(default), help="hyperparameter")
-        for name, default in declared.defaults.items()
-    )
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Run ``train``, or with ``--only METHOD`` a methodology's own entry point."""
-    if arguments[:1] == ["--only"]:
-        method = "".join(arguments[1:2])
-        own = hyperparameter_options(method)
-        given = parse((*TRAIN, *own), arguments[2:])
-        values = {parameter.name: given.pop(parameter.name) for parameter in own}
-        return train(Experiment(method=method, hyperparameters=values, **given))
-    return train(Experiment(**parse((*METHOD, *TRAIN), arguments)))
-
-
-if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))
+    """Run ``train``."""
+    return train(Experiment(**experiment_values((*METHOD, *TRAIN), arguments)))

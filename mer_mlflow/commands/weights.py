@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mer_mlflow.commands.command import OK, run_command
+from mer_mlflow.commands.command import OK
 from mer_mlflow.commands.parameters import WEIGHTS
 from mer_mlflow.errors import ParameterError, WeightsError
 from mer_mlflow.experiments.text import parse
@@ -75,5 +74,6 @@ def _networks(method: Method) -> Iterator[str]:
                 yield item.network
 
 
-if __name__ == "__main__":
-    run_command(lambda: weights(**parse(WEIGHTS, sys.argv[1:])))
+def main(arguments: Sequence[str]) -> int:
+    """Run ``weights``."""
+    return weights(**parse(WEIGHTS, arguments))

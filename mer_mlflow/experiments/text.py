@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import difflib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.parameter import Parameter
 from mer_mlflow.training import Value
-
-HELP = ("-h", "--help")
 
 
 def parse(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, Any]:
@@ -31,20 +30,19 @@ def parse(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, 
     Raises
     ------
     ParameterError
-        If a parameter is unknown, or its value is of the wrong type or not allowed.
-    SystemExit
-        With code 0, once the parameters are printed, where help is requested.
+        If a parameter is unknown or given twice, or its value is of the wrong type or not allowed.
     """
-    if any(argument in HELP for argument in arguments[:1]):
-        print(help_text(declared))
-        raise SystemExit(0)
     known = {parameter.name: parameter for parameter in declared}
+    given: dict[str, str] = {}
     values = {parameter.name: parameter.default for parameter in declared}
-    for name, text in _pairs(arguments):
+    for name, text in pairs(declared, arguments):
         if name not in known:
             raise ParameterError(f"{name}={text}: {unknown(name, known)}")
-        if text.strip():
-            values[name] = value_of(known[name], text.strip())
+        if not text.strip():
+            continue
+        if given.setdefault(name, text.strip()) != text.strip():
+            raise ParameterError(f"{name} is given twice: {given[name]} and {text.strip()}")
+        values[name] = value_of(known[name], text.strip())
     return values
 
 
@@ -63,22 +61,19 @@ def value_of(parameter: Parameter, text: str) -> Any:
     return parse_assignments(text, name=parameter.name)
 
 
-def unknown(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    """What to say of a name that is not known: the nearest one that is, or all."""
+def unknown(name: str, known: Sequence[str] | Mapping[str, Any], *, what: str = "parameter") -> str:
+    """What to say of a name that is not known: the nearest one that is, or all.
+
+    Parameters
+    ----------
+    name : as given
+    known : names that are known
+    what : what the names are of
+    """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     if near:
-        return f"unknown parameter; did you mean {near[0]}?"
-    return f"unknown parameter; parameters are {', '.join(known)}"
-
-
-def help_text(declared: Sequence[Parameter]) -> str:
-    """Parameters of a command, a line each."""
-    width = max(len(parameter.name) for parameter in declared) + 2
-    lines = []
-    for parameter in declared:
-        default = "" if parameter.default is None else f" (default: {parameter.default})"
-        lines.append(f"--{parameter.name:{width}}{parameter.help}{default}")
-    return "\n".join(lines)
+        return f"unknown {what}; did you mean {near[0]}?"
+    return f"unknown {what}; {what}s are {', '.join(known)}"
 
 
 def parse_assignments(text: str | None, *, name: str = "hyperparameters") -> dict[str, Value]:
@@ -130,12 +125,34 @@ def listed_columns(names: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for row in rows for name in row if name.strip())
 
 
-def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    waiting = iter(arguments)
-    for argument in waiting:
+def pairs(declared: Sequence[Parameter], arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Names and values of a command line, as text.
+
+    A value may begin with ``-``. Names may be written with ``-`` for ``_``, and a parameter that is
+    true or false is true where no value follows.
+
+    Parameters
+    ----------
+    declared : what the command takes; another name takes a value too
+    arguments : command line
+
+    Raises
+    ------
+    ParameterError
+        If an argument is no parameter, or one has no value.
+    """
+    switches = {parameter.name for parameter in declared if parameter.kind is bool}
+    waiting = deque(arguments)
+    while waiting:
+        argument = waiting.popleft()
         if not argument.startswith("--") or argument == "--":
             raise ParameterError(f"{argument}: not a parameter; write --name=value")
         name, separator, text = argument.removeprefix("--").partition("=")
-        if not separator:
-            text = next(waiting, "")
+        name = name.replace("-", "_")
+        if not separator and name in switches and (not waiting or waiting[0].startswith("--")):
+            text = "true"
+        elif not separator:
+            if not waiting:
+                raise ParameterError(f"{name}: has no value; write --{name}=VALUE")
+            text = waiting.popleft()
         yield name, text

@@ -8,6 +8,7 @@ import yaml
 
 from mer_mlflow import get_method
 from mer_mlflow.commands.mlproject import mlproject
+from mer_mlflow.commands.parameters import METHOD, SEARCH, TRAIN
 from mer_mlflow.methods import method_names
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +25,8 @@ def test_every_entry_point_runs_without_parameters() -> None:
     own |= {"export", "import", "sync"}
     assert own | set(method_names()) == set(entries)
     for entry in entries.values():
-        for parameter in entry["parameters"].values():
-            assert parameter["default"] is not None
-        for name in entry["parameters"]:
+        for name, parameter in entry.get("parameters", {}).items():
+            assert parameter["default"] != ""
             assert f"--{name}={{{name}}}" in entry["command"]
 
 
@@ -37,6 +37,12 @@ def test_every_method_has_its_hyperparameters_typed() -> None:
             declared = entries[method]["parameters"][name]
             assert declared["default"] == default
             assert declared["type"] == ("string" if isinstance(default, str) else "float")
+
+
+def test_no_hyperparameter_has_the_name_of_another_parameter() -> None:
+    own = {parameter.name for parameter in (*METHOD, *TRAIN, *SEARCH)}
+    for method in method_names():
+        assert not own & get_method(method).defaults.keys()
 
 
 def test_environments_share_the_pinned_requirements() -> None:

@@ -89,7 +89,7 @@ def test_killed_search_leaves_nothing_at_work_once_it_is_given_again(
 ) -> None:
     client, asked = MlflowClient(), [*COMMON, "--space=C=1,2", "--strategy=tpe", "--trials=2"]
     victim = subprocess.Popen(
-        [sys.executable, "-m", "mer_mlflow.commands.search", *asked],
+        [sys.executable, "-m", "mer_mlflow", "search", *asked],
         cwd=Path(__file__).parents[2],
         env={**os.environ, "MER_OPTUNA_STORAGE": f"sqlite:///{store / 'optuna.db'}"},
         start_new_session=True,

@@ -210,7 +210,7 @@ def test_stopped_study_closes_everything_and_goes_on(
 ) -> None:
     plan = written(store, "{datasets: [demo], duration: 2, repeats: 2, methods: [svm]}")
     victim = subprocess.Popen(
-        [sys.executable, "-m", "mer_mlflow.commands.study", plan, "--workers=1"],
+        [sys.executable, "-m", "mer_mlflow", "study", plan, "--workers=1"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -39,7 +39,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(map(str, filter(None, (search_path, ROOT))))
     return subprocess.run(
-        [sys.executable, "-m", f"mer_mlflow.commands.{module}", *arguments],
+        [sys.executable, "-m", "mer_mlflow", module, *arguments],
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,

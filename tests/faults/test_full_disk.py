@@ -50,7 +50,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def work(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"mer_mlflow.commands.{arguments[0]}", *arguments[1:]],
+        [sys.executable, "-m", "mer_mlflow", arguments[0], *arguments[1:]],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

@@ -21,7 +21,7 @@ from mer_mlflow.datasets import Clips
 
 ROOT = Path(__file__).parents[2]
 N_KILLS = int(os.environ.get("MER_FAULT_KILLS", "1"))
-TRAIN = (sys.executable, "-m", "mer_mlflow.commands.train", "--dataset=demo", "--workers=2")
+TRAIN = (sys.executable, "-m", "mer_mlflow", "train", "--dataset=demo", "--workers=2")
 RUNS = {
     "svm": (*TRAIN, "--method=svm", "--folds=5", "--repeats=4"),
     "cnn": (*TRAIN, "--method=cnn", "--folds=4", "--repeats=1", "--max_epochs=2", "--duration=3"),

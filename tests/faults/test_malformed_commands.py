@@ -169,7 +169,7 @@ def test_typed_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     name, *arguments = command
     done = subprocess.run(
-        [sys.executable, "-m", f"mer_mlflow.commands.{name!s}", *arguments],
+        [sys.executable, "-m", "mer_mlflow", str(name), *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
         cwd=store,
         capture_output=True,

@@ -23,9 +23,9 @@ from mer_mlflow.commands.parameters import (
     STUDY,
     TRAIN,
     WEIGHTS,
+    hyperparameter_options,
 )
 from mer_mlflow.commands.report import main as report
-from mer_mlflow.commands.train import hyperparameter_options
 from mer_mlflow.datasets import Clips, dataset_names, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
 from mer_mlflow.experiments import Experiment, Parameter, Search, resolve, resolve_search

@@ -46,7 +46,7 @@ def quadrants(tmp_path: Path) -> Path:
 
 def work(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", f"mer_mlflow.commands.{arguments[0]}", *arguments[1:]],
+        [sys.executable, "-m", "mer_mlflow", arguments[0], *arguments[1:]],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

@@ -192,7 +192,7 @@ def test_demo_on_a_disk_that_takes_nothing(
 ) -> None:
     cache = disk(options)
     done = subprocess.run(
-        [sys.executable, "-m", "mer_mlflow.commands.train", "--method=svm", "--dataset=demo"],
+        [sys.executable, "-m", "mer_mlflow", "train", "--method=svm", "--dataset=demo"],
         cwd=ROOT,
         env={**os.environ, "MER_CACHE_ROOT": str(cache)},
         capture_output=True,
