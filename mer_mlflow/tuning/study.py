@@ -243,7 +243,7 @@ def run_study(
     study.pruner = _pruner(search.prune)
     seen_running: set[int] = set()
     _fail_the_dead(study, is_wanted=bool(wanted_points(study, search)))
-    _requeue_the_silent(study, seen_running)
+    _fail_the_silent(study)
     while wanted := wanted_points(study, search):
         finished = len(scores(study))
         on_trial(finished, finished + len(wanted))
@@ -335,15 +335,20 @@ def _fail_the_dead(study: optuna.Study, *, is_wanted: bool) -> None:
             requeue(study, trial)
 
 
+def _fail_the_silent(study: optuna.Study) -> None:
+    """End the trials, here or elsewhere, that have given no sign of life for long."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(study)
+
+
 def _requeue_the_silent(study: optuna.Study, seen: set[int]) -> None:
     """Queue trials again whose process gives no sign of life.
 
     Optuna never calls a trial dead whose process was killed before its first sign. So that its
     silence counts too, a first sign is given for each trial when it is seen at work.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        optuna.storages.fail_stale_trials(study)
+    _fail_the_silent(study)
     for trial in study.get_trials(False, (TrialState.RUNNING,)):
         if trial._trial_id not in seen:
             seen.add(trial._trial_id)

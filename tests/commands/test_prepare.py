@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import soundfile
 from mlflow import MlflowClient
 
 from mer_mlflow.commands.prepare import prepare
+from mer_mlflow.datasets import Clips
 from mer_mlflow.representations import open_store
+from mer_mlflow.tracking.environment import process_tags
 
 SECONDS, SR = 1.5, 16_000
 
@@ -68,3 +71,24 @@ def test_everything_that_is_wrong_is_named(
     (run,) = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'prepare'")
     assert run.info.status == "FAILED"
     assert run.data.metrics["n_errors"] == 2
+
+
+def test_run_that_was_made_for_the_command_names_its_process_from_the_start(
+    store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient()
+    given = str(client.create_run("0").info.run_id)
+    dead = {**process_tags(), "mer.kind": "prepare", "mer.pid": "999999999"}
+    left = str(client.create_run("0", tags=dead).info.run_id)
+    seen: list[dict[str, str]] = []
+
+    def look(*arguments: object) -> int:
+        seen.append(client.get_run(given).data.tags)
+        return 0
+
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    monkeypatch.setattr("mer_mlflow.commands.prepare._fill", lambda *arguments, **more: look())
+    assert prepare(dataset="demo", duration=2.0) == 0
+    assert (seen[0]["mer.kind"], seen[0]["mer.pid"]) == ("prepare", str(os.getpid()))
+    assert client.get_run(given).info.status == "FINISHED"
+    assert client.get_run(left).info.status == "KILLED"

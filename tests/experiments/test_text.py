@@ -44,6 +44,8 @@ def test_values_may_stand_behind_their_names_and_begin_with_a_dash() -> None:
         (["--methode", "cnn"], "methode=cnn: unknown parameter; did you mean method?"),
         (["--zzz=5"], "zzz=5: unknown parameter; parameters are method, hyperparameters"),
         (["stray"], "stray: not a parameter; write --name=value"),
+        (["--nested", "--folds"], "folds: has no value; write --folds=VALUE"),
+        (["--folds=5", "--folds=10"], "folds is given twice: 5 and 10"),
     ],
 )
 def test_bad_command_lines_are_named(arguments: list[str], words: str) -> None:
@@ -52,12 +54,11 @@ def test_bad_command_lines_are_named(arguments: list[str], words: str) -> None:
     assert words in str(error.value)
 
 
-def test_help_names_every_parameter(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        parse(DECLARED, ["--help"])
-    assert end.value.code == 0
-    printed = capsys.readouterr().out
-    assert all(f"--{parameter.name}" in printed for parameter in DECLARED)
+def test_switches_need_no_value_and_names_may_have_hyphens() -> None:
+    values = parse(DECLARED, ["--nested", "--data-root", "/music", "--test_curve"])
+    assert (values["nested"], values["test_curve"]) == (True, True)
+    assert values["data_root"] == "/music"
+    assert parse(DECLARED, ["--nested", "false"])["nested"] is False
 
 
 def test_hyperparameters_are_pairs_or_the_winner_of_a_search() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -222,6 +223,23 @@ def test_trial_of_a_killed_process_is_ended_where_nothing_is_left_to_do(tmp_path
     assert seen == []
     states = Counter(trial.state for trial in study.get_trials())
     assert states == {TrialState.COMPLETE: 2, TrialState.FAIL: 1}
+
+
+def test_trial_that_fell_silent_elsewhere_is_ended_where_nothing_is_left_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 1)
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    search = make_search("tpe", n_trials=0)
+    study = open_study(search, storage)
+    study.enqueue_trial({"C": 1.0, "units": 10})
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = study.ask()
+    study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+    for _ in range(2):  # looking at it is no sign of life
+        time.sleep(2.5)
+        run(search, storage)
+    assert study.get_trials()[trial.number].state == TrialState.FAIL
 
 
 @pytest.mark.parametrize("other", [{}, {"mer.host": "elsewhere"}, {"trial": 99}])
