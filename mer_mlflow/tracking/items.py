@@ -25,6 +25,7 @@ from mer_mlflow.crossval.validation import (
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.methods import Illustration, Prediction, Value
+from mer_mlflow.spreadsheet import to_csv, unescaped
 
 PREDICTIONS = "predictions.csv"
 EPOCHS = "epochs.csv"
@@ -124,11 +125,11 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
         if isinstance(value, int | float) and key not in NO_METRICS and not key.startswith(HP):
             yield Metric(key=key, value=float(value))
     table = prediction_table(result, setting.clips)
-    yield File(name=PREDICTIONS, content=_csv(table))
-    yield File(name=CONFUSION, content=_csv(confusion_matrix(table).reset_index()))
+    yield File(name=PREDICTIONS, content=to_csv(table))
+    yield File(name=CONFUSION, content=to_csv(confusion_matrix(table).reset_index()))
     if result.epochs:
         epochs = pd.DataFrame([asdict(epoch) for epoch in result.epochs])
-        yield File(name=EPOCHS, content=_csv(epochs))
+        yield File(name=EPOCHS, content=to_csv(epochs))
 
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
@@ -148,7 +149,7 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
         name=PREDICTIONS.replace(".csv", ".parquet"), content=_parquet(validation.predictions)
     )
     confusion = confusion_matrix(validation.predictions)
-    yield File(name=CONFUSION, content=_csv(confusion.reset_index()))
+    yield File(name=CONFUSION, content=to_csv(confusion.reset_index()))
     histories = [
         pd.DataFrame([asdict(epoch) for epoch in result.epochs]).assign(split=result.split_id)
         for result in validation.results
@@ -220,7 +221,7 @@ def read_fold(
     n_parameters = metrics.get("n_parameters")
     return FoldResult(
         split_id=split_id,
-        test=np.array([positions[row["clip"]] for row in table]),
+        test=np.array([positions[unescaped(row["clip"])] for row in table]),
         true=np.array([labels[row["quadrant"]] for row in table]),
         prediction=Prediction(
             probabilities=_read_probabilities(table, ""),
@@ -269,10 +270,6 @@ def _read_epoch(row: dict[str, str]) -> Epoch:
         stage=row["stage"],
         **{name: float(text) if text else None for name, text in figures.items()},  # type: ignore[arg-type]
     )
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False).encode()
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.methods import Value
+from mer_mlflow.spreadsheet import to_csv
 from mer_mlflow.tracking import Kind, Status, search
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 from mer_mlflow.tuning.space import space_text
@@ -61,7 +62,7 @@ def search_items(study: optuna.Study, searched: SearchSetting, setting: Setting)
         yield Metric(key=f"n_{state.lower()}", value=float((table["state"] == state).sum()))
     for key, n_folds in folds_by_use(study, setting).items():
         yield Metric(key=key, value=float(n_folds))
-    yield File(name="trials.csv", content=table.to_csv(index=False).encode())
+    yield File(name="trials.csv", content=to_csv(table))
     best = best_trial(study)
     if best is not None and best.value is not None:
         yield Metric(key=f"best_{OBJECTIVE}", value=best.value)
