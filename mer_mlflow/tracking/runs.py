@@ -25,7 +25,8 @@ from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
 from mer_mlflow.tracking.writer import batch, make_run, send
 
-PAGE = 1000
+PAGE, MOST_PAGES = 1000, 1000
+"""Runs of an answer, and answers to one search."""
 SQLITE = "sqlite:///"
 START_SECONDS = 60.0
 """Patience with a server at the start of a command, where its address may be wrong."""
@@ -202,10 +203,15 @@ def search(client: MlflowClient, experiment: str, **tags: str) -> Iterator[Run]:
     client : of the tracking server
     experiment : id of the experiment
     tags : values by the tag's name without ``mer.``
+
+    Raises
+    ------
+    TrackingError
+        If the server gives pages without end.
     """
     condition = " and ".join(f"tags.`mer.{key}` = '{value}'" for key, value in tags.items())
     token: str | None = None
-    while True:
+    for _ in range(MOST_PAGES):
         page: Any = client.search_runs(
             [experiment], filter_string=condition, max_results=PAGE, page_token=token
         )
@@ -213,3 +219,6 @@ def search(client: MlflowClient, experiment: str, **tags: str) -> Iterator[Run]:
         token = page.token
         if not token:
             return
+    raise TrackingError(
+        f"experiment {experiment} has more than {MOST_PAGES * PAGE} runs; use several experiments"
+    )
