@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -114,15 +115,19 @@ def _read_items(run: Run) -> dict[tuple[str, str], str]:
         return {}
     except (MlflowException, OSError) as error:
         raise RunDataError(f"{ITEMS} cannot be fetched ({reason(error)})") from error
-    rows = list(csv.DictReader(io.StringIO(words)))[:MOST_ITEMS]
-    if any(not isinstance(row.get(name), str) for row in rows for name in COLUMNS):
+    try:
+        table = csv.DictReader(io.StringIO(words))
+        has_columns = set(COLUMNS) <= set(table.fieldnames or ())
+        rows = list(islice(table, MOST_ITEMS))
+    except csv.Error as error:
+        raise RunDataError(f"{ITEMS} is no table of items ({error})") from error
+    if not has_columns or any(None in row.values() for row in rows):
         raise RunDataError(f"{ITEMS} is no table of items")
-    cells = [
-        {name: printable(unescaped(row[name]), most=LONGEST_CELL) for name in COLUMNS}
-        for row in rows
-    ]
+    items = (
+        [printable(unescaped(row[name]), most=LONGEST_CELL) for name in COLUMNS] for row in rows
+    )
     return {
-        (row["method"], row["dataset"]): row["status"] + f": {row['reason']}" * bool(row["reason"])
-        for row in cells
-        if row["action"] == "train" and row["status"] != "done"
+        (method, dataset): f"{status}: {why}" if why else status
+        for method, dataset, action, status, why in items
+        if action == "train" and status != "done"
     }

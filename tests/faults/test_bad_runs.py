@@ -461,7 +461,6 @@ def test_report_of_all_damages_at_once(
         assert f"warning: run {run_id} is left out: " in said.out
     assert f"run {shown} is left out" not in said.out
     assert f"study {study.info.run_id} is not read: items.csv is no table of items" in said.out
-    assert "[/b]" in said.out
     page = (place / "all" / "report.html").read_text()
     for text in (said.out, page):
         assert not set("\x1b\x07\u202e") & set(text)
