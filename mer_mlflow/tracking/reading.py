@@ -189,7 +189,7 @@ def figure(metrics: Mapping[str, float], key: str) -> float:
     if key not in metrics:
         raise RunDataError(f"metric {key} is missing")
     if not abs(metrics[key]) <= LARGEST:
-        raise RunDataError(f"metric {key}={metrics[key]}: must be at most {LARGEST:g}")
+        raise RunDataError(f"metric {key}={metrics[key]}: must be a number up to {LARGEST:g}")
     return float(metrics[key])
 
 
