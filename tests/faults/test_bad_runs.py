@@ -448,7 +448,7 @@ def test_report_of_all_damages_at_once(
         values.params["data.digest"] = ESCAPES
         values.change("predictions", clip=lambda column: "=" + column + ESCAPES)
 
-    shown = add(hostile)
+    kept = add(hostile)
     study = MlflowClient().create_run("0", tags={"mer.kind": "study"})
     MlflowClient().log_text(study.info.run_id, PAGE.decode(), "items.csv")
     with pytest.raises(SystemExit) as stop:
@@ -459,7 +459,7 @@ def test_report_of_all_damages_at_once(
     assert said.err == ""
     for run_id in run_ids:
         assert f"warning: run {run_id} is left out: " in said.out
-    assert f"run {shown} is left out" not in said.out
+    assert f"run {kept} is left out" not in said.out
     assert f"study {study.info.run_id} is not read: items.csv is no table of items" in said.out
     page = (place / "all" / "report.html").read_text()
     for text in (said.out, page):
