@@ -253,7 +253,7 @@ def read_facts(text: str | None) -> Facts:
     """Read what :func:`facts_text` wrote; no facts of nothing, or of anything else."""
     try:
         read = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(read, dict):
         return {}

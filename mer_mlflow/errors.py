@@ -38,6 +38,14 @@ class TrackingError(MerError):
     """The tracking store cannot be used."""
 
 
+class RunDataError(TrackingError):
+    """A run of the tracking store holds what no run of this project holds."""
+
+
+class MissingArtifactError(RunDataError):
+    """A run of the tracking store lacks an artifact."""
+
+
 class JournalError(TrackingError):
     """A journal of writes to the tracking store cannot be used."""
 

@@ -16,7 +16,7 @@ from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import REPORT
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import ParameterError, TrackingError
 from mer_mlflow.experiments.text import listed, parse
 from mer_mlflow.methods import get_method
 from mer_mlflow.output import check_output, replace_files
@@ -29,7 +29,7 @@ from mer_mlflow.reporting.rendering import (
 )
 from mer_mlflow.reporting.report import build_report, read_reasons
 from mer_mlflow.reporting.validations import Selection, read_validations
-from mer_mlflow.terminal import cell, console
+from mer_mlflow.terminal import cell, console, printable
 from mer_mlflow.tracking import (
     Kind,
     abandoned_words,
@@ -76,7 +76,8 @@ def report(
     Raises
     ------
     MerError
-        If there is no such experiment, the store does not answer or the folder cannot be written.
+        If there is no such experiment, the store does not answer, none of the runs can be read or
+        the folder cannot be written.
     """
     wanted = _filters(methods, datasets, protocol)
     check_store()
@@ -103,16 +104,27 @@ def _report(
     pages: str | None,
 ) -> None:
     selection = read_validations(client, sources, **wanted)
-    selection.fetch()
+    for each in selection.left_out:
+        print(f"warning: {each}", flush=True)
+    if selection.left_out and not selection.validations:
+        raise TrackingError(
+            f"none of {len(selection.left_out)} cross-validations can be read; nothing was "
+            "written; see the warnings for what is wrong with each run"
+        )
     server = shown(mlflow.get_tracking_uri())
     document = build_report(
         selection,
         address=pages or (pages_address(server) if server.startswith("http") else LOCAL_PAGES),
         facts=(
             ("made", datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")),
-            ("experiments", ", ".join(client.get_experiment(each).name for each in sources)),
+            (
+                "experiments",
+                ", ".join(printable(client.get_experiment(each).name) for each in sources),
+            ),
         ),
-        reasons=read_reasons(client, sources),
+        reasons=read_reasons(
+            client, sources, on_warning=lambda words: print(f"warning: {words}", flush=True)
+        ),
     )
     files = dict(report_files(document))
     aside = replace_files(folder, files, kind="report", earlier=earlier_files)
@@ -169,7 +181,7 @@ def _print_ranking(selection: Selection) -> None:
         row = (
             item.title,
             frames[item.frame],
-            ", ".join(item.setting) or "–",
+            ", ".join(item.remarks) or "–",
             item.selection,
             score,
             interval,

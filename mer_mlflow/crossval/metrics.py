@@ -80,6 +80,40 @@ def score(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, fl
     return {name: float(values[name]) for name in SCORES}
 
 
+def scores_of_counts(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Score confusion matrices, to rounding as :func:`score` scores the predictions counted there.
+
+    Parameters
+    ----------
+    counts : clips by true and predicted quadrant [shape=(n_matrices, 4, 4)]
+
+    Returns
+    -------
+    values of each of ``SCORES``, 0 to 1 [shape=(n_matrices,)]
+    """
+    right = np.einsum("nqq->nq", counts)
+    true, predicted, total = counts.sum(axis=2), counts.sum(axis=1), counts.sum(axis=(1, 2))
+    measures = {
+        "precision": _shares(right, predicted),
+        "recall": _shares(right, true),
+        "f1": _shares(2 * right, true + predicted),
+    }
+    values = {f"{name}_macro": each.mean(axis=1) for name, each in measures.items()}
+    weights = _shares(true, total[:, None])
+    values |= {f"{name}_weighted": (each * weights).sum(axis=1) for name, each in measures.items()}
+    values |= {f"f1_{name.lower()}": measures["f1"][:, k] for k, name in enumerate(QUADRANTS)}
+    values["accuracy"] = _shares(right.sum(axis=1), total)
+    for name, side in (("arousal", HIGH_AROUSAL), ("valence", POSITIVE_VALENCE)):
+        agrees = side[:, None] == side[None, :]
+        values[f"{name}_accuracy"] = _shares((counts * agrees).sum(axis=(1, 2)), total)
+    return {name: values[name] for name in SCORES}
+
+
+def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    shares = np.zeros(part.shape)
+    return np.divide(part, whole, out=shares, where=whole > 0)
+
+
 def corrected_standard_error(values: NDArray[np.float64], *, test_share: float | None) -> float:
     """Standard error of the mean over the folds of a repeated cross-validation.
 

@@ -44,7 +44,7 @@ class Split:
     @property
     def id(self) -> str:
         """Name of the split, such as ``r01-f10``."""
-        return f"r{self.repeat:02d}-f{self.fold:02d}"
+        return split_id(self.repeat, self.fold)
 
     def rows(self, sources: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Divide recordings and what was synthesised from them.
@@ -163,6 +163,11 @@ def split_plan(
         seed=seed,
         splits=splits,
     )
+
+
+def split_id(repeat: int, fold: int) -> str:
+    """Name of a split by its repetition and its fold, both counted from 1."""
+    return f"r{repeat:02d}-f{fold:02d}"
 
 
 def check_seed(seed: int) -> None:

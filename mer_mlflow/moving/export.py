@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mer_mlflow._version import __version__
 from mer_mlflow.access import shown
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.moving.archive import (
     ARTIFACTS,
     RECORD,
@@ -31,6 +31,7 @@ from mer_mlflow.moving.archive import (
 from mer_mlflow.moving.parallel import in_order, n_workers, told
 from mer_mlflow.moving.record import ENDED, Figure, Input, Record, of_one_origin, origin, to_json
 from mer_mlflow.moving.text import check_printable, is_text, rewrite, without_credentials
+from mer_mlflow.tracking.reading import LATEST, number
 from mer_mlflow.tracking.runs import Kind, Status, search
 
 CLOSED = {Kind.PARENT: Status.INTERRUPTED, Kind.STUDY: Status.INCOMPLETE}
@@ -137,7 +138,7 @@ def _found(client: MlflowClient, experiment: str) -> list[Run]:
         found.values(),
         key=lambda run: (
             MLFLOW_PARENT_RUN_ID in run.data.tags,
-            run.info.start_time,
+            run.info.start_time or 0,
             run.info.run_id,
         ),
     )
@@ -194,21 +195,30 @@ def record_of(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
     info = run.info
     tags, status, end_time = dict(run.data.tags), str(info.status), info.end_time
     if not _has_ended(run):
-        heartbeat = float(tags.get("mer.heartbeat", info.start_time / 1000))
-        status, end_time = "KILLED", int(heartbeat * 1000)
+        status, end_time = "KILLED", _last_sign(run)
         tags["mer.status"] = str(CLOSED.get(Kind(_kind(run)), Status.INTERRUPTED))
         tags.pop("mer.pid", None)  # whoever has this number elsewhere does not work on the run
     return Record(
         run_id=str(info.run_id),
         name=str(info.run_name),
         status=status,
-        start_time=int(info.start_time),
+        start_time=int(info.start_time or 0),
         end_time=None if end_time is None else int(end_time),
         params=_without_credentials(run.data.params),
         tags=_without_credentials(tags),
         metrics=metrics,
         inputs=tuple(_input(item) for item in (run.inputs.dataset_inputs if run.inputs else ())),
     )
+
+
+def _last_sign(run: Run) -> int:
+    """Time of a run's last heartbeat, else of its start [ms]."""
+    started = int(run.info.start_time or 0)
+    try:
+        heartbeat = number(run.data.tags, "mer.heartbeat", low=0, high=LATEST, default=0)
+    except RunDataError:
+        return started
+    return int(heartbeat * 1000) or started
 
 
 def _without_credentials(texts: Mapping[str, str]) -> dict[str, str]:

@@ -19,8 +19,15 @@ import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from mer_mlflow.arithmetic import read_facts
 from mer_mlflow.errors import RunInProgressError
-from mer_mlflow.tracking.environment import HEARTBEAT_SECONDS, is_alive, process_tags
+from mer_mlflow.tracking.environment import (
+    HEARTBEAT_SECONDS,
+    announced,
+    is_alive,
+    process_tags,
+    process_words,
+)
 
 CLAIM = "mer.importing."
 """What the names of these tags begin with."""
@@ -59,7 +66,7 @@ def lease(client: MlflowClient, experiment: str) -> Iterator[None]:
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        _wait(client, experiment, (float(tags["mer.announced"]), key))
+        _wait(client, experiment, (announced(tags), key))
         yield
     finally:
         ended.set()
@@ -71,11 +78,11 @@ def lease(client: MlflowClient, experiment: str) -> Iterator[None]:
 def _wait(client: MlflowClient, experiment: str, mine: tuple[float, str]) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while others := _others(client, experiment, mine[1]):
-        (announced, key), tags = min(others.items())
-        if (announced, key) < mine or time.monotonic() > end:
+        theirs, tags = min(others.items())
+        if theirs < mine or time.monotonic() > end:
             raise RunInProgressError(
-                f"another import into this experiment is at work (host {tags['mer.host']}, "
-                f"process {tags['mer.pid']}); wait for it, or stop it and try again"
+                f"another import into this experiment is at work ({process_words(tags)}); "
+                "wait for it, or stop it and try again"
             )
         time.sleep(PAUSE_SECONDS)
 
@@ -88,9 +95,9 @@ def _others(
     for key, text in client.get_experiment(experiment).tags.items():
         if not key.startswith(CLAIM) or key == mine:
             continue
-        tags = json.loads(text)
+        tags = dict(read_facts(text))
         if is_alive(tags):
-            found[float(tags["mer.announced"]), key] = tags
+            found[announced(tags), key] = tags
         else:
             with suppress(MlflowException):  # another import deleted it first
                 client.delete_experiment_tag(experiment, key)

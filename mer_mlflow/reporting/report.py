@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
-import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from mer_mlflow.errors import MissingArtifactError, RunDataError
 from mer_mlflow.reporting.document import Document
 from mer_mlflow.reporting.sections import (
     details,
@@ -21,10 +24,16 @@ from mer_mlflow.reporting.sections import (
 )
 from mer_mlflow.reporting.sections._context import Context
 from mer_mlflow.reporting.validations import Selection
+from mer_mlflow.spreadsheet import unescaped
+from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import Kind, search
-from mer_mlflow.tracking.artifacts import read_text
+from mer_mlflow.tracking.outage import reason
+from mer_mlflow.tracking.reading import read_text
 
 ITEMS = "items.csv"
+COLUMNS = ("method", "dataset", "action", "status", "reason")
+"""Of a study's items, those that are read."""
+MOST_ITEMS, LONGEST_CELL = 10_000, 1000
 SECTIONS = (published, ranking, differences, questions, honesty, details, provenance)
 TITLE = "Music Emotion Recognition: a comparison of methodologies"
 
@@ -54,6 +63,9 @@ def build_report(
     if selection.n_set_aside:
         words = f"{selection.n_set_aside} finished runs repeat another one and are left out"
         counted.append(("duplicates", words))
+    if selection.left_out:
+        words = f"{len(selection.left_out)} that cannot be read are named under Provenance"
+        counted.append(("left out", words))
     return Document(
         title=TITLE,
         facts=(*facts, *counted),
@@ -61,34 +73,61 @@ def build_report(
     )
 
 
-def read_reasons(client: MlflowClient, experiments: Sequence[str]) -> dict[tuple[str, str], str]:
+def read_reasons(
+    client: MlflowClient,
+    experiments: Sequence[str],
+    *,
+    on_warning: Callable[[str], object] = lambda words: None,
+) -> dict[tuple[str, str], str]:
     """Why methods have no result on datasets, as the latest study of each says.
 
     Parameters
     ----------
     client : of the tracking server
     experiments : ids
+    on_warning : called with a sentence about each study that cannot be read
 
     Returns
     -------
     ``"status: reason"`` by (method, dataset)
     """
     found: dict[tuple[str, str], str] = {}
-    for table in _item_tables(client, experiments):
-        trained = table[(table["action"] == "train") & (table["status"] != "done")]
-        for _, row in trained.iterrows():
-            reason = f": {row['reason']}" if row["reason"] else ""
-            found[row["method"], row["dataset"]] = f"{row['status']}{reason}"
+    for run in _studies(client, experiments):
+        try:
+            found |= _read_items(run)
+        except RunDataError as error:
+            on_warning(f"study {printable(run.info.run_id)} is not read: {error}")
     return found
 
 
-def _item_tables(client: MlflowClient, experiments: Sequence[str]) -> Iterator[pd.DataFrame]:
-    studies = [
+def _studies(client: MlflowClient, experiments: Sequence[str]) -> list[Run]:
+    found = [
         run for experiment in experiments for run in search(client, experiment, kind=Kind.STUDY)
     ]
-    for run in sorted(studies, key=lambda run: int(run.info.start_time)):
-        try:
-            words = read_text(f"{run.info.artifact_uri}/{ITEMS}")
-        except (MlflowException, OSError):  # the study ended before it wrote its first item
-            continue
-        yield pd.read_csv(io.StringIO(words), dtype=str, keep_default_na=False)
+    return sorted(found, key=lambda run: int(run.info.start_time or 0))
+
+
+def _read_items(run: Run) -> dict[tuple[str, str], str]:
+    """Reasons in a study's table of items, none where it ended before it wrote one."""
+    try:
+        words = read_text(run.info.artifact_uri, ITEMS)
+    except MissingArtifactError:
+        return {}
+    except (MlflowException, OSError) as error:
+        raise RunDataError(f"{ITEMS} cannot be fetched ({reason(error)})") from error
+    try:
+        table = csv.DictReader(io.StringIO(words))
+        has_columns = set(COLUMNS) <= set(table.fieldnames or ())
+        rows = list(islice(table, MOST_ITEMS))
+    except csv.Error as error:
+        raise RunDataError(f"{ITEMS} is no table of items ({error})") from error
+    if not has_columns or any(None in row.values() for row in rows):
+        raise RunDataError(f"{ITEMS} is no table of items")
+    items = (
+        [printable(unescaped(row[name]), most=LONGEST_CELL) for name in COLUMNS] for row in rows
+    )
+    return {
+        (method, dataset): f"{status}: {why}" if why else status
+        for method, dataset, action, status, why in items
+        if action == "train" and status != "done"
+    }

@@ -1,46 +1,82 @@
-"""Cross-validations as their parent runs tell them: read once, from few runs and their tables."""
+"""Cross-validations of a tracking server: their parent runs and tables, read once and checked."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
-import mlflow.artifacts
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mer_mlflow.arithmetic import PORTABLE, facts_words, read_facts
-from mer_mlflow.crossval.metrics import Summary, summarise
-from mer_mlflow.crossval.splits import FIXED_SPLITS
+from mer_mlflow.crossval.metrics import SCORES, Summary, summarise
+from mer_mlflow.crossval.splits import FIXED_SPLITS, LARGEST_SEED, MOST_REPEATS
 from mer_mlflow.datasets import dataset_names, get_dataset
+from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.scratch import scratch_folder
-from mer_mlflow.tracking import Kind, Status, search
-from mer_mlflow.tracking.items import ARITHMETIC, MIXED_ARITHMETIC, mixture_words
+from mer_mlflow.reporting.tables import TOLERANCE, Shape, Tables, read_tables
+from mer_mlflow.terminal import printable
+from mer_mlflow.tracking import Kind, Status, check_store, reading, search
+from mer_mlflow.tracking.findings import ALLOWED_COLUMNS
+from mer_mlflow.tracking.items import ARITHMETIC, CHOSEN, HP, MIXED_ARITHMETIC, mixture_words
+from mer_mlflow.tracking.outage import is_outage, reason
+from mer_mlflow.training import converted
 
 SHOWN = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
 """Superseded, duplicate, pruned and failed runs gave their folds to others, or have none."""
 
-LOCAL = ("", "file")
-"""Schemes of addresses that are files of this machine; MLflow would take longer to look at them."""
 READERS = 8
-"""Tables that are downloaded at a time."""
+"""Runs whose tables are downloaded at a time."""
+PARAMS = (HP, "cv.", "data.", "nested.")
+"""Prefixes of the parameters that are read."""
+IDENTITY = re.compile(r"[\w .:-]+", re.ASCII)
+"""No character has a meaning in a search for it."""
+TAGS = "mer."
+"""Prefix of the tags that are read."""
+MOST_CLIPS, MOST_SECONDS = 1_000_000, 1e6
+LONGEST_VALUE = 500
+"""Characters of a hyperparameter."""
+REQUIRED = ("f1_macro_mean", "fit_seconds_total")
+"""Metrics that every complete run has."""
+FIGURES = (
+    *REQUIRED,
+    *(f"{name}_{each}" for name in SCORES for each in ("mean", "std", "low", "high")),
+)
+"""Metrics that are read."""
+MOST_SHOWN = 80
+"""Characters of names of columns in a remark."""
 
 Frame = tuple[str, str, str, int, int]
 """Dataset, its digest, protocol, folds and seed: what makes splits the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A run that is not reported.
+
+    Attributes
+    ----------
+    run_id : of the run
+    why : what is wrong with it
+    """
+
+    run_id: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} is left out: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Validation:
-    """A cross-validation.
+    """A cross-validation whose values were checked; texts have no control characters.
 
     Attributes
     ----------
@@ -51,7 +87,9 @@ class Validation:
     identity : equal where the same folds give the same predictions
     n_done, n_expected : folds
     started : Unix time [s]
-    params, metrics, tags : of the parent run
+    params, metrics, tags : of the parent run, those that are read
+    packages : versions by name, empty where the run does not say
+    folds, predictions, epochs : its tables, without rows where folds are missing
     """
 
     run_id: str
@@ -68,6 +106,10 @@ class Validation:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    packages: Mapping[str, str] = field(default_factory=dict)
+    folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    epochs: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def is_complete(self) -> bool:
@@ -153,7 +195,17 @@ class Validation:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Its setting, and what a reader of its scores should know at once."""
-        return (*self.setting, *["mixed arithmetic"] * self.is_mixed)
+        allowed = printable(self.allowed_columns, most=MOST_SHOWN)
+        return (
+            *self.setting,
+            *["mixed arithmetic"] * self.is_mixed,
+            *[f"columns allowed in spite of a check: {allowed}"] * bool(allowed),
+        )
+
+    @property
+    def allowed_columns(self) -> str:
+        """Columns of feature tables that a check found and the user allowed, empty for none."""
+        return self.tags.get(ALLOWED_COLUMNS, "")
 
     @property
     def is_mixed(self) -> bool:
@@ -164,8 +216,8 @@ class Validation:
     def arithmetic(self) -> str:
         """What its folds were computed with; several where it is mixed, unknown in older runs."""
         if self.is_mixed:
-            return "; ".join(mixture_words(self.tags[MIXED_ARITHMETIC]))
-        return facts_words(read_facts(self.tags.get(ARITHMETIC)))
+            return printable("; ".join(mixture_words(self.tags[MIXED_ARITHMETIC])))
+        return printable(facts_words(read_facts(self.tags.get(ARITHMETIC))))
 
     @property
     def copies(self) -> str:
@@ -183,23 +235,6 @@ class Validation:
             return None
         return float(self.params.get("cv.test_share") or 1 / (self.n_splits - 1))
 
-    @cached_property
-    def folds(self) -> pd.DataFrame:
-        """Table with a row a fold; empty where folds are missing."""
-        return self._table("folds.parquet")
-
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """Table with a row for each fold's test clip; empty where folds are missing."""
-        return self._table("predictions.parquet")
-
-    @cached_property
-    def epochs(self) -> pd.DataFrame:
-        """Table with a row for each fold's epoch; empty where there are none."""
-        if self.folds.empty or not self.folds["n_epochs"].any():
-            return pd.DataFrame()
-        return self._table("epochs.parquet")
-
     def scores(self, name: str = "f1_macro") -> pd.Series[float]:
         """A score of every fold, with split ids as index."""
         return self.folds.set_index("split")[name].astype(np.float64)
@@ -209,17 +244,6 @@ class Validation:
         return summarise(
             np.asarray(self.scores(name), dtype=np.float64), test_share=self.test_share
         )
-
-    def _table(self, name: str) -> pd.DataFrame:
-        if not self.is_complete:
-            return pd.DataFrame()
-        address = f"{self.artifacts}/{name}"
-        if urlsplit(address).scheme in LOCAL:
-            path = local_file_uri_to_path(address)  # type: ignore[no-untyped-call]
-            return pd.read_parquet(path)
-        with scratch_folder() as folder:
-            path = mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder))
-            return pd.read_parquet(Path(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,21 +255,18 @@ class Selection:
     validations : the latest of each identity and number of folds, by dataset, table and method
     n_runs : parent runs that were found
     n_set_aside : finished runs that another one of the same identity stands for
+    left_out : runs that cannot be read, or contradict themselves or others
     """
 
     validations: tuple[Validation, ...]
     n_runs: int
     n_set_aside: int
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def complete(self) -> tuple[Validation, ...]:
         """Those that have all their folds."""
         return tuple(item for item in self.validations if item.is_complete)
-
-    def fetch(self) -> None:
-        """Read all tables now, several at a time: from a server, most of their time is waiting."""
-        with ThreadPoolExecutor(READERS) as pool:
-            list(pool.map(lambda item: (item.folds, item.predictions, item.epochs), self.complete))
 
     def labels(self) -> dict[str, str]:
         """Name of each cross-validation by run id: method, and what sets it apart in its frame.
@@ -307,7 +328,9 @@ def read_validations(
     datasets: Sequence[str] = (),
     protocol: str | None = None,
 ) -> Selection:
-    """Read the cross-validations of experiments, without looking at their folds' runs.
+    """Read the cross-validations of experiments and their tables, but not their folds' runs.
+
+    A run that cannot be read does not keep the others from being read.
 
     Parameters
     ----------
@@ -319,25 +342,34 @@ def read_validations(
     -------
     of each identity the latest complete run, else the latest one; trials of searches are left out
     unless their setting was also trained by itself
+
+    Raises
+    ------
+    TrackingError
+        If the server does not answer.
     """
+    wanted = {"mer.method": methods, "mer.dataset": datasets, "mer.protocol": (protocol,)}
     runs = [run for experiment in experiments for run in _parents(client, experiment)]
-    kept = [
-        run
-        for run in runs
-        if (not methods or run.data.tags["mer.method"] in methods)
-        and (not datasets or run.data.tags["mer.dataset"] in datasets)
-        and (protocol is None or run.data.tags["mer.protocol"] == protocol)
-    ]
-    kept.sort(key=lambda run: (run.data.tags["mer.status"] == Status.COMPLETE, run.info.start_time))
-    latest = {
-        (run.data.tags["mer.identity"], run.data.tags["mer.folds_expected"]): run for run in kept
-    }
-    n_complete = sum(run.data.tags["mer.status"] == Status.COMPLETE for run in kept)
-    validations = tuple(sorted((_validation(client, run) for run in latest.values()), key=_order))
+    kept = [run for run in runs if all(_is_wanted(run, *each) for each in wanted.items())]
+    left_out: list[LeftOut] = []
+    by_identity: dict[tuple[str, int], list[Validation]] = {}
+    for run in kept:
+        try:
+            item = _validation(run)
+        except RunDataError as error:
+            left_out.append(_left_out(run, error))
+        else:
+            by_identity.setdefault((item.identity, item.n_expected), []).append(item)
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(lambda items: _latest(client, items), by_identity.values()))
+    left_out += [each for _, without, _ in found for each in without]
+    read = sorted((item for item, _, _ in found if item is not None), key=_order)
+    validations, others = _agreeing(read)
     return Selection(
-        validations=validations,
+        validations=tuple(validations),
         n_runs=len(kept),
-        n_set_aside=n_complete - sum(item.is_complete for item in validations),
+        n_set_aside=sum(n_others for _, _, n_others in found),
+        left_out=(*left_out, *others),
     )
 
 
@@ -345,40 +377,199 @@ def _parents(client: MlflowClient, experiment: str) -> Iterator[Run]:
     for run in search(client, experiment, kind=Kind.PARENT):
         tags = run.data.tags
         is_trial_only = "mer.trial" in tags and "mer.trained" not in tags
-        if tags.get("mer.status") in SHOWN and not is_trial_only:
+        is_elsewhere = tags.get("mer.status") in set(Status) - set(SHOWN)
+        if not is_elsewhere and not is_trial_only:
             yield run
 
 
-def _validation(client: MlflowClient, run: Run) -> Validation:
-    tags = run.data.tags
+def _is_wanted(run: Run, tag: str, names: Sequence[str | None]) -> bool:
+    """Whether a filter keeps a run; one that lacks the tag is there to be named."""
+    return not any(names) or run.data.tags.get(tag) in (None, *names)
+
+
+def _left_out(run: Run, error: RunDataError) -> LeftOut:
+    return LeftOut(run_id=printable(run.info.run_id, most=reading.LONGEST_NAME), why=str(error))
+
+
+def _validation(run: Run) -> Validation:
+    """Read what a parent run says; a complete one must say all."""
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    method, dataset, protocol, identity, status = (
+        reading.text(tags, key, most=reading.LONGEST_NAME)
+        for key in ("mer.method", "mer.dataset", "mer.protocol", "mer.identity", "mer.status")
+    )
+    if status not in SHOWN:
+        raise RunDataError(f"mer.status={printable(status, most=MOST_SHOWN)}: is unknown")
+    n_expected = reading.whole(tags, "mer.folds_expected", low=1, high=reading.MOST_FOLDS)
+    is_complete = status == Status.COMPLETE
+    if not IDENTITY.fullmatch(identity):
+        raise RunDataError(f"mer.identity={identity}: is no identity")
+    started = (run.info.start_time or 0) / 1000
+    if not 0 <= started <= reading.LATEST:
+        raise RunDataError(f"start time {started:g} s: is no time")
+    _check_params(params, protocol=protocol, n_expected=n_expected, is_complete=is_complete)
+    _check_hyperparameters(params, method)
+    figures = {*REQUIRED, *(metrics.keys() & FIGURES)} if is_complete else ()
     return Validation(
-        run_id=str(run.info.run_id),
-        experiment_id=str(run.info.experiment_id),
+        run_id=printable(run.info.run_id, most=reading.LONGEST_NAME),
+        experiment_id=printable(run.info.experiment_id, most=reading.LONGEST_NAME),
         artifacts=str(run.info.artifact_uri),
-        method=tags["mer.method"],
-        dataset=tags["mer.dataset"],
-        protocol=tags["mer.protocol"],
-        status=tags["mer.status"],
-        identity=tags["mer.identity"],
-        n_done=_n_done(client, run),
-        n_expected=int(tags["mer.folds_expected"]),
-        started=run.info.start_time / 1000,
-        params=run.data.params,
-        metrics=run.data.metrics,
-        tags=tags,
+        method=method,
+        dataset=dataset,
+        protocol=protocol,
+        status=status,
+        identity=identity,
+        n_done=n_expected if is_complete else 0,
+        n_expected=n_expected,
+        started=started,
+        params=_texts(params, PARAMS),
+        metrics={key: reading.figure(metrics, key) for key in figures},
+        tags=_texts(tags, (TAGS,)),
+        packages=reading.facts(tags, "mer.packages"),
     )
 
 
-def _n_done(client: MlflowClient, run: Run) -> int:
+def _texts(values: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+    return {
+        printable(key, most=reading.LONGEST_NAME): reading.text(values, key)
+        for key in values
+        if key.startswith(prefixes)
+    }
+
+
+def _check_params(
+    params: Mapping[str, str], *, protocol: str, n_expected: int, is_complete: bool
+) -> None:
+    """Check the numbers of the protocol and the dataset, which a partial run may lack."""
+    default = None if is_complete else 1
+    n_splits, n_repeats, _ = (
+        reading.whole(params, key, low=1, high=high, default=default)
+        for key, high in (
+            ("cv.n_splits", reading.MOST_FOLDS),
+            ("cv.n_repeats", MOST_REPEATS),
+            ("data.n_clips", MOST_CLIPS),
+        )
+    )
+    reading.whole(params, "cv.seed", low=0, high=LARGEST_SEED, default=0)
+    reading.number(params, "data.seconds", low=0, high=MOST_SECONDS, default=0)
+    if protocol not in FIXED_SPLITS:
+        reading.number(params, "cv.test_share", low=0, high=MOST_CLIPS, default=1)
+    if not is_complete:
+        return
+    if protocol not in FIXED_SPLITS and n_splits < 2:
+        raise RunDataError(f"cv.n_splits={n_splits}: protocol {protocol} has at least 2")
+    if n_splits * n_repeats != n_expected:
+        raise RunDataError(
+            f"mer.folds_expected={n_expected}: the protocol has {n_repeats} x {n_splits} folds"
+        )
+
+
+def _check_hyperparameters(params: Mapping[str, str], method: str) -> None:
+    defaults = get_method(method).defaults if method in method_names() else {}
+    for key in (key for key in params if key.startswith(HP)):
+        value = reading.text(params, key, most=LONGEST_VALUE)
+        default = defaults.get(key.removeprefix(HP))
+        if value == CHOSEN or not isinstance(default, int | float):
+            continue
+        try:
+            number = converted(key, value, type(default))
+        except ParameterError as error:
+            raise RunDataError(str(error)) from error
+        if not abs(number) <= reading.LARGEST:
+            raise RunDataError(f"{key}={value}: must be at most {reading.LARGEST:g}")
+
+
+def _latest(
+    client: MlflowClient, items: Sequence[Validation]
+) -> tuple[Validation | None, list[LeftOut], int]:
+    """Choose among runs of one identity.
+
+    Returns
+    -------
+    the latest complete one whose tables can be read, else the latest one; those that cannot be
+    read; number of further complete ones
+    """
+    latest_first = sorted(items, key=lambda item: (item.is_complete, item.started), reverse=True)
+    n_complete = sum(item.is_complete for item in items)
+    left_out: list[LeftOut] = []
+    for i, item in enumerate(latest_first, start=1):
+        try:
+            read = _with_tables(item) if item.is_complete else _with_counted_folds(client, item)
+        except RunDataError as error:
+            left_out.append(LeftOut(run_id=item.run_id, why=str(error)))
+        else:
+            return read, left_out, max(0, n_complete - i)
+    return None, left_out, 0
+
+
+def _with_tables(item: Validation) -> Validation:
+    shape = Shape(
+        protocol=item.protocol,
+        n_splits=item.n_splits,
+        n_repeats=item.n_repeats,
+        n_clips=item.n_clips,
+    )
+    tables = _fetched(item, shape)
+    for name in (name for name in SCORES if f"{name}_mean" in item.metrics):
+        mean = float(tables.folds[name].mean())
+        if not math.isclose(mean, item.metrics[f"{name}_mean"], rel_tol=0, abs_tol=TOLERANCE):
+            raise RunDataError(f"metric {name}_mean is not the mean of folds.parquet")
+    return replace(item, folds=tables.folds, predictions=tables.predictions, epochs=tables.epochs)
+
+
+def _fetched(item: Validation, shape: Shape) -> Tables:
+    try:
+        return read_tables(item.artifacts, shape)
+    except RunDataError:
+        raise
+    except Exception as error:  # of a store of artifacts of any kind
+        if is_outage(error):
+            check_store()
+        raise RunDataError(f"its tables cannot be fetched ({reason(error)})") from error
+
+
+def _with_counted_folds(client: MlflowClient, item: Validation) -> Validation:
     """A partial run may have been killed before it counted its folds: they are counted here."""
-    if run.data.tags["mer.status"] == Status.COMPLETE:
-        return int(run.data.tags["mer.folds_expected"])
-    identity, experiment = run.data.tags["mer.identity"], str(run.info.experiment_id)
-    children = search(client, experiment, kind=Kind.FOLD, identity=identity)
-    return sum(
-        child.info.status == "FINISHED" and child.data.tags["mlflow.parentRunId"] == run.info.run_id
+    children = search(client, item.experiment_id, kind=Kind.FOLD, identity=item.identity)
+    n_done = sum(
+        child.info.status == "FINISHED" and child.data.tags.get("mlflow.parentRunId") == item.run_id
         for child in children
     )
+    return replace(item, n_done=n_done)
+
+
+def _agreeing(items: Sequence[Validation]) -> tuple[list[Validation], list[LeftOut]]:
+    """Leave out runs whose test clips or labels are not those of most others of their frame.
+
+    Where as many say one thing as another, the ones that come first count.
+    """
+    votes: dict[tuple[Frame, str], Counter[int]] = {}
+    digests = {item.run_id: _digests(item) for item in items}
+    for item in items:
+        for split, digest in digests[item.run_id].items():
+            votes.setdefault((item.frame, split), Counter())[digest] += 1
+    kept, left_out = [], []
+    for item in items:
+        odd = [
+            split
+            for split, digest in digests[item.run_id].items()
+            if votes[item.frame, split].most_common(1)[0][0] != digest
+        ]
+        if odd:
+            why = f"clips or labels of split {odd[0]} are not those of other runs of the dataset"
+            left_out.append(LeftOut(run_id=item.run_id, why=why))
+        else:
+            kept.append(item)
+    return kept, left_out
+
+
+def _digests(item: Validation) -> dict[str, int]:
+    """A number for the test clips and labels of each split."""
+    if not item.is_complete:
+        return {}
+    rows = item.predictions
+    hashes = pd.util.hash_pandas_object(rows[["clip", "quadrant"]], index=False)
+    return {str(split): int(each) for split, each in hashes.groupby(rows["split"]).sum().items()}
 
 
 def _order(item: Validation) -> tuple[Any, ...]:

@@ -12,11 +12,11 @@ from mlflow.entities import Run
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import DatasetError, MerError, WeightsError
+from mer_mlflow.errors import DatasetError, MerError, RunDataError, WeightsError
 from mer_mlflow.experiments import BEST_OF, resolve, resolve_search
 from mer_mlflow.methods import get_method
 from mer_mlflow.studies.estimates import Cost, Estimate, estimate, load_of, n_points
-from mer_mlflow.studies.evidence import F1, Evidence, collect, finished_folds
+from mer_mlflow.studies.evidence import Evidence, collect, f1_of, finished_folds
 from mer_mlflow.studies.items import (
     Action,
     Item,
@@ -114,6 +114,7 @@ class Board:
         self._n_workers = resolve_workers(execution.get("workers"))
         self._storage = storage
         self._methods = {method.name: get_method(method.name) for method in plan.methods}
+        self._warnings: set[str] = set()
         self._evidence = self._collected()
         for item in plan_items(plan):
             self.outlooks[item] = self._look(item)
@@ -142,7 +143,12 @@ class Board:
     def _collected(self) -> Evidence:
         if self._client is None:
             return Evidence()
-        return collect(self._client, self._experiment, self._methods)
+        return collect(self._client, self._experiment, self._methods, on_warning=self._warn_once)
+
+    def _warn_once(self, words: str) -> None:
+        if words not in self._warnings:
+            self._warnings.add(words)
+            print(f"warning: {words}", flush=True)
 
     def _look(self, item: Item) -> Outlook:
         data = self._data[item.dataset]
@@ -180,8 +186,7 @@ class Board:
             words = f"if its F1 is not below {gate.baseline}'s"
             return Standing(status=ItemStatus.TO_DO, reason=words)
         scores = {
-            name: None if seen.run is None else seen.run.data.metrics.get(F1)
-            for name, seen in compared.items()
+            name: None if seen.run is None else f1_of(seen.run) for name, seen in compared.items()
         }
         verdict = gate_verdict(
             dataset=home,
@@ -208,7 +213,10 @@ class Board:
             return Standing(status=ItemStatus.NOT_CONDUCTED, reason=words)
         from mer_mlflow.tuning.record import read_winner
 
-        return _Winner(best=read_winner(run))
+        try:
+            return _Winner(best=read_winner(run))
+        except RunDataError as error:
+            return Standing(status=ItemStatus.CANNOT_RUN, reason=str(error))
 
     def _needed(self, item: Item) -> Item | None:
         if item.action == Action.TRAIN:

@@ -11,6 +11,8 @@ from mer_mlflow.tuning.space import SearchSpace, grid
 
 CLIP_SECONDS = 30.0
 """Excerpt that a methodology's declared cost is of."""
+MOST_SECONDS, MOST_EPOCHS = 1e9, 1e9
+"""What a run says beyond this is an error, and nothing can be estimated by it."""
 START_SECONDS = 10.0
 """What a process takes before its first fold and after its last: imports, reading, writing."""
 TRUST_SECONDS = 60.0
@@ -98,10 +100,11 @@ def cost_of_run(
             seconds=float(params["data.seconds"]) if reads_sound else None,
             epochs=None if epochs is None else int(float(epochs)),
         )
-        fold_seconds = metrics["fit_seconds_total"] / metrics["folds_done"]
-    except (KeyError, ValueError, ZeroDivisionError):
+        seconds = metrics["fit_seconds_total"] / metrics["folds_done"] / load.units
+    except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    return Cost(seconds=fold_seconds / load.units, epochs=load.epochs)
+    is_likely = 0 <= seconds <= MOST_SECONDS and (load.epochs or 1) <= MOST_EPOCHS
+    return Cost(seconds=seconds, epochs=load.epochs) if is_likely else None
 
 
 def estimate(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mer_mlflow.spreadsheet import escaped
 from mer_mlflow.studies.plan import Plan
 
 COLUMNS = ("method", "dataset", "action", "status", "reason", "run_id", "seconds")
@@ -127,5 +128,6 @@ def items_csv(standings: Mapping[Item, Standing]) -> bytes:
     for item, standing in standings.items():
         seconds = "" if standing.seconds is None else f"{standing.seconds:.1f}"
         row = (standing.status, standing.reason, standing.run_id, seconds)
-        table.writerow((item.method, item.dataset, item.action, *row))
+        cells = (item.method, item.dataset, item.action, *row)
+        table.writerow([escaped(cell) for cell in cells])
     return text.getvalue().encode()

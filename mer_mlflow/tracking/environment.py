@@ -8,6 +8,7 @@ import platform
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import psutil
 
 from mer_mlflow.arithmetic import processor_name
 from mer_mlflow.networks import backend_name
+from mer_mlflow.terminal import printable
 
 PACKAGES = (
     "mlflow",
@@ -75,26 +77,41 @@ def process_tags() -> dict[str, str]:
     }
 
 
-def is_alive(tags: dict[str, str]) -> bool:
+def is_alive(tags: Mapping[str, str]) -> bool:
     """Tell whether the process that wrote these tags still works.
 
-    On this machine the process is looked up; elsewhere its heartbeat must be recent.
+    On this machine the process is looked up; elsewhere its heartbeat must be recent. Tags that are
+    damaged are those of no process.
     """
     if "mer.pid" not in tags:
         return False
-    if tags.get("mer.host") != socket.gethostname():
-        return time.time() - float(tags.get("mer.heartbeat", 0)) < SILENCE_SECONDS
     try:
+        if tags.get("mer.host") != socket.gethostname():
+            return time.time() - float(tags.get("mer.heartbeat", 0)) < SILENCE_SECONDS
         process = psutil.Process(int(tags["mer.pid"]))
         is_same = abs(process.create_time() - float(tags["mer.process_started"])) < 1.0
         return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, KeyError, ValueError, OverflowError):
         return False
 
 
 def has_ended_here(tags: dict[str, str]) -> bool:
     """Tell whether these tags are of a process of this machine that has ended."""
     return tags.get("mer.host") == socket.gethostname() and not is_alive(tags)
+
+
+def announced(tags: Mapping[str, str]) -> float:
+    """Unix time at which a process began its work [s], 0 where its tags do not say."""
+    try:
+        return float(tags["mer.announced"])
+    except (KeyError, ValueError):
+        return 0.0
+
+
+def process_words(tags: Mapping[str, str]) -> str:
+    """Name host and process that tags are of: ``host a, process 1``."""
+    host, process = (printable(tags.get(key, "unknown")) for key in ("mer.host", "mer.pid"))
+    return f"host {host}, process {process}"
 
 
 def _git_commit() -> str:

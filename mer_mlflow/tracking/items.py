@@ -24,6 +24,7 @@ from mer_mlflow.crossval.validation import (
     prediction_table,
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.spreadsheet import to_csv, unescaped
 from mer_mlflow.training import Illustration, Prediction, Value
 
 PREDICTIONS = "predictions.csv"
@@ -37,6 +38,8 @@ ARITHMETIC = "mer.arithmetic"
 MIXED_ARITHMETIC = "mer.mixed_arithmetic"
 """Tag of a cross-validation whose folds do not: number of folds by kernels."""
 NO_METRICS = ("repeat", "fold")
+SUM_TOLERANCE = 1e-3
+"""Of the sum of a clip's probabilities, which may be of single precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +127,11 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
         if isinstance(value, int | float) and key not in NO_METRICS and not key.startswith(HP):
             yield Metric(key=key, value=float(value))
     table = prediction_table(result, setting.clips)
-    yield File(name=PREDICTIONS, content=_csv(table))
-    yield File(name=CONFUSION, content=_csv(confusion_matrix(table).reset_index()))
+    yield File(name=PREDICTIONS, content=to_csv(table))
+    yield File(name=CONFUSION, content=to_csv(confusion_matrix(table).reset_index()))
     if result.epochs:
         epochs = pd.DataFrame([asdict(epoch) for epoch in result.epochs])
-        yield File(name=EPOCHS, content=_csv(epochs))
+        yield File(name=EPOCHS, content=to_csv(epochs))
 
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
@@ -148,7 +151,7 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
         name=PREDICTIONS.replace(".csv", ".parquet"), content=_parquet(validation.predictions)
     )
     confusion = confusion_matrix(validation.predictions)
-    yield File(name=CONFUSION, content=_csv(confusion.reset_index()))
+    yield File(name=CONFUSION, content=to_csv(confusion.reset_index()))
     histories = [
         pd.DataFrame([asdict(epoch) for epoch in result.epochs]).assign(split=result.split_id)
         for result in validation.results
@@ -172,7 +175,7 @@ def mixture_words(text: str) -> list[str]:
     """Write each kind of arithmetic that a tag of mixed ones names: ``4 folds: …``."""
     try:
         counted = [{str(key): str(fact) for key, fact in each.items()} for each in json.loads(text)]
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return [UNKNOWN]
     return [f"{each.pop('folds', '?')} folds: {facts_words(each)}" for each in counted]
 
@@ -210,18 +213,27 @@ def read_fold(
     started : Unix time [s]
     chosen : hyperparameters that were chosen inside the training set
     arithmetic : kernels that it was computed with, empty where the run does not say
+
+    Raises
+    ------
+    ValueError, KeyError, OverflowError, csv.Error
+        If something is missing, damaged or not of this dataset.
     """
     table = list(csv.DictReader(io.StringIO(predictions)))
     if not table or any(None in row.values() for row in table):
         raise ValueError(f"{PREDICTIONS} of fold {split_id} is cut off")
     positions = {clip: i for i, clip in enumerate(clips.ids)}
     labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
+    test = np.array([positions[unescaped(row["clip"])] for row in table])
+    true = np.array([labels[row["quadrant"]] for row in table])
+    if not np.array_equal(true, clips.quadrants[test]):
+        raise ValueError(f"{PREDICTIONS} of fold {split_id} has other quadrants than the dataset")
     history = csv.DictReader(io.StringIO(epochs or ""))
     n_parameters = metrics.get("n_parameters")
     return FoldResult(
         split_id=split_id,
-        test=np.array([positions[row["clip"]] for row in table]),
-        true=np.array([labels[row["quadrant"]] for row in table]),
+        test=test,
+        true=true,
         prediction=Prediction(
             probabilities=_read_probabilities(table, ""),
             quadrants=np.array([labels[row["predicted"]] for row in table]),
@@ -259,7 +271,12 @@ def _under(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _read_probabilities(table: Sequence[dict[str, str]], prefix: str) -> NDArray[np.float64]:
-    return np.array([[float(row[f"{prefix}p_{name}"]) for name in QUADRANTS] for row in table])
+    found = np.array([[float(row[f"{prefix}p_{name}"]) for name in QUADRANTS] for row in table])
+    if not ((found >= 0) & (found <= 1 + SUM_TOLERANCE)).all():
+        raise ValueError(f"{PREDICTIONS} has probabilities that are not from 0 to 1")
+    if (abs(found.sum(axis=1) - 1) > SUM_TOLERANCE).any():
+        raise ValueError(f"{PREDICTIONS} has probabilities that do not sum to 1")
+    return found
 
 
 def _read_epoch(row: dict[str, str]) -> Epoch:
@@ -269,10 +286,6 @@ def _read_epoch(row: dict[str, str]) -> Epoch:
         stage=row["stage"],
         **{name: float(text) if text else None for name, text in figures.items()},  # type: ignore[arg-type]
     )
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False).encode()
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -12,6 +12,7 @@ server as soon as it takes it.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import threading
 import time
@@ -22,7 +23,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import mlflow.artifacts
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Run
@@ -44,8 +44,14 @@ from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import JournalError, RunInProgressError, UndeliveredError
-from mer_mlflow.scratch import scratch_folder
+from mer_mlflow.errors import (
+    JournalError,
+    ParameterError,
+    RunDataError,
+    RunInProgressError,
+    UndeliveredError,
+)
+from mer_mlflow.terminal import printable
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
     NAME,
@@ -57,9 +63,11 @@ from mer_mlflow.tracking.delivery import (
 )
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
+    announced,
     hardware_tags,
     is_alive,
     process_tags,
+    process_words,
     software_tags,
 )
 from mer_mlflow.tracking.figures import figure_files, illustration_files
@@ -97,6 +105,7 @@ from mer_mlflow.tracking.journal import (
     now,
 )
 from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently, reason
+from mer_mlflow.tracking.reading import read_text
 from mer_mlflow.tracking.runs import Kind, Status, open_run, search
 from mer_mlflow.tracking.writer import batch, write
 
@@ -104,6 +113,18 @@ FLUSH_SECONDS = 5.0
 """Time between writes of the epochs that have passed."""
 LEAVING_SECONDS = 10.0
 """Patience with the server where the run is stopped anyway."""
+UNREADABLE = (
+    MlflowException,
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    csv.Error,
+    ParameterError,
+    RunDataError,
+)
+"""What reading a fold raises where its run is damaged, or its files are away."""
 
 
 Finished = tuple[Run, Split, FoldResult]
@@ -340,7 +361,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         if len(finished) == len(self._setting.plan.splits):
             expected = str(len(finished))
             self.duplicate_of = next(
-                (k for k in complete if earlier[k].data.tags["mer.folds_expected"] == expected),
+                (k for k in complete if earlier[k].data.tags.get("mer.folds_expected") == expected),
                 None,
             )
         if self.duplicate_of is not None:
@@ -349,7 +370,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         else:
             for child, split, result in finished:
                 is_own = child.data.tags["mer.identity"] == self._setting.identity
-                if not is_own or child.data.tags[MLFLOW_PARENT_RUN_ID] in complete:
+                if not is_own or child.data.tags.get(MLFLOW_PARENT_RUN_ID) in complete:
                     self._copy(child, split, result)
                 else:
                     tag = Tag(key=MLFLOW_PARENT_RUN_ID, value=self.run_id)
@@ -385,8 +406,8 @@ class RunTree(AbstractContextManager["RunTree"]):
             for child in self._search(Kind.FOLD, setting)
         )
         for setting, child in children:
-            split_id = child.data.tags["mer.split"]
-            if child.data.tags[MLFLOW_PARENT_RUN_ID] in at_work:
+            split_id = child.data.tags.get("mer.split", "")
+            if child.data.tags.get(MLFLOW_PARENT_RUN_ID) in at_work:
                 continue
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
@@ -396,14 +417,13 @@ class RunTree(AbstractContextManager["RunTree"]):
                     yield child, waiting.pop(split_id), result
 
     def _refuse_to_disturb(self, at_work: Iterable[Run]) -> None:
-        mine = (float(self._process["mer.announced"]), self.run_id)
+        mine = (announced(self._process), self.run_id)
         for run in at_work:
             tags = run.data.tags
-            if (float(tags["mer.announced"]), run.info.run_id) < mine:
+            if (announced(tags), run.info.run_id) < mine:
                 raise RunInProgressError(
-                    f"run {run.info.run_id} is at work on the same cross-validation (host "
-                    f"{tags['mer.host']}, process {tags['mer.pid']}); wait for it, or stop it and "
-                    "try again"
+                    f"run {run.info.run_id} is at work on the same cross-validation "
+                    f"({process_words(tags)}); wait for it, or stop it and try again"
                 )
 
     def _copy(self, child: Run, split: Split, result: FoldResult) -> None:
@@ -425,9 +445,9 @@ class RunTree(AbstractContextManager["RunTree"]):
                 if not (is_outage(error) and self._has_predictions(child)):
                     raise
                 return patiently(lambda: self._read_artifacts(child, split, clips))
-        except (MlflowException, OSError, KeyError, ValueError) as error:
+        except UNREADABLE as error:
             words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
-            print(words, flush=True)
+            print(printable(words), flush=True)
             return None
 
     def _has_predictions(self, child: Run) -> bool:
@@ -436,24 +456,17 @@ class RunTree(AbstractContextManager["RunTree"]):
         return any(each.path == PREDICTIONS for each in names)
 
     def _read_artifacts(self, child: Run, split: Split, clips: Clips) -> FoldResult:
-        metrics = child.data.metrics
-        with scratch_folder() as folder:
-
-            def content(name: str) -> str:
-                uri = f"{child.info.artifact_uri}/{name}"
-                path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder))
-                return Path(path).read_text()
-
-            result = read_fold(
-                split_id=split.id,
-                clips=clips,
-                predictions=content(PREDICTIONS),
-                epochs=content(EPOCHS) if metrics["n_epochs"] else None,
-                metrics=metrics,
-                started=child.info.start_time / 1000,
-                chosen=read_chosen(self._setting, child.data.params),
-                arithmetic=read_facts(child.data.tags.get(ARITHMETIC)),
-            )
+        metrics, home = child.data.metrics, str(child.info.artifact_uri)
+        result = read_fold(
+            split_id=split.id,
+            clips=clips,
+            predictions=read_text(home, PREDICTIONS),
+            epochs=read_text(home, EPOCHS) if metrics["n_epochs"] else None,
+            metrics=metrics,
+            started=child.info.start_time / 1000,
+            chosen=read_chosen(self._setting, child.data.params),
+            arithmetic=read_facts(child.data.tags.get(ARITHMETIC)),
+        )
         if not np.array_equal(result.test, split.test):
             raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")
         return result

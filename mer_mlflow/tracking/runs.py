@@ -25,7 +25,8 @@ from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
 from mer_mlflow.tracking.writer import batch, make_run, send
 
-PAGE = 1000
+PAGE, MOST_PAGES = 1000, 1000
+"""Runs of an answer, and answers to one search."""
 SQLITE = "sqlite:///"
 START_SECONDS = 60.0
 """Patience with a server at the start of a command, where its address may be wrong."""
@@ -205,12 +206,17 @@ def search(
     experiment : id of the experiment
     is_running : whether to find only those that are not closed
     tags : values by the tag's name without ``mer.``
+
+    Raises
+    ------
+    TrackingError
+        If the server gives pages without end.
     """
     conditions = ["attributes.status = 'RUNNING'"] * is_running
     conditions += [f"tags.`mer.{key}` = '{value}'" for key, value in tags.items()]
     condition = " and ".join(conditions)
     token: str | None = None
-    while True:
+    for _ in range(MOST_PAGES):
         page: Any = client.search_runs(
             [experiment], filter_string=condition, max_results=PAGE, page_token=token
         )
@@ -218,3 +224,6 @@ def search(
         token = page.token
         if not token:
             return
+    raise TrackingError(
+        f"experiment {experiment} has more than {MOST_PAGES * PAGE} runs; use several experiments"
+    )

@@ -13,13 +13,17 @@ import optuna
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial, TrialState
 
 from mer_mlflow.crossval.validation import Setting
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import ParameterError, RunDataError
+from mer_mlflow.spreadsheet import to_csv
+from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import Kind, Status, search
-from mer_mlflow.tracking.artifacts import read_text
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
+from mer_mlflow.tracking.outage import reason
+from mer_mlflow.tracking.reading import read_json
 from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import space_text
 from mer_mlflow.tuning.study import (
@@ -61,7 +65,7 @@ def search_items(study: optuna.Study, searched: SearchSetting, setting: Setting)
         yield Metric(key=f"n_{state.lower()}", value=float((table["state"] == state).sum()))
     for key, n_folds in folds_by_use(study, setting).items():
         yield Metric(key=key, value=float(n_folds))
-    yield File(name="trials.csv", content=table.to_csv(index=False).encode())
+    yield File(name="trials.csv", content=to_csv(table))
     best = best_trial(study)
     if best is not None and best.value is not None:
         yield Metric(key=f"best_{OBJECTIVE}", value=best.value)
@@ -143,6 +147,8 @@ def find_best(
     ------
     ParameterError
         If there is no such search.
+    RunDataError
+        If what it found cannot be read.
     """
     runs = [
         run
@@ -152,7 +158,7 @@ def find_best(
         if has_winner(run)
     ]
     if study is not None:
-        found = [run for run in runs if run.data.tags["mer.study"] == study]
+        found = [run for run in runs if run.data.tags.get("mer.study") == study]
         if not found:
             raise ParameterError(
                 f"hyperparameters=best of {study}: no finished search of {method} has this name "
@@ -160,9 +166,9 @@ def find_best(
             )
         return read_winner(found[0])
     for tuned_on in dict.fromkeys((HOME, dataset)):
-        found = [run for run in runs if run.data.tags["mer.dataset"] == tuned_on]
+        found = [run for run in runs if run.data.tags.get("mer.dataset") == tuned_on]
         if found:
-            return read_winner(max(found, key=lambda run: int(run.info.start_time)))
+            return read_winner(max(found, key=lambda run: int(run.info.start_time or 0)))
     raise ParameterError(
         f"hyperparameters=best: no finished search of {method} on {HOME} in this experiment; "
         f"run the entry point search with method={method} first"
@@ -175,9 +181,32 @@ def has_winner(run: Run) -> bool:
 
 
 def read_winner(run: Run) -> dict[str, Any]:
-    """Read what ``best.json`` of a finished search says."""
-    winner: dict[str, Any] = json.loads(read_text(f"{run.info.artifact_uri}/{BEST}"))
+    """Read what ``best.json`` of a finished search says.
+
+    Raises
+    ------
+    RunDataError
+        If it is missing or damaged.
+    """
+    place = f"search run {printable(run.info.run_id)}"
+    advice = "delete the run, and search again"
+    try:
+        winner = read_json(run.info.artifact_uri, BEST)
+    except RunDataError as error:
+        raise RunDataError(f"{place}: {error}; {advice}") from error
+    except (MlflowException, OSError) as error:
+        raise RunDataError(f"{place}: {BEST} cannot be fetched ({reason(error)})") from error
+    values = winner.get("hyperparameters")
+    texts = (winner.get("study"), winner.get("strategy"), winner.get("space"))
+    if not all(isinstance(each, str) and each.isprintable() for each in texts):
+        raise RunDataError(f"{place}: {BEST} names no study, strategy and space; {advice}")
+    if not isinstance(values, dict) or not all(map(_is_value, values.values())):
+        raise RunDataError(f"{place}: {BEST} has no hyperparameters; {advice}")
     return winner
+
+
+def _is_value(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _winner(best: FrozenTrial, searched: SearchSetting, setting: Setting) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mer_mlflow.crossval.metrics import SCORES, score, summarise
+from mer_mlflow.crossval.metrics import SCORES, score, scores_of_counts, summarise
 
 
 def test_perfect_prediction_scores_one() -> None:
@@ -37,6 +37,20 @@ def test_arousal_joins_upper_quadrants_and_valence_right_ones() -> None:
     assert score(true, np.array([1, 1, 3, 3]))["valence_accuracy"] == 0
     assert score(true, np.array([3, 3, 1, 1]))["arousal_accuracy"] == 0
     assert score(true, np.array([3, 3, 1, 1]))["valence_accuracy"] == 1
+
+
+def test_confusion_matrices_have_the_scores_of_their_predictions() -> None:
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(4, size=(2, 20, 12))
+    true[0], predicted[1] = 0, 3
+    counts = np.zeros((20, 4, 4), dtype=np.int64)
+    for matrix, *labels in zip(counts, true, predicted, strict=True):
+        np.add.at(matrix, tuple(labels), 1)
+    values = scores_of_counts(counts)
+    assert list(values) == list(SCORES)
+    for i in range(20):
+        expected = score(true[i], predicted[i])
+        assert {name: each[i] for name, each in values.items()} == pytest.approx(expected)
 
 
 def test_interval_is_widened_for_overlapping_folds() -> None:

@@ -29,6 +29,7 @@ from mer_mlflow.reporting.rendering import (
     to_pdf,
     to_svg,
 )
+from mer_mlflow.spreadsheet import escaped
 
 HOSTILE = r"""<script>alert("1")</script> & 'a' | b %1 $x$ #2 c_d _e_ {f} ~g ^h \i [j](k) *l* `m`"""
 UNICODE = "1 ± 2 – 3 × 4 ≥ −5 → 10⁴ é ğ 音"
@@ -251,7 +252,21 @@ def test_any_text_survives_a_page(text: str) -> None:
 @example('a"b,c\r\nd')
 def test_any_text_survives_csv(text: str) -> None:
     rows = list(csv.reader(io.StringIO(to_csv(one_cell(text)), newline="")))
-    assert rows == [["a"], [text]]
+    assert rows == [["a"], [escaped(text)]]
+
+
+def test_csv_has_no_formulas() -> None:
+    table = Table(
+        name="t",
+        title="t",
+        columns=(Column(title="=a"), Column(title="b", is_number=True)),
+        rows=((Cell(text="@b", address="=c"), Cell(text="+1 to +2", value=-1)),),
+    )
+    rows = list(csv.reader(io.StringIO(to_csv(table))))
+    assert rows == [
+        ["'=a", "'=a address", "b", "b as shown"],
+        ["'@b", "'=c", "-1", "'+1 to +2"],
+    ]
 
 
 def test_csv_has_what_is_shown_and_full_precision() -> None:

@@ -267,6 +267,28 @@ def test_changes_of_mind_are_told_by_transform(add_run: Callable[..., str]) -> N
     assert (row["methodology"], row["transform"], row["changed"]) == ("CNN", "tfm", "25.00")
 
 
+def test_allowed_columns_are_marked_in_the_ranking(add_run: Callable[..., str]) -> None:
+    add_run("svm", share_right=0.95, tags={"mer.allowed_columns": "=label"})
+    add_run("dnn_100", share_right=0.6)
+    document = build()
+    found = tables(section(document, "ranking").blocks)["ranking-1"]
+    rows = table(document, "ranking", "ranking-1")
+    assert rows[0]["methodology"] == "SVM"
+    assert rows[0]["setting"] == "columns allowed in spite of a check: =label"
+    assert rows[1]["setting"] == "–"
+    assert [row[0].marks for row in found.rows] == [(1,), ()]
+    assert [row[0].is_best for row in found.rows] == [False, True]
+    assert "the score may say nothing about the music" in found.notes[0]
+    study = tables(section(document, "study").blocks)["study-2"]
+    assert any("allowed in spite of a check" in note for note in study.notes)
+    (forest,) = (
+        block
+        for block in section(document, "ranking").blocks
+        if isinstance(block, Picture) and block.name == "forest"
+    )
+    assert "SVM, columns allowed" in forest.description
+
+
 def test_mixed_arithmetic_is_marked_where_its_scores_stand(add_run: Callable[..., str]) -> None:
     kept = {"blas": "openblas Haswell", "onednn": "AVX2"}
     mixed = [{"folds": 5, **kept}, {"folds": 3, **kept, "onednn": "AVX512_CORE"}, {"folds": 2}]

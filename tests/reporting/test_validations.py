@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -177,3 +179,43 @@ def test_methods_of_other_versions_are_shown_by_name(add_run: Callable[..., str]
     item = only(read())
     assert (item.title, item.table, item.published_f1) == ("crnn_of_tomorrow", None, None)
     assert item.changed == {}
+
+
+def predictions_of(run_id: str) -> Path:
+    home = MlflowClient().get_run(run_id).info.artifact_uri.removeprefix("file://")
+    return Path(home) / "predictions.parquet"
+
+
+def test_labels_that_change_between_repetitions_are_named(add_run: Callable[..., str]) -> None:
+    kept, run_id = add_run("cnn"), add_run("svm")
+    table = pd.read_parquet(predictions_of(run_id))
+    clip = table["clip"] == table["clip"].iloc[0]
+    table.loc[clip & table["split"].str.startswith("r02"), "quadrant"] = "Q4"
+    table.to_parquet(predictions_of(run_id), index=False)
+    selection = read()
+    assert only(selection).run_id == kept
+    (left_out,) = selection.left_out
+    assert str(left_out) == (
+        f"run {run_id} is left out: predictions.parquet: a clip has two quadrants"
+    )
+
+
+def test_run_that_contradicts_most_others_is_left_out(add_run: Callable[..., str]) -> None:
+    run_ids = [add_run(method) for method in ("svm", "cnn", "dnn_100")]
+    table = pd.read_parquet(predictions_of(run_ids[0]))
+    table["clip"] = table["clip"].replace({"ori000": "ori001", "ori001": "ori000"})
+    table.to_parquet(predictions_of(run_ids[0]), index=False)
+    selection = read()
+    assert {item.run_id for item in selection.validations} == set(run_ids[1:])
+    (left_out,) = selection.left_out
+    assert left_out.run_id == run_ids[0]
+    assert "are not those of other runs of the dataset" in left_out.why
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3])
+def test_allowed_columns_are_a_remark(kept: int, add_run: Callable[..., str]) -> None:
+    names = ", ".join(f"column {i}" for i in range(kept))
+    add_run(tags={"mer.allowed_columns": names})
+    item = only(read())
+    assert item.setting == ()
+    assert item.remarks == (f"columns allowed in spite of a check: {names}",)

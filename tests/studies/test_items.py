@@ -82,3 +82,9 @@ def test_table_has_a_row_an_item() -> None:
         "method,dataset,action,status,reason,run_id,seconds\n"
         'svm,demo,train,failed,"exit code 2: ""a"", b",,1.2\n'
     )
+
+
+def test_reason_in_the_table_is_no_formula() -> None:
+    item = Item(action=Action.TRAIN, method="svm", dataset="demo")
+    standing = Standing(status=ItemStatus.FAILED, reason="=1+1")
+    assert "svm,demo,train,failed,'=1+1,,\n" in items_csv({item: standing}).decode()

@@ -19,15 +19,14 @@ from mer_mlflow.tracking.items import EPOCHS, PREDICTIONS, File, Metric, fold_it
 from mer_mlflow.training import Illustration, Prediction
 
 N_CLIPS = 16
+ODD_IDS = ("007", "1e5", "nan", "NA", "a,b", 'q"', "=1", "'@")
 NUMBERS = st.floats(0, 1e6, allow_nan=False)
 
 
 def make_setting() -> Setting:
     clips = Clips(
         name="made",
-        ids=tuple(
-            sorted(["007", "1e5", "nan", "NA", "a,b", 'q"', *(f"c{i}" for i in range(N_CLIPS - 6))])
-        ),
+        ids=tuple(sorted([*ODD_IDS, *(f"c{i}" for i in range(N_CLIPS - len(ODD_IDS)))])),
         quadrants=np.arange(N_CLIPS) % 4,
         audio=(None,) * N_CLIPS,
         audio_hashes=(None,) * N_CLIPS,

@@ -8,12 +8,13 @@ import math
 from collections.abc import Iterator
 
 from mer_mlflow.reporting.document import Cell, Column, Table
+from mer_mlflow.spreadsheet import escaped
 
 EMPTY = ("", "-", "–", "—")
 
 
 def to_csv(table: Table) -> str:
-    """Write a table as CSV: texts quoted, numbers bare and in full precision.
+    """Write a table as CSV: texts quoted and escaped, numbers bare and in full precision.
 
     Two kinds of further columns keep what a bare number or text would lose. ``<title> as shown``
     follows numbers whose text says more, such as a deviation; ``<title> address`` follows cells
@@ -40,12 +41,13 @@ def to_csv(table: Table) -> str:
 
 def _columns(column: Column, cells: tuple[Cell, ...]) -> Iterator[list[str | float]]:
     if column.is_number:
-        yield [column.title, *map(_number, cells)]
+        yield [escaped(column.title), *map(_number, cells)]
     if not column.is_number or any(_says_more(cell) for cell in cells):
         title = f"{column.title} as shown" if column.is_number else column.title
-        yield [title, *(cell.text for cell in cells)]
+        yield [escaped(text) for text in (title, *(cell.text for cell in cells))]
     if any(cell.address for cell in cells):
-        yield [f"{column.title} address", *(cell.address for cell in cells)]
+        title = f"{column.title} address"
+        yield [escaped(text) for text in (title, *(cell.address for cell in cells))]
 
 
 def _number(cell: Cell) -> str | float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from mer_mlflow.reporting.document import Block, Section, Text
@@ -16,7 +15,7 @@ def section(context: Context) -> Section:
     arithmetics: list[str] = []
     rows = []
     for item in context.selection.validations:
-        packages = item.tags.get("mer.packages", "{}")
+        packages = ", ".join(f"{name} {version}" for name, version in item.packages.items())
         if packages not in versions:
             versions.append(packages)
         if item.arithmetic not in arithmetics:
@@ -60,10 +59,16 @@ def section(context: Context) -> Section:
         ),
         *table("provenance", "Where the rows come from", heads, rows),
         *table(
+            "left-out",
+            "Runs that are left out, because what they hold cannot be read or contradicts itself",
+            columns("run", "what is wrong"),
+            ((text(each.run_id), text(each.why)) for each in context.selection.left_out),
+        ),
+        *table(
             "packages",
             "Versions of packages",
             columns("set", "versions"),
-            ((text(f"set {i}"), text(_listed(each))) for i, each in enumerate(versions, start=1)),
+            ((text(f"set {i}"), text(each)) for i, each in enumerate(versions, start=1)),
         ),
         *table(
             "arithmetic",
@@ -73,10 +78,6 @@ def section(context: Context) -> Section:
         ),
     ]
     return Section(name="provenance", title="Provenance", blocks=tuple(blocks))
-
-
-def _listed(packages: str) -> str:
-    return ", ".join(f"{name} {version}" for name, version in json.loads(packages).items())
 
 
 def _day(item: Validation) -> str:

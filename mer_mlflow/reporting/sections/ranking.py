@@ -59,6 +59,13 @@ DETAILS = (
 )
 
 
+ALLOWED = (
+    "reads columns of feature tables that a check found to give the quadrant away or to be no "
+    "features, and that were allowed by name: the score may say nothing about the music; see "
+    "Before you believe a score"
+)
+
+
 def section(context: Context) -> Section:
     """A table for each frame, the forest plot and the folds' distributions."""
     frames = context.selection.by_frame()
@@ -72,8 +79,14 @@ def section(context: Context) -> Section:
     for i, (frame, items) in enumerate(frames.items(), start=1):
         title = context.frame_titles[frame]
         ranked = sorted(items, key=lambda item: -item.summary().mean)
-        rows = [_row(context, item, is_best=item is ranked[0]) for item in ranked]
-        blocks += table(f"ranking-{i}", f"Ranking on {title}", HEADS, rows)
+        best = next((item for item in ranked if not item.allowed_columns), None)
+        blocks += table(
+            f"ranking-{i}",
+            f"Ranking on {title}",
+            HEADS,
+            (_row(context, item, is_best=item is best) for item in ranked),
+            notes=(ALLOWED,) * any(item.allowed_columns for item in ranked),
+        )
         blocks += table(
             f"quadrants-{i}",
             f"Quadrants, axes and cost on {title}; scores in per cent",
@@ -109,7 +122,7 @@ def score_table(context: Context) -> pd.DataFrame:
         published = item.published_f1
         rows.append(
             {
-                "label": context.label(item),
+                "label": _marked_label(context, item),
                 "dataset": context.frame_titles[item.frame],
                 "mean": f1.mean,
                 "low": f1.low,
@@ -120,10 +133,15 @@ def score_table(context: Context) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _marked_label(context: Context, item: Validation) -> str:
+    """Name of a cross-validation in a figure, which has no column for remarks."""
+    return context.label(item) + ", columns allowed" * bool(item.allowed_columns)
+
+
 def _row(context: Context, item: Validation, *, is_best: bool) -> tuple[Cell, ...]:
     f1, published = item.summary(), item.published_f1
     return (
-        Cell(text=item.title, is_best=is_best),
+        Cell(text=item.title, is_best=is_best, marks=(1,) * bool(item.allowed_columns)),
         text(", ".join(item.remarks) or "–"),
         text(item.selection),
         percent(f1.mean, std=f1.std, is_best=is_best),
@@ -153,7 +171,7 @@ def _pictures(context: Context) -> list[Block]:
     folds = pd.concat(
         [
             item.folds[["f1_macro"]].assign(
-                label=context.label(item), dataset=context.frame_titles[item.frame]
+                label=_marked_label(context, item), dataset=context.frame_titles[item.frame]
             )
             for item in context.selection.complete
         ],

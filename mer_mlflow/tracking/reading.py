@@ -1,0 +1,412 @@
+"""Reading runs of a tracking server: what they hold is bounded and checked before it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mlflow.artifacts
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from mer_mlflow.errors import MissingArtifactError, RunDataError
+from mer_mlflow.scratch import scratch_folder
+from mer_mlflow.terminal import printable
+
+LOCAL = ("", "file")
+"""Schemes of addresses that are files of this machine; MLflow would take longer to look at them."""
+MOST_BYTES = 1 << 28
+"""Of a table, on disk and in memory; those of the study's largest runs have 2 MiB."""
+MOST_TEXT_BYTES = 1 << 24
+"""Of an artifact that is text."""
+MOST_ROWS = 1 << 22
+MOST_COLUMNS, MOST_ROW_GROUPS = 2000, 4096
+MOST_CHARACTERS = 8000
+"""Of a tag or a parameter, as MLflow's own limit."""
+LONGEST_NAME = 250
+"""Characters of a name."""
+LONGEST_CELL = 1000
+"""Characters of a text in a table."""
+LARGEST = 1e30
+"""Of all numbers: sums and squares of single ones stay finite."""
+LATEST = 253_402_300_799.0
+"""End of the year 9999, in Unix time [s]."""
+MOST_FOLDS = 100_000
+"""Of a cross-validation."""
+MOST_SHOWN = 40
+"""Characters of a value that a message repeats."""
+UNREADABLE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+"""What libraries raise for damaged files."""
+
+Values = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What a column of a table may hold.
+
+    Attributes
+    ----------
+    low, high : inclusive bounds of its numbers
+    is_text, is_whole : whether its values are texts, or whole numbers
+    has_gaps : whether numbers may be missing
+    is_optional : whether the column may be missing
+    """
+
+    low: float = -LARGEST
+    high: float = LARGEST
+    is_text: bool = False
+    is_whole: bool = False
+    has_gaps: bool = False
+    is_optional: bool = False
+
+
+def text(
+    values: Values, key: str, *, default: str | None = None, most: int = MOST_CHARACTERS
+) -> str:
+    """Text of a tag or a parameter, with control characters as codes.
+
+    Parameters
+    ----------
+    values : tags or parameters of a run
+    key : of the one to read
+    default : where it is missing; None where it must not be
+    most : characters that it may have
+
+    Raises
+    ------
+    RunDataError
+        If it is missing or longer.
+    """
+    value = values.get(key, default)
+    if value is None:
+        raise RunDataError(f"{printable(key)} is missing")
+    if len(value) > most:
+        raise RunDataError(f"{printable(key)} has {len(value)} characters, at most {most} are read")
+    return printable(value)
+
+
+def whole(values: Values, key: str, *, low: int, high: int, default: int | None = None) -> int:
+    """Whole number of a tag or a parameter.
+
+    Parameters
+    ----------
+    values : tags or parameters of a run
+    key : of the one to read
+    low, high : inclusive bounds
+    default : where it is missing; None where it must not be
+
+    Raises
+    ------
+    RunDataError
+        If it is missing, no whole number or out of bounds.
+    """
+    if default is not None and key not in values:
+        return default
+    try:
+        value = int(text(values, key))
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise _odd(values, key, f"must be a whole number from {low} to {high}")
+    return value
+
+
+def number(
+    values: Values, key: str, *, low: float, high: float, default: float | None = None
+) -> float:
+    """Number of a tag or a parameter.
+
+    Parameters
+    ----------
+    values : tags or parameters of a run
+    key : of the one to read
+    low, high : inclusive bounds
+    default : where it is missing or empty; None where it must not be
+
+    Raises
+    ------
+    RunDataError
+        If it is missing, no number or out of bounds.
+    """
+    if default is not None and not values.get(key):
+        return float(default)
+    given = text(values, key)
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise _odd(values, key, f"must be a number from {low:g} to {high:g}")
+    return value
+
+
+def facts(values: Values, key: str) -> dict[str, str]:
+    """Names and values of a tag that is a JSON object, empty where it is missing.
+
+    Raises
+    ------
+    RunDataError
+        If it is anything else.
+    """
+    try:
+        found = json.loads(text(values, key, default="{}"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _odd(values, key, "must be a JSON object")
+    return {printable(name): printable(value) for name, value in found.items()}
+
+
+def figure(metrics: Mapping[str, float], key: str) -> float:
+    """Value of a metric.
+
+    Raises
+    ------
+    RunDataError
+        If it is missing, or no number of an ordinary size.
+    """
+    if key not in metrics:
+        raise RunDataError(f"metric {key} is missing")
+    if not abs(metrics[key]) <= LARGEST:
+        raise RunDataError(f"metric {key}={metrics[key]}: must be a number up to {LARGEST:g}")
+    return float(metrics[key])
+
+
+@contextlib.contextmanager
+def artifact(root: str, name: str, *, most: int = MOST_BYTES) -> Iterator[Path]:
+    """Give an artifact as a file of this machine, for as long as the context lasts.
+
+    Parameters
+    ----------
+    root : address of the run's artifacts
+    name : of the artifact, without folders
+    most : bytes that it may have
+
+    Raises
+    ------
+    MissingArtifactError
+        If there is none.
+    RunDataError
+        If it is no file or larger.
+    MlflowException, OSError
+        If it cannot be fetched.
+    """
+    address = f"{root}/{name}"
+    if urlsplit(address).scheme in LOCAL:
+        path = Path(local_file_uri_to_path(address))  # type: ignore[no-untyped-call]
+        _check_file(path, name, most)
+        yield path
+        return
+    _check_listed(root, name, most)
+    with scratch_folder() as folder:
+        path = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
+        _check_file(path, name, most)
+        yield path
+
+
+def read_text(root: str, name: str) -> str:
+    """Read an artifact that is text in UTF-8; arguments are those of :func:`artifact`.
+
+    Raises
+    ------
+    MissingArtifactError
+        If there is none.
+    RunDataError
+        If it is too large or no text.
+    MlflowException, OSError
+        If it cannot be fetched.
+    """
+    with artifact(root, name, most=MOST_TEXT_BYTES) as path:
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RunDataError(f"{name} is no text in UTF-8") from error
+
+
+def read_json(root: str, name: str) -> dict[str, Any]:
+    """Read an artifact that is a JSON object; arguments are those of :func:`artifact`.
+
+    Raises
+    ------
+    MissingArtifactError
+        If there is none.
+    RunDataError
+        If it is too large or anything else.
+    MlflowException, OSError
+        If it cannot be fetched.
+    """
+    try:
+        found = json.loads(read_text(root, name))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise RunDataError(f"{name} is no JSON object")
+    return found
+
+
+def read_table(
+    path: Path, name: str, columns: Mapping[str, Column], *, most_rows: int = MOST_ROWS
+) -> pd.DataFrame:
+    """Read columns of a table in Parquet.
+
+    Size, number of rows and types are checked before any row is read.
+
+    Parameters
+    ----------
+    path : of the file
+    name : for messages
+    columns : to read, by name; a name that ends with ``/`` stands for all that begin with it
+    most_rows : that it may have
+
+    Returns
+    -------
+    texts with control characters as codes, numbers as 64-bit ones
+
+    Raises
+    ------
+    RunDataError
+        If it is no such table.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            wanted = _checked_columns(file, name, columns, most_rows)
+        texts = [column for column, kind in wanted.items() if kind.is_text]
+        # a text that a small file repeats a million times is kept once
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            table = file.read(columns=list(wanted), use_threads=False)
+        if table.num_rows > most_rows:
+            raise _too_many_rows(name, table.num_rows, most_rows)
+        read = {
+            printable(column): (_texts if kind.is_text else _numbers)(
+                table.column(column), f"{name}, column {printable(column)}", kind
+            )
+            for column, kind in wanted.items()
+        }
+    except RunDataError:
+        raise
+    except UNREADABLE as error:
+        raise RunDataError(f"{name} is no table in Parquet that can be read") from error
+    return pd.DataFrame(read)
+
+
+def _odd(values: Values, key: str, words: str) -> RunDataError:
+    return RunDataError(f"{printable(key)}={printable(values[key], most=MOST_SHOWN)}: {words}")
+
+
+def _check_file(path: Path, name: str, most: int) -> None:
+    if not path.exists():
+        raise MissingArtifactError(f"{name} is missing")
+    if not path.is_file():
+        raise RunDataError(f"{name} is no file")
+    _check_size(path.stat().st_size, name, most)
+
+
+def _check_listed(root: str, name: str, most: int) -> None:
+    """Check a size before anything is downloaded."""
+    files = mlflow.artifacts.list_artifacts(artifact_uri=root)
+    found = next((each for each in files if posixpath.basename(each.path) == name), None)
+    if found is None:
+        raise MissingArtifactError(f"{name} is missing")
+    if found.is_dir:
+        raise RunDataError(f"{name} is no file")
+    _check_size(found.file_size or 0, name, most)
+
+
+def _check_size(size: int, name: str, most: int) -> None:
+    if size > most:
+        raise RunDataError(
+            f"{name} has {size / 2**20:.0f} MiB, at most {most / 2**20:.0f} MiB are read"
+        )
+
+
+def _too_many_rows(name: str, n_rows: int, most: int) -> RunDataError:
+    return RunDataError(f"{name} has {n_rows} rows, at most {most} are expected")
+
+
+def _checked_columns(
+    file: pq.ParquetFile, name: str, columns: Mapping[str, Column], most_rows: int
+) -> dict[str, Column]:
+    """What each column to read may hold, by its name in the file."""
+    metadata = file.metadata
+    if metadata.num_rows > most_rows:
+        raise _too_many_rows(name, metadata.num_rows, most_rows)
+    if metadata.num_columns > MOST_COLUMNS or metadata.num_row_groups > MOST_ROW_GROUPS:
+        raise RunDataError(f"{name} has more than {MOST_COLUMNS} columns or too many parts")
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    _check_size(sum(group.total_byte_size for group in groups), name, MOST_BYTES)
+    schema = file.schema_arrow
+    wanted: dict[str, Column] = {}
+    for column in schema.names:
+        prefix = column[: column.find("/") + 1]
+        kind = columns.get(column) or columns.get(prefix)
+        if kind is None:
+            continue
+        place = f"{name}, column {printable(column, most=MOST_SHOWN)}"
+        if column in wanted or len(column) > LONGEST_NAME:
+            raise RunDataError(f"{place}: is there twice, or its name is too long")
+        _check_type(schema.field(column).type, place, kind)
+        wanted[column] = kind
+    for column, kind in columns.items():
+        if column not in wanted and not kind.is_optional:
+            raise RunDataError(f"{name} has no column {column}")
+    return wanted
+
+
+def _check_type(found: pa.DataType, place: str, kind: Column) -> None:
+    types = pa.types
+    is_text = types.is_string(found) or types.is_large_string(found)
+    is_number = types.is_integer(found) or types.is_floating(found)
+    if not (is_text if kind.is_text else is_number or (kind.has_gaps and types.is_null(found))):
+        wanted = "texts" if kind.is_text else "numbers"
+        raise RunDataError(f"{place}: holds {found}, must hold {wanted}")
+
+
+def _texts(column: pa.ChunkedArray, place: str, kind: Column) -> pd.Series[str]:
+    if column.null_count:
+        raise RunDataError(f"{place}: texts are missing")
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    encoded = column.unify_dictionaries().combine_chunks()
+    lengths = pc.binary_length(encoded.dictionary).to_numpy(zero_copy_only=False)
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    if lengths.max(initial=0) > 4 * LONGEST_CELL or lengths[codes].sum() > MOST_BYTES:
+        raise RunDataError(f"{place}: texts are too long")
+    words = [printable(word) for word in encoded.dictionary.to_pylist()]
+    return pd.Series(np.array(words, dtype=object)[codes], dtype="str")
+
+
+def _numbers(column: pa.ChunkedArray, place: str, kind: Column) -> pd.Series[Any]:
+    cast = column.cast(pa.float64(), safe=False)
+    values = np.asarray(cast.to_numpy(zero_copy_only=False), dtype=np.float64)
+    missing = np.isnan(values)
+    if missing.any() and not kind.has_gaps:
+        raise RunDataError(f"{place}: numbers are missing")
+    known = values[~missing]
+    if ((known < kind.low) | (known > kind.high)).any():
+        raise RunDataError(f"{place}: must be from {kind.low:g} to {kind.high:g}")
+    if not kind.is_whole:
+        return pd.Series(values)
+    if (known != np.floor(known)).any():
+        raise RunDataError(f"{place}: must be whole numbers")
+    return pd.Series(values if missing.any() else values.astype(np.int64))
