@@ -409,7 +409,7 @@ def _validation(run: Run) -> Validation:
         raise RunDataError(f"start time {started:g} s: is no time")
     _check_params(params, protocol=protocol, n_expected=n_expected, is_complete=is_complete)
     _check_hyperparameters(params, method)
-    figures = {*REQUIRED, *(metrics.keys() & FIGURES)} if is_complete else ()
+    figures = [key for key in FIGURES if key in metrics or key in REQUIRED] if is_complete else ()
     return Validation(
         run_id=printable(run.info.run_id, most=reading.LONGEST_NAME),
         experiment_id=printable(run.info.experiment_id, most=reading.LONGEST_NAME),
