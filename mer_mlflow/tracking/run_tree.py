@@ -24,11 +24,11 @@ from types import TracebackType
 from typing import Self
 
 import mlflow.artifacts
-import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
+from requests.exceptions import ContentDecodingError
 
 from mer_mlflow.access import shown, user_name
 from mer_mlflow.arithmetic import compared, describe_worker, difference, read_facts
@@ -44,8 +44,12 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
-from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import JournalError, RunInProgressError, UndeliveredError
+from mer_mlflow.errors import (
+    DeletedError,
+    JournalError,
+    RunInProgressError,
+    UndeliveredError,
+)
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
     NAME,
@@ -74,6 +78,7 @@ from mer_mlflow.tracking.items import (
     Metric,
     Tag,
     arithmetic_tags,
+    check_fold,
     epoch_metrics,
     fold_items,
     plan_file,
@@ -96,9 +101,15 @@ from mer_mlflow.tracking.journal import (
     new_journal,
     now,
 )
-from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently, reason
-from mer_mlflow.tracking.runs import Kind, Status, open_run, search
-from mer_mlflow.tracking.writer import batch, write
+from mer_mlflow.tracking.outage import own_retries, patience, patiently, reason
+from mer_mlflow.tracking.readback import (
+    LostWriteError,
+    artifact_sizes,
+    content_of,
+    lacking,
+)
+from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run, search
+from mer_mlflow.tracking.writer import batch, send, write
 
 FLUSH_SECONDS = 5.0
 """Time between writes of the epochs that have passed."""
@@ -203,7 +214,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 patiently(self._announce)
                 held = self._deliver_left(root)
                 earlier, finished = patiently(self._find_earlier)
-                _refuse_to_repeat(held & earlier.keys())
+                _refuse_to_repeat({each for each in held if self._has_ended(each, earlier)})
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
             except BaseException as error:
@@ -277,12 +288,15 @@ class RunTree(AbstractContextManager["RunTree"]):
             **hardware_tags(),
         }
         items: list[Item] = [Tag(key=key, value=str(value)) for key, value in tags.items()]
-        write(
-            self._client,
-            self.run_id,
-            [*items, *setting_params(setting), plan_file(setting)],
-        )
+        content = batch([*items, *setting_params(setting), plan_file(setting)])
+        send(self._client, self.run_id, content)
         self._client.log_inputs(self.run_id, [_dataset_input(setting, self._source)])
+        run = self._client.get_run(self.run_id)
+        missing = lacking(self._client, run, content_of([content]))
+        if run.inputs is None or not run.inputs.dataset_inputs:
+            missing.append("dataset")
+        if missing:
+            raise LostWriteError(f"run {self.run_id} lacks {', '.join(missing)}")
 
     def _facts(self) -> dict[str, str]:
         return {
@@ -311,9 +325,26 @@ class RunTree(AbstractContextManager["RunTree"]):
                 continue
             if is_alive(journal.facts) or journal.facts[SERVER] != server:
                 journal.close()
-            else:
-                deliver_left(self._client, journal)
+                continue
+            try:
+                deliver_left(self._client, journal, home=self.experiment_id)
+            except DeletedError as error:  # of another experiment: this one goes on without
+                print(f"warning: {error}", flush=True)
+                journal.close()
         return held
+
+    def _has_ended(self, run_id: str, earlier: Mapping[str, Run]) -> bool:
+        """Whether an earlier run, which may be deleted, is not at work in this experiment."""
+        if run_id in earlier:
+            return True
+        try:
+            run = patiently(lambda: self._client.get_run(run_id))
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            return False
+        is_here = run.info.experiment_id == self.experiment_id
+        return bool(is_here and run.info.lifecycle_stage != LifecycleStage.ACTIVE)
 
     def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
         """Earlier parents of the same identity that are not at work, and their finished folds."""
@@ -391,7 +422,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
             elif child.info.status == "FINISHED" and split_id in waiting:
-                result = self._read(child, waiting[split_id], setting.clips)
+                result = self._read(child, waiting[split_id], setting)
                 if result is not None:
                     yield child, waiting.pop(split_id), result
 
@@ -417,36 +448,35 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _search(self, kind: Kind, setting: Setting) -> Iterable[Run]:
         return search(self._client, self.experiment_id, kind=kind, identity=setting.identity)
 
-    def _read(self, child: Run, split: Split, clips: Clips) -> FoldResult | None:
+    def _read(self, child: Run, split: Split, setting: Setting) -> FoldResult | None:
+        """Read a fold's result; None, with a warning, where its run does not have one."""
         try:
-            try:
-                return self._read_artifacts(child, split, clips)
-            except (MlflowException, OSError) as error:
-                if not (is_outage(error) and self._has_predictions(child)):
-                    raise
-                return patiently(lambda: self._read_artifacts(child, split, clips))
+            sizes = patiently(lambda: artifact_sizes(self._client, child))
+            return patiently(lambda: self._read_artifacts(child, split, setting, sizes))
         except (MlflowException, OSError, KeyError, ValueError) as error:
             words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
-            print(words, flush=True)
+            print(f"warning: {words}", flush=True)
             return None
 
-    def _has_predictions(self, child: Run) -> bool:
-        """Ask the store of artifacts, which may be away where the server is not."""
-        names = patiently(lambda: self._client.list_artifacts(child.info.run_id))
-        return any(each.path == PREDICTIONS for each in names)
-
-    def _read_artifacts(self, child: Run, split: Split, clips: Clips) -> FoldResult:
+    def _read_artifacts(
+        self, child: Run, split: Split, setting: Setting, sizes: Mapping[str, int | None]
+    ) -> FoldResult:
         metrics = child.data.metrics
         with tempfile.TemporaryDirectory() as folder:
 
             def content(name: str) -> str:
+                if name not in sizes:
+                    raise ValueError(f"it has no artifact {name}")
                 uri = f"{child.info.artifact_uri}/{name}"
                 path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
-                return Path(path).read_text()
+                found = Path(path).read_bytes()
+                if sizes[name] not in (None, len(found)):
+                    raise ContentDecodingError(f"{name}: {len(found)} of {sizes[name]} bytes came")
+                return found.decode()
 
             result = read_fold(
                 split_id=split.id,
-                clips=clips,
+                clips=setting.clips,
                 predictions=content(PREDICTIONS),
                 epochs=content(EPOCHS) if metrics["n_epochs"] else None,
                 metrics=metrics,
@@ -454,8 +484,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 chosen=read_chosen(self._setting, child.data.params),
                 arithmetic=read_facts(child.data.tags.get(ARITHMETIC)),
             )
-        if not np.array_equal(result.test, split.test):
-            raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")
+        check_fold(result, split=split, clips=setting.clips, params=child.data.params)
         return result
 
     def _superseding(self, earlier: Run) -> Iterator[Entry]:
@@ -557,7 +586,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._abandon_at_once(error or full)
             if is_planned:
                 raise
-        except UndeliveredError as undelivered:
+        except (DeletedError, UndeliveredError) as undelivered:
             if is_planned:
                 raise
             print(undelivered, flush=True)

@@ -14,12 +14,14 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from mer_mlflow.access import user_name
-from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.deletions import deleted
+from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
@@ -192,6 +194,34 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
         if client.get_experiment_by_name(name) is None:
             raise
         return experiment_id(client, name, create=False)
+
+
+def live_run(client: MlflowClient, run_id: str) -> Run | None:
+    """A run, None where it was deleted."""
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
+        return None
+    return run if run.info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Tell whether a server answers that it does not have what was requested."""
+    return bool(error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST))
+
+
+def require_experiment(client: MlflowClient, experiment: str) -> None:
+    """Check that an experiment may be written to.
+
+    Raises
+    ------
+    DeletedError
+        If it was deleted.
+    """
+    if client.get_experiment(experiment).lifecycle_stage != LifecycleStage.ACTIVE:
+        raise DeletedError(deleted("experiment", experiment))
 
 
 def search(client: MlflowClient, experiment: str, **tags: str) -> Iterator[Run]:

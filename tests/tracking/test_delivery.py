@@ -271,10 +271,10 @@ def test_courier_gives_up_and_says_where_the_rest_is(
 def test_courier_names_a_journal_that_takes_nothing_any_more(
     journal: Journal, parent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(number: int, entry: Entry, *, run_id: str | None = None) -> None:
+    def full(run: str, run_id: str | None) -> None:
         raise JournalError("journal a.journal cannot be written (disk is full)")
 
-    monkeypatch.setattr(journal, "discard", full)
+    monkeypatch.setattr(journal, "note_run", full)
     courier = Courier(MlflowClient(), journal)
     append_all(journal, parent)
     courier.call()

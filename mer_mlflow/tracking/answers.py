@@ -1,0 +1,91 @@
+"""Answers: MLflow's client takes none over HTTP that a tracking server did not give in full.
+
+A proxy may answer a request with success and nothing behind it, with a page of its own, or with the
+first half of the answer. MLflow's client parses an empty body as an empty message, so that a write
+that never arrived counts as done and a search finds nothing. Here such an answer is a failed
+request, which is repeated as often as one that was answered by an error 500.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from mlflow.utils import rest_utils
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidJSONError
+
+BROKEN = (InvalidJSONError, ChunkedEncodingError, ContentDecodingError)
+"""Errors of answers that are empty, cut off or not a tracking server's."""
+LONGEST_PAUSE_SECONDS = 120.0
+PLACES = ("/mlflow/", "/mlflow-artifacts/")
+"""Parts of the addresses at which a tracking server answers with JSON objects."""
+NAMES = {
+    "/runs/create": ("run", "info", "run_id"),
+    "/runs/get": ("run", "info", "run_id"),
+    "/runs/update": ("run_info", "run_id"),
+    "/experiments/create": ("experiment_id",),
+    "/experiments/get": ("experiment", "experiment_id"),
+    "/experiments/get-by-name": ("experiment", "experiment_id"),
+}
+"""Where an answer names the run or experiment that it is about, by the address's end."""
+_request: Any = rest_utils._get_http_response_with_retries  # type: ignore[attr-defined]
+
+
+def require_whole_answers() -> None:
+    """Let MLflow's client of this process fail where an answer is broken, from now on."""
+    rest_utils._get_http_response_with_retries = _request_whole  # type: ignore[attr-defined]
+
+
+def _request_whole(
+    method: str, url: str, max_retries: int, backoff_factor: float, *others: Any, **named: Any
+) -> requests.Response:
+    """Make a request, again while its answer is broken, at most ``max_retries`` times."""
+    for n_tries in count():
+        try:
+            answer: requests.Response = _request(
+                method, url, max_retries, backoff_factor, *others, **named
+            )
+            if answer.ok and not named.get("stream"):
+                check_answer(answer, named.get("params") or named.get("json") or {})
+            return answer
+        except BROKEN:
+            if n_tries >= max_retries:
+                raise
+        time.sleep(min(backoff_factor * 2**n_tries, LONGEST_PAUSE_SECONDS))
+    raise AssertionError("a count has no end")
+
+
+def check_answer(answer: requests.Response, question: Mapping[str, Any]) -> None:
+    """Check that an answer is a tracking server's, and about what was requested.
+
+    Parameters
+    ----------
+    answer : to a request that succeeded
+    question : parameters of the request
+
+    Raises
+    ------
+    InvalidJSONError
+        If a tracking server would have given another answer.
+    """
+    path = urlsplit(answer.url).path
+    if not any(place in path for place in PLACES):
+        return
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidJSONError(f"{path}: the answer is empty or not a tracking server's")
+    keys = next((keys for end, keys in NAMES.items() if path.endswith(end)), None)
+    if keys is None:
+        return
+    name: Any = found
+    for key in keys:
+        name = name.get(key) if isinstance(name, dict) else None
+    if not name or question.get(keys[-1], name) != name:
+        raise InvalidJSONError(f"{path}: the answer is not about what was requested")
