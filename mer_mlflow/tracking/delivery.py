@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -90,22 +90,19 @@ class Delivery:
                     self._client.set_terminated(known.run_id, "KILLED")
                     self._require_whole(known.run, status="KILLED")
 
-    def confirm_left(self, *, but: str | None = None) -> None:
+    def confirm_left(self) -> None:
         """Read back the runs that have entries, and forget those that lack nothing.
-
-        Parameters
-        ----------
-        but : a run that is not read back
 
         Raises
         ------
         LostWriteError
             If a run lacks something; it is delivered again.
         """
+        self._confirm(self._journal.written_runs())
+
+    def _confirm(self, names: Iterable[str]) -> None:
         lost = []
-        for name in self._journal.written_runs():
-            if name == but:
-                continue
+        for name in names:
             try:
                 self._require_whole(name)
             except LostWriteError as error:
@@ -126,7 +123,8 @@ class Delivery:
         else:
             if entry.run == self._parent:
                 self._look_at_parent()
-                self.confirm_left(but=self._parent)
+                own = {self._parent, *self._ids}
+                self._confirm(set(self._journal.written_runs(until=number)) - own)
             if not self._is_void(entry.run):
                 self._close(self._ids.get(entry.run, entry.run), entry)
             self._journal.forget(entry.run)

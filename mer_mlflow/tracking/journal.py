@@ -26,6 +26,8 @@ from mer_mlflow.tracking.writer import Batch
 
 ROOT_VARIABLE = "MER_JOURNAL_ROOT"
 SUFFIX = ".journal"
+LARGEST = 2**63 - 1
+"""Number that no entry's is above."""
 LOOK_SECONDS = 5.0
 """Another process may look into a journal that was just made: it lets it go at once."""
 TABLES = """
@@ -187,11 +189,17 @@ class Journal:
             entries = [_read(database, *row) for row in database.execute(words, (run,)).fetchall()]
         return (entry for entry in entries if isinstance(entry, Write))
 
-    def written_runs(self) -> tuple[str, ...]:
-        """Runs that have entries, in the order of their first ones."""
-        words = "SELECT run FROM entries GROUP BY run ORDER BY min(number)"
+    def written_runs(self, *, until: int | None = None) -> tuple[str, ...]:
+        """Runs that have entries, in the order of their first ones.
+
+        Parameters
+        ----------
+        until : number of an entry; runs that later ones are about are left out
+        """
+        words = "SELECT run FROM entries GROUP BY run HAVING max(number) <= ? ORDER BY min(number)"
+        last = LARGEST if until is None else until
         with self._reading() as database:
-            return tuple(run for (run,) in database.execute(words))
+            return tuple(run for (run,) in database.execute(words, (last,)))
 
     def experiments(self) -> set[str]:
         """Ids of the experiments that the journal makes runs in."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import LifecycleStage, Run
+from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_USER
@@ -27,6 +27,8 @@ from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
 from mer_mlflow.tracking.writer import batch, make_run, send
 
+DEFAULT = "0"
+"""Id of MLflow's default experiment."""
 PAGE = 1000
 SQLITE = "sqlite:///"
 START_SECONDS = 60.0
@@ -172,19 +174,21 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
     Parameters
     ----------
     client : of the tracking server
-    name : of the experiment, None for MLflow's default one
+    name : of the experiment, None for that of ``MLFLOW_EXPERIMENT_ID``, else MLflow's default one
     create : whether to create it where it is missing
 
     Raises
     ------
+    DeletedError
+        If it was deleted.
     ParameterError
         If there is no such experiment and none may be created.
     """
     if name is None:
-        return os.environ.get("MLFLOW_EXPERIMENT_ID") or "0"
+        return _given_experiment(client, os.environ.get("MLFLOW_EXPERIMENT_ID") or DEFAULT)
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
-        return str(experiment.experiment_id)
+        return _live_experiment(experiment)
     if not create:
         known = ", ".join(sorted(item.name for item in client.search_experiments()))
         raise ParameterError(f"experiment={name}: no such experiment (there are: {known})")
@@ -194,6 +198,22 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
         if client.get_experiment_by_name(name) is None:
             raise
         return experiment_id(client, name, create=False)
+
+
+def _given_experiment(client: MlflowClient, key: str) -> str:
+    try:
+        return _live_experiment(client.get_experiment(key))
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
+        raise ParameterError(f"MLFLOW_EXPERIMENT_ID={key}: no such experiment") from error
+
+
+def _live_experiment(experiment: Experiment) -> str:
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        words = deleted("experiment", experiment.experiment_id)
+        raise DeletedError(f"experiment={experiment.name}: {words}, or name another one")
+    return str(experiment.experiment_id)
 
 
 def live_run(client: MlflowClient, run_id: str) -> Run | None:
