@@ -3,7 +3,7 @@
 A proxy may answer a request with success and nothing behind it, with a page of its own, or with the
 first half of the answer. MLflow's client parses an empty body as an empty message, so that a write
 that never arrived counts as done and a search finds nothing. Here such an answer is a failed
-request, which is repeated as often as one that was answered by an error 500.
+request. It is repeated at least as often as one that was answered by an error 500.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Inva
 BROKEN = (InvalidJSONError, ChunkedEncodingError, ContentDecodingError)
 """Errors of answers that are empty, cut off or not a tracking server's."""
 LONGEST_PAUSE_SECONDS = 120.0
+N_REPETITIONS, PAUSE_SECONDS = 3, 0.05
+"""Repetitions at once, and the first pause before them, of a request that may be made twice."""
+ONCE = ("/create", "/delete", "/restore")
+"""Ends of the addresses at which a request that is made twice does something else."""
 PLACES = ("/mlflow/", "/mlflow-artifacts/")
 """Parts of the addresses at which a tracking server answers with JSON objects."""
 NAMES = {
@@ -43,7 +47,9 @@ def require_whole_answers() -> None:
 def _request_whole(
     method: str, url: str, max_retries: int, backoff_factor: float, *others: Any, **named: Any
 ) -> requests.Response:
-    """Make a request, again while its answer is broken, at most ``max_retries`` times."""
+    """Make a request, again while its answer is broken."""
+    is_once = urlsplit(url).path.endswith(ONCE)
+    n_repetitions = max_retries if is_once else max(max_retries, N_REPETITIONS)
     for n_tries in count():
         try:
             answer: requests.Response = _request(
@@ -53,9 +59,10 @@ def _request_whole(
                 check_answer(answer, named.get("params") or named.get("json") or {})
             return answer
         except BROKEN:
-            if n_tries >= max_retries:
+            if n_tries >= n_repetitions:
                 raise
-        time.sleep(min(backoff_factor * 2**n_tries, LONGEST_PAUSE_SECONDS))
+        first = PAUSE_SECONDS if n_tries < N_REPETITIONS else backoff_factor
+        time.sleep(min(first * 2**n_tries, LONGEST_PAUSE_SECONDS))
     raise AssertionError("a count has no end")
 
 

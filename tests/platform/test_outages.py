@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,6 +27,10 @@ ANSWER_SECONDS = 2.0
 SHARES = {"refuse": 0.06, "do and fail": 0.05, "do and hang up": 0.04, "do and be late": 0.02}
 """Of all requests: answered by a 500 and not passed on; passed on, but answered by a 500, by
 nothing, or when the client has stopped waiting."""
+BROKEN = {"empty": 0.03, "page": 0.03, "do and empty": 0.03, "do and cut": 0.03, "break off": 0.03}
+"""Of all requests: answered with success and no body or a page, and not passed on; passed on, but
+answered without a body, with a half of it, or with a half of what its header says."""
+PAGE = b"<html><body>Please sign in.</body></html>"
 
 
 @pytest.fixture
@@ -140,14 +144,16 @@ def test_server_that_stays_away_leaves_a_journal_to_deliver(
 class Faults:
     """What happened to the requests that went through a proxy."""
 
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self, *, seed: int, shares: Mapping[str, float]) -> None:
         self.counts: Counter[str] = Counter()
+        self._shares = shares
         self._random = random.Random(seed)
         self._lock = threading.Lock()
 
     def draw(self) -> str:
         with self._lock:
-            names, weights = [*SHARES, "pass"], [*SHARES.values(), 1 - sum(SHARES.values())]
+            names, weights = list(self._shares), list(self._shares.values())
+            names, weights = [*names, "pass"], [*weights, 1 - sum(weights)]
             (name,) = self._random.choices(names, weights)
             self.counts[name] += 1
             return name
@@ -166,6 +172,8 @@ def unreliable_proxy(address: str, faults: Faults) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if fault == "refuse":
                 return self.answer(500, {}, b"")
+            if fault in ("empty", "page"):
+                return self.answer(200, {}, PAGE if fault == "page" else b"")
             status, headers, content = forward(target, self.command, self.path, self.headers, body)
             if fault == "do and fail":
                 return self.answer(500, {}, b"")
@@ -174,15 +182,24 @@ def unreliable_proxy(address: str, faults: Faults) -> Iterator[str]:
             if fault in ("do and be late", "do and hang up"):
                 self.close_connection = True
                 return None
+            if fault == "do and empty":
+                return self.answer(200, {}, b"")
+            if fault == "do and cut":
+                return self.answer(status, headers, content[: len(content) // 2])
+            if fault == "break off":
+                self.close_connection = True
+                return self.answer(status, headers, content, n_sent=len(content) // 2)
             return self.answer(status, headers, content)
 
-        def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        def answer(
+            self, status: int, headers: dict[str, str], content: bytes, n_sent: int | None = None
+        ) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(content[:n_sent])
 
         def log_message(self, *words: Any) -> None:
             pass
@@ -218,7 +235,7 @@ def forward(
 def test_requests_may_fail_in_every_way(
     platform: Any, client: MlflowClient, uninterrupted: str
 ) -> None:
-    faults = Faults(seed=7)
+    faults = Faults(seed=7, shares=SHARES)
     with unreliable_proxy(platform.here("http://mlflow:5000"), faults) as address:
         done = platform.work(
             *SHORT,
@@ -230,3 +247,67 @@ def test_requests_may_fail_in_every_way(
     assert done.returncode == 0, done.stderr
     assert all(faults.counts[name] > 0 for name in SHARES)
     assert_whole(platform, client, "requests failed", uninterrupted, n_folds=N_FOLDS_SHORT)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{"empty": 0.05}, {"empty": 0.15}, {"empty": 0.15, "do and empty": 0.15}, BROKEN],
+    ids=["5 % empty", "15 % empty", "30 % empty", "15 % broken"],
+)
+def test_answers_may_be_broken(
+    platform: Any, client: MlflowClient, uninterrupted: str, shares: dict[str, float]
+) -> None:
+    faults = Faults(seed=8, shares=shares)
+    experiment = f"broken {len(shares)} {sum(shares.values()):.2f}"
+    with unreliable_proxy(platform.here("http://mlflow:5000"), faults) as address:
+        done = platform.work(
+            *SHORT, "--repeats=2", MLFLOW_EXPERIMENT_NAME=experiment, MLFLOW_TRACKING_URI=address
+        )
+    print(dict(faults.counts))
+    assert done.returncode == 0, done.stderr
+    assert all(faults.counts[name] > 0 for name in shares)
+    assert_whole(platform, client, experiment, uninterrupted, n_folds=2 * N_FOLDS_SHORT)
+
+
+def test_parent_may_be_deleted_in_mid_run(
+    platform: Any, client: MlflowClient, uninterrupted: str
+) -> None:
+    experiment = "parent deleted"
+    worker = platform.begin_work(*TRAIN, MLFLOW_EXPERIMENT_NAME=experiment)
+    await_folds(client, experiment, 3)
+    (parent,) = runs_of(client, experiment, "tags.`mer.kind` = 'cross-validation'")
+    client.delete_run(parent.info.run_id)
+    said, _ = worker.communicate(timeout=600)
+    assert worker.returncode == 2, said
+    assert f"mlflow runs restore --run-id {parent.info.run_id}" in said
+    synced = platform.work("sync")
+    assert synced.returncode == 2
+    assert f"mlflow runs restore --run-id {parent.info.run_id}" in synced.stderr
+    again = platform.work(*TRAIN, MLFLOW_EXPERIMENT_NAME=experiment)
+    assert again.returncode == 0, again.stderr
+    assert f"{N_FOLDS} folds were already done" in again.stdout
+    assert_whole(platform, client, experiment, uninterrupted)
+
+
+def test_experiment_may_be_deleted_in_mid_run(
+    platform: Any, client: MlflowClient, uninterrupted: str
+) -> None:
+    experiment = "experiment deleted"
+    worker = platform.begin_work(*TRAIN, MLFLOW_EXPERIMENT_NAME=experiment)
+    await_folds(client, experiment, 3)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    client.delete_experiment(found.experiment_id)
+    said, _ = worker.communicate(timeout=600)
+    restore = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+    assert worker.returncode == 2, said
+    assert restore in said
+    for command in (TRAIN, ("sync",), ("report", f"--experiment={experiment}")):
+        refused = platform.work(*command, MLFLOW_EXPERIMENT_NAME=experiment)
+        assert refused.returncode == 2
+        assert restore in refused.stderr
+        assert "Traceback" not in refused.stderr
+    client.restore_experiment(found.experiment_id)
+    synced = platform.work("sync")
+    assert synced.returncode == 0, synced.stderr
+    assert_whole(platform, client, experiment, uninterrupted)

@@ -507,7 +507,7 @@ def test_deleted_experiment_is_named_and_nothing_is_lost(
     for home in (None, "1"):
         with pytest.raises(DeletedError, match=rf"{words}.*a\.journal"):
             deliver_left(client, left, home=home)
-    client._tracking_client.store.restore_experiment("0")
+    client.restore_experiment("0")
     deliver_left(client, left)
     assert_delivered(parent, tmp_path)
 
