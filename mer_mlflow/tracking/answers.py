@@ -3,7 +3,8 @@
 A proxy may answer a request with success and nothing behind it, with a page of its own, or with the
 first half of the answer. MLflow's client parses an empty body as an empty message, so that a write
 that never arrived counts as done and a search finds nothing. Here such an answer is a failed
-request. It is repeated at least as often as one that was answered by an error 500.
+request. It is repeated at least as often as one that was answered by an error 500. A server
+answers the upload of a file with an empty body: whether it has the file is seen by reading back.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ N_REPETITIONS, PAUSE_SECONDS = 3, 0.05
 """Repetitions at once, and the first pause before them, of a request that may be made twice."""
 ONCE = ("/create", "/delete", "/restore")
 """Ends of the addresses at which a request that is made twice does something else."""
+UPLOADS = "/mlflow-artifacts/artifacts/"
+"""Part of the addresses of files, whose upload a tracking server answers with an empty body."""
 PLACES = ("/mlflow/", "/mlflow-artifacts/")
 """Parts of the addresses at which a tracking server answers with JSON objects."""
 NAMES = {
@@ -49,8 +52,11 @@ def _request_whole(
 ) -> requests.Response:
     """Make a request, again while its answer is broken."""
     is_once = urlsplit(url).path.endswith(ONCE)
+    file: Any = named.get("data")
     n_repetitions = max_retries if is_once else max(max_retries, N_REPETITIONS)
     for n_tries in count():
+        if n_tries and file is not None:
+            file.seek(0)  # the request before this one has read it
         try:
             answer: requests.Response = _request(
                 method, url, max_retries, backoff_factor, *others, **named
@@ -80,6 +86,8 @@ def check_answer(answer: requests.Response, question: Mapping[str, Any]) -> None
         If a tracking server would have given another answer.
     """
     path = urlsplit(answer.url).path
+    if UPLOADS in path and not answer.content:
+        return
     if not any(place in path for place in PLACES):
         return
     try:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -27,10 +21,6 @@ ANSWER_SECONDS = 2.0
 SHARES = {"refuse": 0.06, "do and fail": 0.05, "do and hang up": 0.04, "do and be late": 0.02}
 """Of all requests: answered by a 500 and not passed on; passed on, but answered by a 500, by
 nothing, or when the client has stopped waiting."""
-BROKEN = {"empty": 0.03, "page": 0.03, "do and empty": 0.03, "do and cut": 0.03, "break off": 0.03}
-"""Of all requests: answered with success and no body or a page, and not passed on; passed on, but
-answered without a body, with a half of it, or with a half of what its header says."""
-PAGE = b"<html><body>Please sign in.</body></html>"
 
 
 @pytest.fixture
@@ -141,132 +131,22 @@ def test_server_that_stays_away_leaves_a_journal_to_deliver(
     assert "nothing waits" in again.stdout
 
 
-class Faults:
-    """What happened to the requests that went through a proxy."""
-
-    def __init__(self, *, seed: int, shares: Mapping[str, float]) -> None:
-        self.counts: Counter[str] = Counter()
-        self._shares = shares
-        self._random = random.Random(seed)
-        self._lock = threading.Lock()
-
-    def draw(self) -> str:
-        with self._lock:
-            names, weights = list(self._shares), list(self._shares.values())
-            names, weights = [*names, "pass"], [*weights, 1 - sum(weights)]
-            (name,) = self._random.choices(names, weights)
-            self.counts[name] += 1
-            return name
-
-
-@contextmanager
-def unreliable_proxy(address: str, faults: Faults) -> Iterator[str]:
-    """An address from which requests reach the server, but for the faults."""
-    target = address.removeprefix("http://")
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def pass_on(self) -> None:
-            fault = faults.draw()
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if fault == "refuse":
-                return self.answer(500, {}, b"")
-            if fault in ("empty", "page"):
-                return self.answer(200, {}, PAGE if fault == "page" else b"")
-            status, headers, content = forward(target, self.command, self.path, self.headers, body)
-            if fault == "do and fail":
-                return self.answer(500, {}, b"")
-            if fault == "do and be late":
-                time.sleep(2 * ANSWER_SECONDS)
-            if fault in ("do and be late", "do and hang up"):
-                self.close_connection = True
-                return None
-            if fault == "do and empty":
-                return self.answer(200, {}, b"")
-            if fault == "do and cut":
-                return self.answer(status, headers, content[: len(content) // 2])
-            if fault == "break off":
-                self.close_connection = True
-                return self.answer(status, headers, content, n_sent=len(content) // 2)
-            return self.answer(status, headers, content)
-
-        def answer(
-            self, status: int, headers: dict[str, str], content: bytes, n_sent: int | None = None
-        ) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[:n_sent])
-
-        def log_message(self, *words: Any) -> None:
-            pass
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def forward(
-    target: str, method: str, path: str, headers: Any, body: bytes
-) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(target, timeout=60)
-    own = {"host", "connection", "content-length", "transfer-encoding"}
-    given = {name: value for name, value in headers.items() if name.lower() not in own}
-    connection.request(method, path, body=body, headers=given)
-    answer = connection.getresponse()
-    content = answer.read()
-    kept = {name: value for name, value in answer.getheaders() if name.lower() not in own}
-    connection.close()
-    return answer.status, kept, content
-
-
 def test_requests_may_fail_in_every_way(
-    platform: Any, client: MlflowClient, uninterrupted: str
+    platform: Any, client: MlflowClient, uninterrupted: str, unreliable: Any
 ) -> None:
-    faults = Faults(seed=7, shares=SHARES)
-    with unreliable_proxy(platform.here("http://mlflow:5000"), faults) as address:
+    late = 2 * ANSWER_SECONDS
+    server = platform.here("http://mlflow:5000")
+    with unreliable(server, seed=7, shares=SHARES, late=late) as (address, counts):
         done = platform.work(
             *SHORT,
             MLFLOW_EXPERIMENT_NAME="requests failed",
             MLFLOW_TRACKING_URI=address,
             MLFLOW_HTTP_REQUEST_TIMEOUT=str(int(ANSWER_SECONDS)),
         )
-    print(dict(faults.counts))
+    print(dict(counts))
     assert done.returncode == 0, done.stderr
-    assert all(faults.counts[name] > 0 for name in SHARES)
+    assert all(counts[name] > 0 for name in SHARES)
     assert_whole(platform, client, "requests failed", uninterrupted, n_folds=N_FOLDS_SHORT)
-
-
-@pytest.mark.parametrize(
-    "shares",
-    [{"empty": 0.05}, {"empty": 0.15}, {"empty": 0.15, "do and empty": 0.15}, BROKEN],
-    ids=["5 % empty", "15 % empty", "30 % empty", "15 % broken"],
-)
-def test_answers_may_be_broken(
-    platform: Any, client: MlflowClient, uninterrupted: str, shares: dict[str, float]
-) -> None:
-    faults = Faults(seed=8, shares=shares)
-    experiment = f"broken {len(shares)} {sum(shares.values()):.2f}"
-    with unreliable_proxy(platform.here("http://mlflow:5000"), faults) as address:
-        done = platform.work(
-            *SHORT, "--repeats=2", MLFLOW_EXPERIMENT_NAME=experiment, MLFLOW_TRACKING_URI=address
-        )
-    print(dict(faults.counts))
-    assert done.returncode == 0, done.stderr
-    assert all(faults.counts[name] > 0 for name in shares)
-    assert_whole(platform, client, experiment, uninterrupted, n_folds=2 * N_FOLDS_SHORT)
 
 
 def test_parent_may_be_deleted_in_mid_run(

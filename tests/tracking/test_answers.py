@@ -42,12 +42,14 @@ class Server:
 
     def __init__(self) -> None:
         self.broken: list[tuple[int, bytes, int]] = []
+        self.bodies: list[bytes] = []
         self.n_requests = 0
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                length = int(self.headers.get("Content-Length") or 0)
+                server.bodies.append(self.rfile.read(length))
                 server.n_requests += 1
                 body = whole_answer(self.path.partition("?")[0])
                 status, content, n_missing = 200, body, 0
@@ -122,16 +124,25 @@ def test_mlflow_repeats_them_as_errors_where_it_repeats_those(
     assert server.n_requests == 7
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_files_that_were_not_taken_are_sent_again(
+@pytest.mark.parametrize("kind", ["page", "half", "broken off"])
+def test_files_that_were_not_taken_are_sent_again_from_their_start(
     server: Server, kind: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.csv").write_text("a")
+    (tmp_path / "a.csv").write_text("all of it")
     store = HttpArtifactRepository(f"{server.address}/api/2.0/mlflow-artifacts/artifacts/0/a")
     server.broken = [BROKEN[kind]]
     with own_retries():
         patiently(lambda: store.log_artifact(str(tmp_path / "a.csv")))
-    assert server.n_requests == 2
+    assert server.bodies == 2 * [b"all of it"]
+
+
+def test_upload_is_answered_with_an_empty_body(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a")
+    store = HttpArtifactRepository(f"{server.address}/api/2.0/mlflow-artifacts/artifacts/0/a")
+    server.broken = [BROKEN["empty"]]
+    with own_retries():
+        store.log_artifact(str(tmp_path / "a.csv"))
+    assert server.n_requests == 1
 
 
 @pytest.mark.parametrize(
