@@ -54,6 +54,10 @@ class UndeliveredError(TrackingError):
     """Results wait in a journal, because the tracking store did not take them."""
 
 
+class DeletedError(TrackingError):
+    """A run or an experiment that is written to was deleted on the tracking server."""
+
+
 class RunInProgressError(MerError):
     """The same run is being worked on by another process."""
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from mer_mlflow.access import pages_address, refusal, run_page, shown
 from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
+from mer_mlflow.deletions import deletion
 from mer_mlflow.errors import MerError, UndeliveredError
 from mer_mlflow.paths import FULL
 from mer_mlflow.scratch import remove_left
@@ -57,7 +58,7 @@ def run_command(command: Callable[[], int]) -> None:
         _complain("interrupted: give the same command again to continue")
         code = INTERRUPTED
     except Exception as error:
-        words = refusal(error) or _shortage(error)
+        words = refusal(error) or deletion(error) or _shortage(error)
         if words is None:
             raise
         _complain(f"error: {words}")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mer_mlflow.commands.command import INCOMPLETE, OK, name_run
+from mer_mlflow.commands.command import BAD_INPUT, INCOMPLETE, OK, name_run
 from mer_mlflow.commands.parameters import SYNC
-from mer_mlflow.errors import JournalError, UndeliveredError
+from mer_mlflow.errors import DeletedError, JournalError, UndeliveredError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.progress import progress
 
@@ -27,7 +27,7 @@ def sync(*, journal: str | None = None) -> int:
 
     Returns
     -------
-    exit code: 0, or 3 where something still waits
+    exit code: 0; 3 where something still waits; 2 where it waits for a run that was deleted
 
     Raises
     ------
@@ -47,14 +47,14 @@ def sync(*, journal: str | None = None) -> int:
     name_run("sync")
     client = MlflowClient()
     with own_retries():
-        done = [_deliver(client, file, is_chosen=journal is not None) for file in files]
+        codes = [_deliver(client, file, is_chosen=journal is not None) for file in files]
     if not files:
         print(f"nothing waits in {journal_root()}")
-    return OK if all(done) else INCOMPLETE
+    return next((code for code in (BAD_INPUT, INCOMPLETE) if code in codes), OK)
 
 
-def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> bool:
-    """Deliver a journal, and say so; False where it still waits."""
+def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> int:
+    """Deliver a journal, and say so; the exit code says whether it still waits."""
     from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_left, server_name
     from mer_mlflow.tracking.environment import is_alive
     from mer_mlflow.tracking.journal import Journal, JournalGoneError, JournalInUseError
@@ -62,35 +62,38 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> bool:
     try:
         waiting = Journal(file)
     except JournalGoneError:  # its process has removed it
-        return True
+        return OK
     except JournalInUseError as error:
         print(error)
-        return True
+        return OK
     except JournalError as error:
         print(f"error: {error}", file=sys.stderr)
-        return False
+        return INCOMPLETE
     name = f"run {waiting.facts[PARENT]} ({waiting.facts[NAME]})"
     if is_alive(waiting.facts):
         print(f"{name}: its process is at work")
         waiting.close()
-        return True
+        return OK
     if waiting.facts[SERVER] != server_name(client.tracking_uri) and not is_chosen:
         print(
             f"{name}: {len(waiting)} writes wait for {waiting.facts[SERVER]}; set "
             f"MLFLOW_TRACKING_URI to it, or give journal={file}"
         )
         waiting.close()
-        return False
+        return INCOMPLETE
     try:
         with progress("writes") as advance:
             n_delivered = deliver_left(client, waiting, on_progress=advance)
+    except DeletedError as error:
+        print(f"error: {name}: {error}", file=sys.stderr)
+        return BAD_INPUT
     except UndeliveredError as error:
         print(f"error: {name}: {error}", file=sys.stderr)
-        return False
+        return INCOMPLETE
     finally:
         waiting.close()
     print(f"{name}: {n_delivered} writes delivered")
-    return True
+    return OK
 
 
 def main(arguments: Sequence[str]) -> int:

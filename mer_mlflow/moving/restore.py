@@ -416,8 +416,6 @@ def _home(client: MlflowClient, name: str, archive: Archive, heads: list[_Head])
     found = client.get_experiment_by_name(name)
     if found is None:  # what cannot be imported does not make an experiment
         _check_space(archive, heads, n_workers(client))
-    elif found.lifecycle_stage != "active":
-        raise ParameterError(f"experiment={name}: was deleted; restore it, or name another one")
     try:
         return experiment_id(client, name)
     except MlflowException as error:

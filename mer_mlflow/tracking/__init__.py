@@ -3,6 +3,7 @@
 import logging
 import os
 
+from mer_mlflow.tracking.answers import require_whole_answers
 from mer_mlflow.tracking.presence import abandoned_words, announced, at_work, close_abandoned
 from mer_mlflow.tracking.run_tree import RunTree
 from mer_mlflow.tracking.runs import (
@@ -23,6 +24,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # It also prints a traceback for each error of a database, which it raises as well.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+require_whole_answers()
 
 __all__ = [
     "Kind",

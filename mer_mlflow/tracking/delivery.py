@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, Run
+from mlflow.exceptions import MlflowException
 
 from mer_mlflow.access import shown
-from mer_mlflow.errors import JournalError, MerError, TrackingError, UndeliveredError
-from mer_mlflow.tracking.journal import Close, Create, Journal, Write
+from mer_mlflow.deletions import deleted
+from mer_mlflow.errors import (
+    DeletedError,
+    JournalError,
+    MerError,
+    TrackingError,
+    UndeliveredError,
+)
+from mer_mlflow.tracking.journal import Close, Create, Entry, Journal, Write
 from mer_mlflow.tracking.outage import SILENT_TRIES, is_outage, patiently, pauses, reason
-from mer_mlflow.tracking.runs import SQLITE, Status
+from mer_mlflow.tracking.readback import LostWriteError, content_of, lacking, lacking_tags
+from mer_mlflow.tracking.runs import SQLITE, Status, is_missing, live_run, require_experiment
 from mer_mlflow.tracking.writer import make_run, marked_runs, send
 
 SERVER, PARENT, IDENTITY, NAME = "server", "parent", "identity", "name"
@@ -23,12 +33,15 @@ SERVER, PARENT, IDENTITY, NAME = "server", "parent", "identity", "name"
 class Delivery:
     """Gives a journal's entries to the server, one after the other.
 
+    A run is read back from the server when it is closed. What it lacks is delivered again, and its
+    entries are forgotten only when it lacks nothing.
+
     Parameters
     ----------
     client : of the tracking server
     journal : whose entries are delivered
-    is_superseded : whether another run has taken the folds of the journal's run: what the journal
-        has to say of runs that it has not made is void then
+    is_superseded : whether another run takes the folds of the journal's run: what the journal has
+        to say of runs that it has not made is void then
     """
 
     def __init__(
@@ -36,32 +49,35 @@ class Delivery:
     ) -> None:
         self._client = client
         self._journal = journal
+        self._parent = journal.facts[PARENT]
         self._is_superseded = is_superseded
+        self._last = 0
         self._tried: set[int] = set()
         known = journal.runs()
         self._ids = {each.run: each.run_id for each in known if each.run_id is not None}
         self._doubtful = {each.run: each.number for each in known}
 
     def deliver_next(self) -> bool:
-        """Deliver the entry that is next; False where nothing waits."""
-        waiting = self._journal.first()
+        """Deliver the entry that is next; False where nothing waits.
+
+        Raises
+        ------
+        DeletedError
+            If it is about the journal's run or experiment, which was deleted.
+        LostWriteError
+            If the server does not have what it said that it has; it is delivered again.
+        """
+        waiting = self._journal.after(self._last)
         if waiting is None:
             return False
         number, entry = waiting
-        if isinstance(entry, Create):
-            run_id = self._create(number, entry)
-            self._journal.discard(number, entry, run_id=run_id)
-            self._ids[entry.run] = run_id
-            return True
-        run_id = self._ids.get(entry.run, entry.run)
-        is_void = self._is_superseded and entry.run not in self._ids
-        if not is_void and isinstance(entry, Write):
-            send(self._client, run_id, entry.batch)
-        elif not is_void and isinstance(entry, Close):
-            self._close(run_id, entry)
-        self._journal.discard(number, entry)
-        if isinstance(entry, Close):
-            self._ids.pop(entry.run, None)
+        try:
+            self._deliver(number, entry)
+        except MlflowException as error:
+            if is_outage(error):
+                raise
+            number = self._give_way(number, entry, error)
+        self._last = number
         return True
 
     def kill_left(self) -> None:
@@ -69,8 +85,91 @@ class Delivery:
         for known in self._journal.runs():
             if known.is_open and known.run_id is not None:
                 self._remove_twins(known.run_id, known.number)
-                if self._client.get_run(known.run_id).info.status == "RUNNING":
+                run = live_run(self._client, known.run_id)
+                if run is not None and run.info.status == "RUNNING":
                     self._client.set_terminated(known.run_id, "KILLED")
+                    self._require_whole(known.run, status="KILLED")
+
+    def confirm_left(self) -> None:
+        """Read back the runs that have entries, and forget those that lack nothing.
+
+        Raises
+        ------
+        LostWriteError
+            If a run lacks something; it is delivered again.
+        """
+        self._confirm(self._journal.written_runs())
+
+    def _confirm(self, names: Iterable[str]) -> None:
+        lost = []
+        for name in names:
+            try:
+                self._require_whole(name)
+            except LostWriteError as error:
+                lost.append(error)
+            else:
+                self._journal.forget(name)
+        if lost:
+            raise lost[0]
+
+    def _deliver(self, number: int, entry: Entry) -> None:
+        if isinstance(entry, Create):
+            if entry.run not in self._ids:
+                self._ids[entry.run] = self._create(number, entry)
+                self._journal.note_run(entry.run, self._ids[entry.run])
+        elif isinstance(entry, Write):
+            if not self._is_void(entry.run):
+                send(self._client, self._ids.get(entry.run, entry.run), entry.batch)
+        else:
+            if entry.run == self._parent:
+                self._look_at_parent()
+                own = {self._parent, *self._ids}
+                self._confirm(set(self._journal.written_runs(until=number)) - own)
+            if not self._is_void(entry.run):
+                self._close(self._ids.get(entry.run, entry.run), entry)
+            self._journal.forget(entry.run)
+            self._ids.pop(entry.run, None)
+
+    def _look_at_parent(self) -> None:
+        """Notice where another run has taken the folds in the meantime."""
+        if not self._is_superseded:
+            self._is_superseded = _is_superseded(self._client.get_run(self._parent))
+
+    def _is_void(self, name: str) -> bool:
+        return self._is_superseded and name not in self._ids
+
+    def _give_way(self, number: int, entry: Entry, error: MlflowException) -> int:
+        """Number of the entry to go on after, where the server refuses one about a deleted run."""
+        if isinstance(entry, Create):
+            require_experiment(self._client, entry.experiment_id)
+            raise error
+        run_id = self._ids.get(entry.run, entry.run)
+        if live_run(self._client, run_id) is not None:
+            raise error
+        if entry.run == self._parent:
+            raise _deleted_parent(self._client, self._journal) from error
+        if entry.run not in self._ids:  # of an earlier cross-validation: it is not written to
+            self._journal.forget(entry.run)
+            return number
+        del self._ids[entry.run]
+        self._journal.note_run(entry.run, None)
+        (made,) = (each.number for each in self._journal.runs() if each.run == entry.run)
+        return made - 1  # the run is made once more, and all of it delivered again
+
+    def _require_whole(self, name: str, *, status: str | None = None) -> None:
+        """Read a run back, and deliver again what it lacks."""
+        run = None if self._is_void(name) else live_run(self._client, self._ids.get(name, name))
+        if run is None:
+            return
+        batches = [entry.batch for entry in self._journal.writes(name)]
+        missing = lacking(self._client, run, content_of(batches))
+        if missing:
+            for each in batches:
+                send(self._client, run.info.run_id, each)
+        if status not in (None, run.info.status):
+            missing.append(f"status {status}")
+        if missing:
+            raise LostWriteError(f"run {run.info.run_id} lacks {', '.join(missing)}")
 
     def _create(self, number: int, entry: Create) -> str:
         was_tried = number in self._tried or self._journal.was_left
@@ -88,14 +187,15 @@ class Delivery:
         )
 
     def _close(self, run_id: str, entry: Close) -> None:
-        run = self._client.get_run(run_id) if entry.tags else None
-        if run is not None and run.data.tags.get("mer.status") == Status.SUPERSEDED:
-            return  # another run has taken its folds: it must not become complete
         if entry.run in self._doubtful:
             self._remove_twins(run_id, self._doubtful[entry.run])
         self._client.set_terminated(run_id, entry.status, end_time=entry.end_time)
+        self._require_whole(entry.run, status=entry.status)
         for key, value in entry.tags.items():
             self._client.set_tag(run_id, key, value)
+        lost = lacking_tags(self._client.get_run(run_id), entry.tags) if entry.tags else []
+        if lost:
+            raise LostWriteError(f"run {run_id} lacks its tags {', '.join(lost)}")
 
     def _remove_twins(self, run_id: str, number: int) -> None:
         """Remove runs that the server made when its answer had been given up."""
@@ -121,6 +221,7 @@ class Courier:
         self._journal = journal
         self._delivery = Delivery(client, journal)
         self._pauses = pauses()
+        self._n_delivered = 0
         self._n_failures = 0
         self._trouble: Exception | None = None
         self._changed = threading.Condition()
@@ -142,19 +243,21 @@ class Courier:
 
         Raises
         ------
+        DeletedError
+            If the rest stays in the journal, because its run or experiment was deleted.
         JournalError
             If the journal does not take what has become of its entries.
         UndeliveredError
-            If the rest stays in the journal.
+            If the rest stays in the journal for another reason.
         """
-        n_left, end = len(self._journal), time.monotonic() + patience
-        while n_left and time.monotonic() < end and not self._is_refused():
+        n_delivered, end = self._n_delivered, time.monotonic() + patience
+        while (n_left := len(self._journal)) and time.monotonic() < end and not self._is_refused():
             with self._changed:
                 self._changed.wait(timeout=0.2)
-            if (n_now := len(self._journal)) < n_left:
-                n_left, end = n_now, time.monotonic() + patience
+            if self._n_delivered > n_delivered:
+                n_delivered, end = self._n_delivered, time.monotonic() + patience
         self.stop()
-        if n_left and isinstance(self._trouble, JournalError):
+        if n_left and isinstance(self._trouble, DeletedError | JournalError):
             raise self._trouble
         if n_left:
             raise self._undelivered(n_left)
@@ -187,6 +290,7 @@ class Courier:
                 self._stop.wait(next(self._pauses))
                 continue
             self._note_success()
+            self._n_delivered += not was_idle
             if was_idle:
                 self._work.wait()
 
@@ -222,6 +326,7 @@ def deliver_left(
     client: MlflowClient,
     journal: Journal,
     *,
+    home: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Deliver what an ended process left, close its runs, and remove its journal.
@@ -230,6 +335,8 @@ def deliver_left(
     ----------
     client : of the tracking server
     journal : of a process that has ended
+    home : experiment with a new run of the same cross-validation, which takes the folds where the
+        journal's own run was deleted
     on_progress : called with (delivered, to deliver) after each write
 
     Returns
@@ -238,23 +345,31 @@ def deliver_left(
 
     Raises
     ------
+    DeletedError
+        If the journal's run or experiment was deleted, and no other run takes the folds.
     TrackingError
         If the server is away.
     UndeliveredError
-        If it refuses, or does not know the journal's run.
+        If it refuses, does not know the journal's run, or does not have what it said that it has.
     """
     n_waiting = len(journal)
     try:
-        parent = patiently(lambda: client.get_run(journal.facts[PARENT]))
-        is_superseded = parent.data.tags.get("mer.status") == Status.SUPERSEDED
+        parent = patiently(lambda: _parent_of(client, journal, home))
+        is_superseded = parent is None or _is_superseded(parent)
         delivery = Delivery(client, journal, is_superseded=is_superseded)
-        for n_delivered in range(1, n_waiting + 1):
-            patiently(delivery.deliver_next)
+        n_delivered = 0
+        while patiently(delivery.deliver_next):
+            n_delivered = min(n_delivered + 1, n_waiting)
             on_progress(n_delivered, n_waiting)
         patiently(delivery.kill_left)
-        patiently(lambda: _close_left_parent(client, journal.facts[PARENT]))
+        patiently(delivery.confirm_left)
+        if parent is not None:
+            patiently(lambda: _close_left_parent(client, journal.facts[PARENT]))
+    except DeletedError:
+        raise
     except MerError as error:
-        raise TrackingError(f"{error}; {journal.path} waits") from error
+        kind = UndeliveredError if isinstance(error.__cause__, LostWriteError) else TrackingError
+        raise kind(f"{error}; {journal.path} waits") from error
     except Exception as error:
         raise UndeliveredError(
             f"the tracking server does not take {journal.path} ({reason(error)}); move it away, "
@@ -264,7 +379,47 @@ def deliver_left(
     return n_waiting
 
 
+def _parent_of(client: MlflowClient, journal: Journal, home: str | None) -> Run | None:
+    """The journal's run; None where it was deleted, and a run in ``home`` takes its folds."""
+    try:
+        parent = client.get_run(journal.facts[PARENT])
+    except MlflowException as error:
+        if not is_missing(error) or home is None or journal.experiments() != {home}:
+            raise
+        return None
+    if parent.info.lifecycle_stage == LifecycleStage.ACTIVE:
+        return parent
+    if parent.info.experiment_id != home:
+        raise _deleted_parent(client, journal)
+    return None
+
+
+def _deleted_parent(client: MlflowClient, journal: Journal) -> DeletedError:
+    """The error to raise where a journal's run was deleted, or with it its experiment."""
+    run_id = journal.facts[PARENT]
+    waiting = f"{len(journal)} writes wait in {journal.path}"
+    try:
+        require_experiment(client, client.get_run(run_id).info.experiment_id)
+    except DeletedError as error:
+        return DeletedError(f"{error}, and give the same command again; {waiting}")
+    except MlflowException:
+        return DeletedError(
+            f"run {run_id} is not on the tracking server any more; give the same command again, "
+            f"and it goes on in a new run; {waiting}"
+        )
+    return DeletedError(
+        f"{deleted('run', run_id)} and `mlflow run . -e sync` delivers its results, or give the "
+        f"same command again, and it goes on in a new run with the same folds; {waiting}"
+    )
+
+
+def _is_superseded(parent: Run) -> bool:
+    return parent.data.tags.get("mer.status") == Status.SUPERSEDED
+
+
 def _close_left_parent(client: MlflowClient, run_id: str) -> None:
     if client.get_run(run_id).data.tags.get("mer.status") == Status.RUNNING:
         client.set_terminated(run_id, "FAILED")
         client.set_tag(run_id, "mer.status", Status.INTERRUPTED)
+        if client.get_run(run_id).data.tags.get("mer.status") == Status.RUNNING:
+            raise LostWriteError(f"run {run_id} lacks its tag mer.status")

@@ -24,6 +24,7 @@ from mer_mlflow.crossval.validation import (
     prediction_table,
 )
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
+from mer_mlflow.errors import listing
 from mer_mlflow.spreadsheet import to_csv, unescaped
 from mer_mlflow.training import Illustration, Prediction, Value
 
@@ -223,11 +224,12 @@ def read_fold(
     if not table or any(None in row.values() for row in table):
         raise ValueError(f"{PREDICTIONS} of fold {split_id} is cut off")
     positions = {clip: i for i, clip in enumerate(clips.ids)}
+    strangers = sorted({unescaped(row["clip"]) for row in table} - positions.keys())
+    if strangers:
+        raise ValueError(f"{PREDICTIONS} names clips that the dataset lacks: {listing(strangers)}")
     labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
     test = np.array([positions[unescaped(row["clip"])] for row in table])
     true = np.array([labels[row["quadrant"]] for row in table])
-    if not np.array_equal(true, clips.quadrants[test]):
-        raise ValueError(f"{PREDICTIONS} of fold {split_id} has other quadrants than the dataset")
     history = csv.DictReader(io.StringIO(epochs or ""))
     n_parameters = metrics.get("n_parameters")
     return FoldResult(
@@ -255,6 +257,51 @@ def read_fold(
     )
 
 
+def check_fold(
+    result: FoldResult, *, split: Split, clips: Clips, params: Mapping[str, str]
+) -> None:
+    """Check that a fold's result, as read, is of this split and these clips.
+
+    Parameters
+    ----------
+    result : from :func:`read_fold`
+    split : of the split plan
+    clips : the dataset
+    params : parameters of the fold's run
+
+    Raises
+    ------
+    ValueError
+        If it contradicts them, or its probabilities are none.
+    """
+    planned = {"cv.repeat": split.repeat, "cv.fold": split.fold, "cv.fold_seed": split.seed}
+    for key, value in planned.items():
+        if params.get(key, str(value)) != str(value):
+            raise ValueError(f"its {key} is {params[key]}, the plan's {value}")
+    if not np.array_equal(result.test, split.test):
+        raise ValueError(f"{PREDICTIONS} does not list the test clips of fold {split.id}")
+    wrong = [clips.ids[i] for i in split.test[result.true != clips.quadrants[split.test]]]
+    if wrong:
+        raise ValueError(f"{PREDICTIONS} contradicts the labels of {listing(wrong)}")
+    for stage, values in {"": result.prediction.probabilities, **result.prediction.stages}.items():
+        words = _doubt(values, n_clips=len(split.test))
+        if words:
+            raise ValueError(f"{PREDICTIONS}: probabilities {stage and f'of {stage} '}{words}")
+
+
+def _doubt(probabilities: NDArray[np.float64], *, n_clips: int) -> str | None:
+    """What is wrong with probabilities; None where nothing is."""
+    if probabilities.shape != (n_clips, len(QUADRANTS)):
+        return f"have shape {probabilities.shape}, not {(n_clips, len(QUADRANTS))}"
+    if not np.isfinite(probabilities).all():
+        return "are not all finite"
+    if (probabilities < 0).any() or (probabilities > 1 + SUM_TOLERANCE).any():
+        return "are not all between 0 and 1"
+    if (abs(probabilities.sum(axis=1) - 1) > SUM_TOLERANCE).any():
+        return "do not sum to 1 in each row"
+    return None
+
+
 def read_chosen(setting: Setting, params: Mapping[str, str]) -> dict[str, Value]:
     """Rebuild the hyperparameters that a fold chose from its run's parameters."""
     names = setting.choice.names if setting.choice else ()
@@ -271,12 +318,7 @@ def _under(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _read_probabilities(table: Sequence[dict[str, str]], prefix: str) -> NDArray[np.float64]:
-    found = np.array([[float(row[f"{prefix}p_{name}"]) for name in QUADRANTS] for row in table])
-    if not ((found >= 0) & (found <= 1 + SUM_TOLERANCE)).all():
-        raise ValueError(f"{PREDICTIONS} has probabilities that are not from 0 to 1")
-    if (abs(found.sum(axis=1) - 1) > SUM_TOLERANCE).any():
-        raise ValueError(f"{PREDICTIONS} has probabilities that do not sum to 1")
-    return found
+    return np.array([[float(row[f"{prefix}p_{name}"]) for name in QUADRANTS] for row in table])
 
 
 def _read_epoch(row: dict[str, str]) -> Epoch:

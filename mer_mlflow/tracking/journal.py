@@ -2,7 +2,8 @@
 
 A journal is a sqlite database that its process holds locked: what was appended survives the
 process, a torn write leaves no half entry, and a journal that can be opened belongs to a process
-that has ended. It is removed once nothing waits in it.
+that has ended. A run's entries stay until the run has been read back from the server; a journal is
+removed once it has no entries.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -26,12 +26,17 @@ from mer_mlflow.tracking.writer import Batch
 
 ROOT_VARIABLE = "MER_JOURNAL_ROOT"
 SUFFIX = ".journal"
+LARGEST = 2**63 - 1
+"""Number that no entry's is above."""
 LOOK_SECONDS = 5.0
 """Another process may look into a journal that was just made: it lets it go at once."""
 TABLES = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE entries (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, content TEXT);
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, content TEXT, run TEXT
+);
 CREATE TABLE files (number INTEGER, name TEXT, content BLOB);
+CREATE INDEX entry_runs ON entries (run);
 CREATE INDEX file_numbers ON files (number);
 CREATE TABLE runs (run TEXT PRIMARY KEY, number INTEGER, run_id TEXT, is_open INTEGER);
 """
@@ -142,6 +147,7 @@ class Journal:
             self.facts = dict(self._database.execute("SELECT key, value FROM facts"))
             for table in ("entries", "files", "runs"):
                 self._database.execute(f"SELECT max(rowid) FROM {table}")  # noqa: S608, constants
+            _name_runs(self._database)
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
                 words = f"{path}: the process that writes this journal is at work"
@@ -164,40 +170,58 @@ class Journal:
             for entry in entries:
                 _insert(database, entry)
 
-    def first(self) -> tuple[int, Entry] | None:
-        """Number and content of the entry that is next; None where nothing waits."""
-        with self._reading() as database:
-            row = database.execute(
-                "SELECT number, kind, content FROM entries ORDER BY number LIMIT 1"
-            ).fetchone()
-            if row is None:
-                return None
-            number, kind, content = row
-            files = database.execute(
-                "SELECT name, content FROM files WHERE number = ? ORDER BY rowid", (number,)
-            ).fetchall()
-        return number, _read(kind, json.loads(content), files)
-
-    def discard(self, number: int, entry: Entry, *, run_id: str | None = None) -> None:
-        """Forget an entry that the server has taken.
+    def after(self, number: int) -> tuple[int, Entry] | None:
+        """Number and content of the entry that follows another; None where none does.
 
         Parameters
         ----------
-        number, entry : from :meth:`first`
-        run_id : id of the run that it made, if it made one
+        number : of the other entry; 0 for the first one
         """
+        words = "SELECT number, kind, content FROM entries WHERE number > ? ORDER BY number LIMIT 1"
+        with self._reading() as database:
+            row = database.execute(words, (number,)).fetchone()
+            return None if row is None else (row[0], _read(database, *row))
+
+    def writes(self, run: str) -> Iterator[Write]:
+        """Writes to a run, in their order."""
+        words = "SELECT number, kind, content FROM entries WHERE run = ? ORDER BY number"
+        with self._reading() as database:
+            entries = [_read(database, *row) for row in database.execute(words, (run,)).fetchall()]
+        return (entry for entry in entries if isinstance(entry, Write))
+
+    def written_runs(self, *, until: int | None = None) -> tuple[str, ...]:
+        """Runs that have entries, in the order of their first ones.
+
+        Parameters
+        ----------
+        until : number of an entry; runs that later ones are about are left out
+        """
+        words = "SELECT run FROM entries GROUP BY run HAVING max(number) <= ? ORDER BY min(number)"
+        last = LARGEST if until is None else until
+        with self._reading() as database:
+            return tuple(run for (run,) in database.execute(words, (last,)))
+
+    def experiments(self) -> set[str]:
+        """Ids of the experiments that the journal makes runs in."""
+        with self._reading() as database:
+            rows = database.execute("SELECT content FROM entries WHERE kind = 'create'").fetchall()
+        return {json.loads(content)["experiment_id"] for (content,) in rows}
+
+    def note_run(self, run: str, run_id: str | None) -> None:
+        """Keep the id that the server gave a run; None where it has none any more."""
         with self._writing() as database:
-            if isinstance(entry, Create):
-                words = "UPDATE runs SET run_id = ? WHERE run = ?"
-                database.execute(words, (run_id, entry.run))
-            if isinstance(entry, Close):
-                database.execute("DELETE FROM runs WHERE run = ?", (entry.run,))
-            if isinstance(entry, Write) and entry.batch.files:
-                database.execute("DELETE FROM files WHERE number = ?", (number,))
-            database.execute("DELETE FROM entries WHERE number = ?", (number,))
+            database.execute("UPDATE runs SET run_id = ? WHERE run = ?", (run_id, run))
+
+    def forget(self, run: str) -> None:
+        """Forget a run that the server has, with its entries."""
+        with self._writing() as database:
+            numbers = "(SELECT number FROM entries WHERE run = ?)"
+            database.execute(f"DELETE FROM files WHERE number IN {numbers}", (run,))  # noqa: S608
+            database.execute("DELETE FROM entries WHERE run = ?", (run,))
+            database.execute("DELETE FROM runs WHERE run = ?", (run,))
 
     def runs(self) -> tuple[Known, ...]:
-        """Runs that the journal makes, but for those that the server has closed."""
+        """Runs that the journal makes, but for those that it has forgotten."""
         words = "SELECT run, number, run_id, is_open FROM runs ORDER BY number"
         with self._reading() as database:
             rows = database.execute(words).fetchall()
@@ -207,7 +231,7 @@ class Journal:
         )
 
     def __len__(self) -> int:
-        """Number of entries that wait."""
+        """Number of entries."""
         with self._reading() as database:
             return int(database.execute("SELECT count(*) FROM entries").fetchone()[0])
 
@@ -309,6 +333,19 @@ def _opened(path: Path, seconds: float) -> sqlite3.Connection:
     return database
 
 
+def _name_runs(database: sqlite3.Connection) -> None:
+    """Let the entries that an earlier version wrote name their runs in a column, too."""
+    columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
+    if "run" in columns:
+        return
+    database.execute("BEGIN")
+    database.execute("ALTER TABLE entries ADD COLUMN run TEXT")
+    rows = database.execute("SELECT content, number FROM entries").fetchall()
+    named = [(json.loads(content)["run"], number) for content, number in rows]
+    database.executemany("UPDATE entries SET run = ? WHERE number = ?", named)
+    database.execute("COMMIT")
+
+
 def _no_room(path: Path, error: Exception) -> JournalError:
     return JournalError(
         f"journal {path} cannot be written ({error}); make room there, or set {ROOT_VARIABLE} to "
@@ -333,7 +370,8 @@ def _insert(database: sqlite3.Connection, entry: Entry) -> None:
         content["batch"] = dict(vars(entry.batch))
         files = content["batch"].pop("files")
     inserted = database.execute(
-        "INSERT INTO entries (kind, content) VALUES (?, ?)", (kind, json.dumps(content))
+        "INSERT INTO entries (kind, content, run) VALUES (?, ?, ?)",
+        (kind, json.dumps(content), entry.run),
     )
     rows = [(inserted.lastrowid, file.name, file.content) for file in files]
     database.executemany("INSERT INTO files VALUES (?, ?, ?)", rows)
@@ -344,11 +382,14 @@ def _insert(database: sqlite3.Connection, entry: Entry) -> None:
         database.execute("UPDATE runs SET is_open = 0 WHERE run = ?", (entry.run,))
 
 
-def _read(kind: str, content: dict[str, Any], files: list[tuple[str, bytes]]) -> Entry:
+def _read(database: sqlite3.Connection, number: int, kind: str, text: str) -> Entry:
+    content = json.loads(text)
     if kind != "write":
         entry: Entry = KINDS[kind](**content)
         return entry
     values = content["batch"]
     values["metrics"] = tuple(tuple(each) for each in values["metrics"])
+    words = "SELECT name, content FROM files WHERE number = ? ORDER BY rowid"
+    files = database.execute(words, (number,)).fetchall()
     found = tuple(File(name=name, content=data) for name, data in files)
     return Write(run=content["run"], batch=Batch(**values, files=found))

@@ -16,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mer_mlflow.access import refusal, shown
 from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.tracking.answers import BROKEN
+from mer_mlflow.tracking.readback import LostWriteError
 
 PATIENCE_VARIABLE = "MER_TRACKING_PATIENCE"
 PATIENCE_SECONDS = 600.0
@@ -52,6 +54,8 @@ def patience() -> float:
 
 def is_outage(error: BaseException) -> bool:
     """Tell whether the same call may succeed later."""
+    if isinstance(error, LostWriteError):
+        return True
     if isinstance(error, MlflowException):
         status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
         return status in TRANSIENT or DATABASE in str(error)
@@ -76,6 +80,8 @@ def reason(error: BaseException) -> str:
             return "no answer in time"
         if isinstance(cause, requests.exceptions.RetryError):
             return "it answers with errors"
+        if isinstance(cause, BROKEN):
+            return "its answers are empty, cut off or not its own"
         if isinstance(cause, requests.ConnectionError):
             return "no connection"
         cause = cause.__cause__ or cause.__context__

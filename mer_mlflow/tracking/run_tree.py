@@ -23,11 +23,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
+from requests.exceptions import ContentDecodingError
 
 from mer_mlflow.access import shown, user_name
 from mer_mlflow.arithmetic import compared, describe_worker, difference, read_facts
@@ -43,8 +43,8 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import CrossValidation, Setting
-from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import (
+    DeletedError,
     JournalError,
     ParameterError,
     RunDataError,
@@ -82,6 +82,7 @@ from mer_mlflow.tracking.items import (
     Metric,
     Tag,
     arithmetic_tags,
+    check_fold,
     epoch_metrics,
     fold_items,
     plan_file,
@@ -104,10 +105,16 @@ from mer_mlflow.tracking.journal import (
     new_journal,
     now,
 )
-from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently, reason
+from mer_mlflow.tracking.outage import own_retries, patience, patiently, reason
+from mer_mlflow.tracking.readback import (
+    LostWriteError,
+    artifact_sizes,
+    content_of,
+    lacking,
+)
 from mer_mlflow.tracking.reading import read_text
-from mer_mlflow.tracking.runs import Kind, Status, open_run, search
-from mer_mlflow.tracking.writer import batch, write
+from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run, search
+from mer_mlflow.tracking.writer import batch, send, write
 
 FLUSH_SECONDS = 5.0
 """Time between writes of the epochs that have passed."""
@@ -224,7 +231,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 patiently(self._announce)
                 held = self._deliver_left(root)
                 earlier, finished = patiently(self._find_earlier)
-                _refuse_to_repeat(held & earlier.keys())
+                _refuse_to_repeat({each for each in held if self._has_ended(each, earlier)})
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
             except BaseException as error:
@@ -298,12 +305,15 @@ class RunTree(AbstractContextManager["RunTree"]):
             **hardware_tags(),
         }
         items: list[Item] = [Tag(key=key, value=str(value)) for key, value in tags.items()]
-        write(
-            self._client,
-            self.run_id,
-            [*items, *setting_params(setting), plan_file(setting)],
-        )
+        content = batch([*items, *setting_params(setting), plan_file(setting)])
+        send(self._client, self.run_id, content)
         self._client.log_inputs(self.run_id, [_dataset_input(setting, self._source)])
+        run = self._client.get_run(self.run_id)
+        missing = lacking(self._client, run, content_of([content]))
+        if run.inputs is None or not run.inputs.dataset_inputs:
+            missing.append("dataset")
+        if missing:
+            raise LostWriteError(f"run {self.run_id} lacks {', '.join(missing)}")
 
     def _facts(self) -> dict[str, str]:
         return {
@@ -332,9 +342,26 @@ class RunTree(AbstractContextManager["RunTree"]):
                 continue
             if is_alive(journal.facts) or journal.facts[SERVER] != server:
                 journal.close()
-            else:
-                deliver_left(self._client, journal)
+                continue
+            try:
+                deliver_left(self._client, journal, home=self.experiment_id)
+            except DeletedError as error:  # of another experiment: this one goes on without
+                print(f"warning: {error}", flush=True)
+                journal.close()
         return held
+
+    def _has_ended(self, run_id: str, earlier: Mapping[str, Run]) -> bool:
+        """Whether an earlier run, which may be deleted, is not at work in this experiment."""
+        if run_id in earlier:
+            return True
+        try:
+            run = patiently(lambda: self._client.get_run(run_id))
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
+            return False
+        is_here = run.info.experiment_id == self.experiment_id
+        return bool(is_here and run.info.lifecycle_stage != LifecycleStage.ACTIVE)
 
     def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
         """Earlier parents of the same identity that are not at work, and their finished folds."""
@@ -412,7 +439,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
             elif child.info.status == "FINISHED" and split_id in waiting:
-                result = self._read(child, waiting[split_id], setting.clips)
+                result = self._read(child, waiting[split_id], setting)
                 if result is not None:
                     yield child, waiting.pop(split_id), result
 
@@ -437,38 +464,41 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _search(self, kind: Kind, setting: Setting) -> Iterable[Run]:
         return search(self._client, self.experiment_id, kind=kind, identity=setting.identity)
 
-    def _read(self, child: Run, split: Split, clips: Clips) -> FoldResult | None:
+    def _read(self, child: Run, split: Split, setting: Setting) -> FoldResult | None:
+        """Read a fold's result; None, with a warning, where its run does not have one."""
         try:
-            try:
-                return self._read_artifacts(child, split, clips)
-            except (MlflowException, OSError) as error:
-                if not (is_outage(error) and self._has_predictions(child)):
-                    raise
-                return patiently(lambda: self._read_artifacts(child, split, clips))
+            sizes = patiently(lambda: artifact_sizes(self._client, child))
+            return patiently(lambda: self._read_artifacts(child, split, setting, sizes))
         except UNREADABLE as error:
             words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
-            print(printable(words), flush=True)
+            print(f"warning: {printable(words)}", flush=True)
             return None
 
-    def _has_predictions(self, child: Run) -> bool:
-        """Ask the store of artifacts, which may be away where the server is not."""
-        names = patiently(lambda: self._client.list_artifacts(child.info.run_id))
-        return any(each.path == PREDICTIONS for each in names)
-
-    def _read_artifacts(self, child: Run, split: Split, clips: Clips) -> FoldResult:
+    def _read_artifacts(
+        self, child: Run, split: Split, setting: Setting, sizes: Mapping[str, int | None]
+    ) -> FoldResult:
         metrics, home = child.data.metrics, str(child.info.artifact_uri)
+
+        def content(name: str) -> str:
+            if name not in sizes:
+                raise ValueError(f"it has no artifact {name}")
+            found = read_text(home, name)
+            size = len(found.encode())
+            if sizes[name] not in (None, size):
+                raise ContentDecodingError(f"{name}: {size} of {sizes[name]} bytes came")
+            return found
+
         result = read_fold(
             split_id=split.id,
-            clips=clips,
-            predictions=read_text(home, PREDICTIONS),
-            epochs=read_text(home, EPOCHS) if metrics["n_epochs"] else None,
+            clips=setting.clips,
+            predictions=content(PREDICTIONS),
+            epochs=content(EPOCHS) if metrics["n_epochs"] else None,
             metrics=metrics,
             started=child.info.start_time / 1000,
             chosen=read_chosen(self._setting, child.data.params),
             arithmetic=read_facts(child.data.tags.get(ARITHMETIC)),
         )
-        if not np.array_equal(result.test, split.test):
-            raise ValueError(f"{PREDICTIONS} does not list the clips of fold {split.id}")
+        check_fold(result, split=split, clips=setting.clips, params=child.data.params)
         return result
 
     def _superseding(self, earlier: Run) -> Iterator[Entry]:
@@ -570,7 +600,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._abandon_at_once(error or full)
             if is_planned:
                 raise
-        except UndeliveredError as undelivered:
+        except (DeletedError, UndeliveredError) as undelivered:
             if is_planned:
                 raise
             print(undelivered, flush=True)

@@ -14,17 +14,21 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_USER
 
 from mer_mlflow.access import user_name
-from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.deletions import deleted
+from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
 from mer_mlflow.tracking.writer import batch, make_run, send
 
+DEFAULT = "0"
+"""Id of MLflow's default experiment."""
 PAGE, MOST_PAGES = 1000, 1000
 """Runs of an answer, and answers to one search."""
 SQLITE = "sqlite:///"
@@ -171,19 +175,21 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
     Parameters
     ----------
     client : of the tracking server
-    name : of the experiment, None for MLflow's default one
+    name : of the experiment, None for that of ``MLFLOW_EXPERIMENT_ID``, else MLflow's default one
     create : whether to create it where it is missing
 
     Raises
     ------
+    DeletedError
+        If it was deleted.
     ParameterError
         If there is no such experiment and none may be created.
     """
     if name is None:
-        return os.environ.get("MLFLOW_EXPERIMENT_ID") or "0"
+        return _given_experiment(client, os.environ.get("MLFLOW_EXPERIMENT_ID") or DEFAULT)
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
-        return str(experiment.experiment_id)
+        return _live_experiment(experiment)
     if not create:
         known = ", ".join(sorted(item.name for item in client.search_experiments()))
         raise ParameterError(f"experiment={name}: no such experiment (there are: {known})")
@@ -193,6 +199,50 @@ def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True
         if client.get_experiment_by_name(name) is None:
             raise
         return experiment_id(client, name, create=False)
+
+
+def _given_experiment(client: MlflowClient, key: str) -> str:
+    try:
+        return _live_experiment(client.get_experiment(key))
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
+        raise ParameterError(f"MLFLOW_EXPERIMENT_ID={key}: no such experiment") from error
+
+
+def _live_experiment(experiment: Experiment) -> str:
+    if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
+        words = deleted("experiment", experiment.experiment_id)
+        raise DeletedError(f"experiment={experiment.name}: {words}, or name another one")
+    return str(experiment.experiment_id)
+
+
+def live_run(client: MlflowClient, run_id: str) -> Run | None:
+    """A run, None where it was deleted."""
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
+        return None
+    return run if run.info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Tell whether a server answers that it does not have what was requested."""
+    return bool(error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST))
+
+
+def require_experiment(client: MlflowClient, experiment: str) -> None:
+    """Check that an experiment may be written to.
+
+    Raises
+    ------
+    DeletedError
+        If it was deleted.
+    """
+    if client.get_experiment(experiment).lifecycle_stage != LifecycleStage.ACTIVE:
+        raise DeletedError(deleted("experiment", experiment))
 
 
 def search(

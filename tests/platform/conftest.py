@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import http.client
 import json
 import os
+import random
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +73,7 @@ FAULT in the environment is a kind (fail, interrupt, kill, cut) and the number o
 of its command line.
 """
 COMMAND_SECONDS = 600.0
+PAGE = b"<html><body>Please sign in.</body></html>"
 
 
 def interpolate(value: Any, settings: Mapping[str, str]) -> Any:
@@ -473,3 +479,133 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+class Faults:
+    """What happened to the requests that went through a proxy."""
+
+    def __init__(self, *, seed: int, shares: Mapping[str, float]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._shares = shares
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+
+    def draw(self) -> str:
+        with self._lock:
+            names, weights = list(self._shares), list(self._shares.values())
+            names, weights = [*names, "pass"], [*weights, 1 - sum(weights)]
+            (name,) = self._random.choices(names, weights)
+            self.counts[name] += 1
+            return name
+
+
+@contextlib.contextmanager
+def unreliable_proxy(
+    address: str,
+    *,
+    seed: int,
+    shares: Mapping[str, float],
+    late: float = 0.0,
+    swallowed: str = "//",
+) -> Iterator[tuple[str, Counter[str]]]:
+    """An address from which requests reach the server, but for the faults, which are counted.
+
+    Parameters
+    ----------
+    address : of the server
+    seed : of the faults
+    shares : of all requests, by the kind of fault
+    late : seconds after which a late answer comes
+    swallowed : ends of addresses whose uploads are answered, but not passed on
+    """
+    faults = Faults(seed=seed, shares=shares)
+    target = address.removeprefix("http://")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            fault = faults.draw()
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.command == "PUT" and self.path.endswith(swallowed):
+                faults.counts["swallowed"] += 1
+                return self.answer(200, {"Content-Type": "application/json"}, b"{}")
+            if fault == "refuse":
+                return self.answer(500, {}, b"")
+            if fault in ("empty", "page"):
+                return self.answer(200, {}, PAGE if fault == "page" else b"")
+            status, headers, content = forward(target, self.command, self.path, self.headers, body)
+            if fault == "do and fail":
+                return self.answer(500, {}, b"")
+            if fault == "do and be late":
+                time.sleep(late)
+            if fault in ("do and be late", "do and hang up"):
+                self.close_connection = True
+                return None
+            if fault == "do and empty":
+                return self.answer(200, {}, b"")
+            if fault == "do and cut":
+                return self.answer(status, headers, content[: len(content) // 2])
+            if fault == "break off":
+                self.close_connection = True
+                return self.answer(status, headers, content, n_sent=len(content) // 2)
+            return self.answer(status, headers, content)
+
+        def answer(
+            self, status: int, headers: dict[str, str], content: bytes, n_sent: int | None = None
+        ) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:n_sent])
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", faults.counts
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def forward(
+    target: str, method: str, path: str, headers: Any, body: bytes
+) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(target, timeout=60)
+    own = {"host", "connection", "content-length", "transfer-encoding"}
+    given = {name: value for name, value in headers.items() if name.lower() not in own}
+    connection.request(method, path, body=body, headers=given)
+    answer = connection.getresponse()
+    content = answer.read()
+    kept = {name: value for name, value in answer.getheaders() if name.lower() not in own}
+    connection.close()
+    return answer.status, kept, content
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of this machine: a free one, and waiting for one to be served."""
+
+    free: Callable[[], str] = free_port
+    wait: Callable[[int, subprocess.Popen[bytes]], None] = await_port
+
+
+@pytest.fixture(scope="session")
+def ports() -> Ports:
+    return Ports()
+
+
+@pytest.fixture
+def unreliable() -> Callable[..., contextlib.AbstractContextManager[tuple[str, Counter[str]]]]:
+    """A proxy that is not reliable."""
+    return unreliable_proxy

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -137,96 +131,63 @@ def test_server_that_stays_away_leaves_a_journal_to_deliver(
     assert "nothing waits" in again.stdout
 
 
-class Faults:
-    """What happened to the requests that went through a proxy."""
-
-    def __init__(self, *, seed: int) -> None:
-        self.counts: Counter[str] = Counter()
-        self._random = random.Random(seed)
-        self._lock = threading.Lock()
-
-    def draw(self) -> str:
-        with self._lock:
-            names, weights = [*SHARES, "pass"], [*SHARES.values(), 1 - sum(SHARES.values())]
-            (name,) = self._random.choices(names, weights)
-            self.counts[name] += 1
-            return name
-
-
-@contextmanager
-def unreliable_proxy(address: str, faults: Faults) -> Iterator[str]:
-    """An address from which requests reach the server, but for the faults."""
-    target = address.removeprefix("http://")
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def pass_on(self) -> None:
-            fault = faults.draw()
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if fault == "refuse":
-                return self.answer(500, {}, b"")
-            status, headers, content = forward(target, self.command, self.path, self.headers, body)
-            if fault == "do and fail":
-                return self.answer(500, {}, b"")
-            if fault == "do and be late":
-                time.sleep(2 * ANSWER_SECONDS)
-            if fault in ("do and be late", "do and hang up"):
-                self.close_connection = True
-                return None
-            return self.answer(status, headers, content)
-
-        def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *words: Any) -> None:
-            pass
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def forward(
-    target: str, method: str, path: str, headers: Any, body: bytes
-) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(target, timeout=60)
-    own = {"host", "connection", "content-length", "transfer-encoding"}
-    given = {name: value for name, value in headers.items() if name.lower() not in own}
-    connection.request(method, path, body=body, headers=given)
-    answer = connection.getresponse()
-    content = answer.read()
-    kept = {name: value for name, value in answer.getheaders() if name.lower() not in own}
-    connection.close()
-    return answer.status, kept, content
-
-
 def test_requests_may_fail_in_every_way(
-    platform: Any, client: MlflowClient, uninterrupted: str
+    platform: Any, client: MlflowClient, uninterrupted: str, unreliable: Any
 ) -> None:
-    faults = Faults(seed=7)
-    with unreliable_proxy(platform.here("http://mlflow:5000"), faults) as address:
+    late = 2 * ANSWER_SECONDS
+    server = platform.here("http://mlflow:5000")
+    with unreliable(server, seed=7, shares=SHARES, late=late) as (address, counts):
         done = platform.work(
             *SHORT,
             MLFLOW_EXPERIMENT_NAME="requests failed",
             MLFLOW_TRACKING_URI=address,
             MLFLOW_HTTP_REQUEST_TIMEOUT=str(int(ANSWER_SECONDS)),
         )
-    print(dict(faults.counts))
+    print(dict(counts))
     assert done.returncode == 0, done.stderr
-    assert all(faults.counts[name] > 0 for name in SHARES)
+    assert all(counts[name] > 0 for name in SHARES)
     assert_whole(platform, client, "requests failed", uninterrupted, n_folds=N_FOLDS_SHORT)
+
+
+def test_parent_may_be_deleted_in_mid_run(
+    platform: Any, client: MlflowClient, uninterrupted: str
+) -> None:
+    experiment = "parent deleted"
+    worker = platform.begin_work(*TRAIN, MLFLOW_EXPERIMENT_NAME=experiment)
+    await_folds(client, experiment, 3)
+    (parent,) = runs_of(client, experiment, "tags.`mer.kind` = 'cross-validation'")
+    client.delete_run(parent.info.run_id)
+    said, _ = worker.communicate(timeout=600)
+    assert worker.returncode == 2, said
+    assert f"mlflow runs restore --run-id {parent.info.run_id}" in said
+    synced = platform.work("sync")
+    assert synced.returncode == 2
+    assert f"mlflow runs restore --run-id {parent.info.run_id}" in synced.stderr
+    again = platform.work(*TRAIN, MLFLOW_EXPERIMENT_NAME=experiment)
+    assert again.returncode == 0, again.stderr
+    assert f"{N_FOLDS} folds were already done" in again.stdout
+    assert_whole(platform, client, experiment, uninterrupted)
+
+
+def test_experiment_may_be_deleted_in_mid_run(
+    platform: Any, client: MlflowClient, uninterrupted: str
+) -> None:
+    experiment = "experiment deleted"
+    worker = platform.begin_work(*TRAIN, MLFLOW_EXPERIMENT_NAME=experiment)
+    await_folds(client, experiment, 3)
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    client.delete_experiment(found.experiment_id)
+    said, _ = worker.communicate(timeout=600)
+    restore = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+    assert worker.returncode == 2, said
+    assert restore in said
+    for command in (TRAIN, ("sync",), ("report", f"--experiment={experiment}")):
+        refused = platform.work(*command, MLFLOW_EXPERIMENT_NAME=experiment)
+        assert refused.returncode == 2
+        assert restore in refused.stderr
+        assert "Traceback" not in refused.stderr
+    client.restore_experiment(found.experiment_id)
+    synced = platform.work("sync")
+    assert synced.returncode == 0, synced.stderr
+    assert_whole(platform, client, experiment, uninterrupted)

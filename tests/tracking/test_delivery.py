@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
-from mer_mlflow.errors import JournalError, UndeliveredError
+from mer_mlflow.errors import DeletedError, JournalError, UndeliveredError
 from mer_mlflow.tracking import outage
 from mer_mlflow.tracking.delivery import (
     PARENT,
@@ -27,6 +27,7 @@ from mer_mlflow.tracking.delivery import (
 from mer_mlflow.tracking.environment import process_tags
 from mer_mlflow.tracking.items import File, Metric, Param, Tag
 from mer_mlflow.tracking.journal import Close, Create, Entry, Journal, Write, new_journal
+from mer_mlflow.tracking.readback import LostWriteError
 from mer_mlflow.tracking.writer import batch
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -271,10 +272,10 @@ def test_courier_gives_up_and_says_where_the_rest_is(
 def test_courier_names_a_journal_that_takes_nothing_any_more(
     journal: Journal, parent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(number: int, entry: Entry, *, run_id: str | None = None) -> None:
+    def full(run: str, run_id: str | None) -> None:
         raise JournalError("journal a.journal cannot be written (disk is full)")
 
-    monkeypatch.setattr(journal, "discard", full)
+    monkeypatch.setattr(journal, "note_run", full)
     courier = Courier(MlflowClient(), journal)
     append_all(journal, parent)
     courier.call()
@@ -318,6 +319,211 @@ def test_superseded_run_takes_nothing_back(journal: Journal, parent: str) -> Non
     assert client.get_run(child).data.tags["mlflow.parentRunId"] == winner
     (mine,) = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert mine.info.status == "FINISHED"
+
+
+class Forgetful:
+    """A client whose writes are answered as done, and now and then are not, or in part."""
+
+    def __init__(self, *, seed: int, share: float, names: tuple[str, ...] = WRITES[1:]) -> None:
+        self._client = MlflowClient()
+        self._random = random.Random(seed)
+        self._share = share
+        self._names = names
+        self.n_lost = 0
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+        if name not in self._names or self._random.random() >= self._share:
+            return call
+        self.n_lost += 1
+        return self._log_half if name == "log_artifacts" else lambda *_, **named: None
+
+    def _log_half(self, run_id: str, folder: str) -> None:
+        for path in Path(folder).rglob("*.csv"):
+            path.write_bytes(path.read_bytes()[:3])
+        self._client.log_artifacts(run_id, folder)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_server_did_not_keep_is_delivered_again(
+    journal: Journal, parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE_SECONDS", 0.01)
+    client: Any = Forgetful(seed=seed, share=0.3)
+    courier = Courier(client, journal)
+    append_all(journal, parent)
+    courier.call()
+    courier.finish(patience=60)
+    assert client.n_lost > 0
+    assert len(journal) == 0
+    assert_delivered(parent, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_server_did_not_keep_is_delivered_by_another_process(
+    journal: Journal, parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(outage, "LONGEST_PAUSE_SECONDS", 0.01)
+    client: Any = Forgetful(seed=seed, share=0.3)
+    append_all(journal, parent)
+    journal.append(*fold("half", parent)[:2])
+    deliver_left(client, journal)
+    assert client.n_lost > 0
+    assert not journal.path.exists()
+    (half,) = MlflowClient().search_runs(["0"], "tags.split = 'half'")
+    assert half.info.status == "KILLED"
+    assert half.data.metrics.keys() == {"loss"}
+    MlflowClient().delete_run(half.info.run_id)
+    assert_delivered(parent, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("log_artifacts", "1 of 1 artifacts"),
+        ("log_batch", "1 of 1 metrics, 1 of 1 parameters, 1 of 1 tags"),
+        ("set_terminated", "status FINISHED"),
+    ],
+)
+def test_journal_stays_where_the_server_never_keeps_it(
+    journal: Journal,
+    parent: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv("MER_TRACKING_PATIENCE", "0.5")
+    append_all(journal, parent)
+    client: Any = Forgetful(seed=0, share=1.0, names=(name,))
+    courier = Courier(client, journal)
+    with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal.*-e sync"):
+        courier.finish(patience=0.5)
+    journal.close()
+    left = Journal(journal.path)
+    with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal waits"):
+        deliver_left(client, left)
+    assert left.path.exists()
+    deliver_left(MlflowClient(), left)
+    assert_delivered(parent, tmp_path)
+
+
+def test_lost_point_of_a_curve_is_noticed(journal: Journal, parent: str, tmp_path: Path) -> None:
+    """A later write of the same metric hides that an earlier one is not there."""
+    client: Any = Forgetful(seed=0, share=0.0)
+    names, items = iter(("log_batch", "")), fold("fold 0", parent)
+    first = [Metric(key="other", value=1.0, step=1)]
+    second = [Metric(key="other", value=1.0, step=2)]
+    journal.append(items[0], Write(run="fold 0", batch=batch(first)))
+    journal.append(Write(run="fold 0", batch=batch(second)), items[-1])
+    delivery = Delivery(client, journal)
+    assert delivery.deliver_next()
+    client._names, client._share = (next(names),), 1.0
+    assert delivery.deliver_next()
+    client._share = 0.0
+    assert delivery.deliver_next()
+    with pytest.raises(LostWriteError, match="1 of 1 metrics"):
+        delivery.deliver_next()
+    assert delivery.deliver_next()
+    (run,) = MlflowClient().search_runs(["0"], "tags.split = 'fold 0'")
+    history = MlflowClient().get_metric_history(run.info.run_id, "other")
+    assert {point.step for point in history} == {1, 2}
+
+
+def test_deleted_fold_run_is_made_anew(journal: Journal, parent: str, tmp_path: Path) -> None:
+    append_all(journal, parent)
+    delivery = Delivery(MlflowClient(), journal)
+    for _ in range(6):  # one fold, and half of the next
+        assert delivery.deliver_next()
+    (half,) = MlflowClient().search_runs(["0"], "tags.split = 'fold 1'")
+    MlflowClient().delete_run(half.info.run_id)
+    while delivery.deliver_next():
+        pass
+    assert len(journal) == 0
+    assert_delivered(parent, tmp_path)
+
+
+def test_deleted_parent_is_named_with_the_ways_to_go_on(
+    journal: Journal, parent: str, tmp_path: Path
+) -> None:
+    client = MlflowClient()
+    append_all(journal, parent)
+    client.delete_run(parent)
+    words = rf"run {parent} was deleted .*`mlflow runs restore --run-id {parent}`.*-e sync.*a\.jou"
+    courier = Courier(client, journal)
+    courier.call()
+    with pytest.raises(DeletedError, match=words):
+        courier.finish(patience=60)
+    journal.close()
+    left = Journal(journal.path)
+    with pytest.raises(DeletedError, match=words):
+        deliver_left(client, left)
+    with pytest.raises(DeletedError, match=words):
+        deliver_left(client, left, home="another")
+    client.restore_run(parent)
+    deliver_left(client, left)
+    assert_delivered(parent, tmp_path)
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_new_run_takes_the_folds_of_a_deleted_one(
+    journal: Journal, parent: str, is_gone: bool
+) -> None:
+    client = MlflowClient()
+    append_all(journal, parent)
+    client.delete_run(parent)
+    if is_gone:
+        _purge(parent)
+    deliver_left(client, journal, home="0")
+    assert not journal.path.exists()
+    runs = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert [run.info.status for run in runs] == N_FOLDS * ["FINISHED"]
+    assert all(run.data.metrics for run in runs)
+
+
+def _purge(run_id: str) -> None:
+    """Delete a run for good, as ``mlflow gc`` does."""
+    MlflowClient()._tracking_client.store._hard_delete_run(run_id)
+
+
+def test_deleted_experiment_is_named_and_nothing_is_lost(
+    journal: Journal, parent: str, tmp_path: Path
+) -> None:
+    client = MlflowClient()
+    append_all(journal, parent)
+    delivery = Delivery(client, journal)
+    for _ in range(6):
+        assert delivery.deliver_next()
+    client.delete_experiment("0")
+    courier = Courier(client, journal)
+    courier.call()
+    words = r"experiment 0 was deleted .*`mlflow experiments restore --experiment-id 0`"
+    with pytest.raises(DeletedError, match=words):
+        courier.finish(patience=60)
+    journal.close()
+    left = Journal(journal.path)
+    for home in (None, "1"):
+        with pytest.raises(DeletedError, match=rf"{words}.*a\.journal"):
+            deliver_left(client, left, home=home)
+    client.restore_experiment("0")
+    deliver_left(client, left)
+    assert_delivered(parent, tmp_path)
+
+
+def test_deleted_run_of_an_earlier_parent_is_passed_over(
+    journal: Journal, parent: str, tmp_path: Path
+) -> None:
+    client = MlflowClient()
+    earlier = client.create_run("0").info.run_id
+    tag = batch([Tag(key="mer.status", value="superseded")])
+    journal.append(Write(run=earlier, batch=tag))
+    journal.append(Close(run=earlier, status="KILLED", end_time=9, tags={}))
+    append_all(journal, parent)
+    client.delete_run(earlier)
+    deliver_left(client, journal)
+    assert_delivered(parent, tmp_path)
 
 
 def test_any_refusal_is_told_as_one(journal: Journal, parent: str) -> None:

@@ -77,17 +77,17 @@ def reopened(journal: Journal) -> Iterator[Journal]:
     again.close()
 
 
-def take_all(journal: Journal) -> list[Entry]:
-    taken = []
-    while (waiting := journal.first()) is not None:
-        taken.append(waiting[1])
-        journal.discard(*waiting)
-    return taken
+def read_all(journal: Journal) -> list[Entry]:
+    found, number = [], 0
+    while (following := journal.after(number)) is not None:
+        number, entry = following
+        found.append(entry)
+    return found
 
 
 @given(st.lists(st.lists(entries, max_size=3), max_size=5), st.integers(0, 5))
 def test_entries_come_back_as_they_were_in_their_order(
-    tmp_path_factory: pytest.TempPathFactory, appended: list[list[Entry]], n_taken: int
+    tmp_path_factory: pytest.TempPathFactory, appended: list[list[Entry]], n_forgotten: int
 ) -> None:
     journal = new_journal(tmp_path_factory.mktemp("journal") / "a.journal", FACTS)
     numbers = count()
@@ -98,31 +98,44 @@ def test_entries_come_back_as_they_were_in_their_order(
     for several in appended:
         journal.append(*several)
     expected = [entry for several in appended for entry in several]
-    taken = []
-    for _ in range(min(n_taken, len(expected))):
-        waiting = journal.first()
-        assert waiting is not None
-        taken.append(waiting[1])
-        journal.discard(*waiting)
+    runs = list(dict.fromkeys(entry.run for entry in expected))
+    assert list(journal.written_runs()) == runs
+    for run in runs[:n_forgotten]:
+        journal.forget(run)
+    left = [entry for entry in expected if entry.run not in runs[:n_forgotten]]
     with reopened(journal) as again:
         assert again.facts == FACTS
-        assert len(again) == len(expected) - len(taken)
-        assert taken + take_all(again) == expected
+        assert len(again) == len(left)
+        assert read_all(again) == left
+        for run in runs:
+            writes = [each for each in left if isinstance(each, Write) and each.run == run]
+            assert list(again.writes(run)) == writes
 
 
-def test_runs_are_known_until_the_server_has_closed_them(tmp_path: Path) -> None:
+def test_runs_are_known_until_they_are_forgotten(tmp_path: Path) -> None:
     journal = new_journal(tmp_path / "a.journal", FACTS)
     journal.append(create("one"), create("two"), close("one"))
-    waiting = journal.first()
-    assert waiting is not None
-    journal.discard(*waiting, run_id="id-1")
+    journal.note_run("one", "id-1")
     with reopened(journal) as again:
         assert again.runs() == (
             Known(run="one", number=1, run_id="id-1", is_open=False),
             Known(run="two", number=2, run_id=None, is_open=True),
         )
-        take_all(again)
+        again.forget("one")
         assert [known.run for known in again.runs()] == ["two"]
+
+
+def test_journal_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path / "a.journal", FACTS)
+    metrics = (("loss", float("inf"), 1, 0),)
+    write = Write(run="one", batch=Batch(metrics=metrics, params={}, tags={}, files=()))
+    journal.append(create("one"), write, close("two"))
+    journal._database.execute("DROP INDEX entry_runs")
+    journal._database.execute("ALTER TABLE entries DROP COLUMN run")
+    with reopened(journal) as again:
+        assert again.written_runs() == ("one", "two")
+        again.forget("two")
+        assert read_all(again) == [create("one"), write]
 
 
 def test_interruption_leaves_no_half_of_a_transaction(tmp_path: Path) -> None:
@@ -137,7 +150,7 @@ def test_interruption_leaves_no_half_of_a_transaction(tmp_path: Path) -> None:
         journal.append(create("a"), halfway)
     journal.append(create("c"))
     with reopened(journal) as again:
-        assert take_all(again) == [create("c")]
+        assert read_all(again) == [create("c")]
 
 
 def test_what_has_no_room_is_not_there_at_all(tmp_path: Path) -> None:
@@ -148,7 +161,7 @@ def test_what_has_no_room_is_not_there_at_all(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"a\.journal cannot be written .*full.*make room"):
         journal.append(close("two"), Write(run="two", batch=large))
     with reopened(journal) as again:
-        assert take_all(again) == [close("one")]
+        assert read_all(again) == [close("one")]
 
 
 WRITER = """
@@ -178,7 +191,7 @@ def test_killed_process_leaves_whole_entries(tmp_path: Path) -> None:
     n_entries = len(journal)
     assert n_entries > 0 and n_entries % 2 == 0
     expected = [each for i in range(n_entries // 2) for each in (create(str(i)), close(str(i)))]
-    assert take_all(journal) == expected
+    assert read_all(journal) == expected
     journal.remove()
     assert list(tmp_path.iterdir()) == []
 
@@ -208,7 +221,7 @@ def test_damaged_page_is_an_error_of_the_journal(tmp_path: Path) -> None:
     content[2000:] = bytes(len(content) - 2000)
     journal.path.write_bytes(content)
     with pytest.raises(JournalError):
-        take_all(Journal(journal.path))
+        read_all(Journal(journal.path))
 
 
 def test_folder_that_cannot_be_made_is_named(

@@ -7,9 +7,11 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import mlflow.artifacts
 import numpy as np
@@ -36,10 +38,11 @@ from mer_mlflow.crossval.validation import (
     validate,
 )
 from mer_mlflow.datasets import Clips, FeatureTable
-from mer_mlflow.errors import RunInProgressError, UndeliveredError
+from mer_mlflow.errors import DeletedError, RunInProgressError, UndeliveredError
 from mer_mlflow.representations import assemble, open_store
-from mer_mlflow.tracking import RunTree, delivery, run_tree
+from mer_mlflow.tracking import RunTree, delivery, outage, run_tree
 from mer_mlflow.tracking.journal import Entry, Journal, new_journal
+from mer_mlflow.tracking.writer import Batch, send
 
 N_FOLDS, N_REPEATS = 3, 2
 pytestmark = pytest.mark.usefixtures("store")
@@ -346,6 +349,164 @@ def test_fold_that_cannot_be_read_back_runs_again(capsys: pytest.CaptureFixture[
     assert validation.is_complete
     assert second.n_adopted == 2
     assert f"of run {lost.info.run_id} is run again" in capsys.readouterr().out
+
+
+def change_cell(column: str, value: str, *, row: int = 0) -> Callable[[str], str]:
+    def change(text: str) -> str:
+        table = pd.read_csv(io.StringIO(text), dtype=str)
+        table.loc[row, column] = value
+        return table.to_csv(index=False)
+
+    return change
+
+
+def change_rows(change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[str], str]:
+    return lambda text: change(pd.read_csv(io.StringIO(text), dtype=str)).to_csv(index=False)
+
+
+def other_label(text: str) -> str:
+    table = pd.read_csv(io.StringIO(text), dtype=str)
+    table.loc[0, "quadrant"] = "Q1" if table.loc[0, "quadrant"] != "Q1" else "Q2"
+    return table.to_csv(index=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_label, "predictions.csv contradicts the labels of c0"),
+        (change_cell("clip", "c999"), "names clips that the dataset lacks: c999"),
+        (change_rows(lambda table: table[1:]), "does not list the test clips"),
+        (change_rows(lambda table: table[::-1]), "does not list the test clips"),
+        (change_rows(lambda table: pd.concat([table, table[:1]])), "does not list the test clips"),
+        (change_cell("p_Q1", "nan"), "probabilities are not all finite"),
+        (change_cell("p_Q1", "inf", row=3), "probabilities are not all finite"),
+        (change_cell("p_Q1", "1.5"), "probabilities are not all between 0 and 1"),
+        (change_cell("p_Q1", "-0.1"), "probabilities are not all between 0 and 1"),
+        (change_cell("p_Q1", "0.9999"), "probabilities do not sum to 1 in each row"),
+        (change_cell("p_Q1", "high"), "could not convert"),
+        (lambda text: text[: len(text) // 2], "is run again: "),
+    ],
+)
+def test_fold_that_contradicts_its_clips_runs_again(
+    capsys: pytest.CaptureFixture[str], change: Callable[[str], str], words: str
+) -> None:
+    setting = make_setting(n_repeats=1)
+    first, _ = work(setting, stop_after=2)
+    wrong = next(run for run in children(first) if run.info.status == "FINISHED")
+    path = Path(wrong.info.artifact_uri.removeprefix("file://"), "predictions.csv")
+    path.write_text(change(path.read_text()))
+    second, validation = work(setting)
+    assert validation is not None
+    assert validation.is_complete
+    assert (second.n_adopted, second.n_run) == (1, 2)
+    said = capsys.readouterr().out
+    assert f"warning: fold {wrong.data.tags['mer.split']} of run {wrong.info.run_id} is" in said
+    assert words in said
+    assert wrong.info.run_id not in {run.info.run_id for run in children(second)}
+
+
+@pytest.mark.parametrize("key", ["cv.repeat", "cv.fold", "cv.fold_seed"])
+def test_fold_of_another_split_runs_again(capsys: pytest.CaptureFixture[str], key: str) -> None:
+    setting = make_setting(n_repeats=1)
+    first, _ = work(setting, stop_after=2)
+    wrong = next(run for run in children(first) if run.info.status == "FINISHED")
+    path = wrong.info.artifact_uri.removeprefix("file://")
+    client = MlflowClient()
+    params = {**wrong.data.params, key: "77"}
+    tags = {**wrong.data.tags}
+    other = client.create_run("0", tags=tags).info
+    content = Batch(metrics=(), params=params, tags={}, files=())
+    send(client, other.run_id, content)
+    for name, value in wrong.data.metrics.items():
+        client.log_metric(other.run_id, name, value)
+    client.log_artifacts(other.run_id, path)
+    client.set_terminated(other.run_id, "FINISHED")
+    client.delete_run(wrong.info.run_id)
+    second, validation = work(setting)
+    assert validation is not None
+    assert validation.is_complete
+    assert second.n_run == 2
+    assert f"of run {other.run_id} is run again: its {key} is 77" in capsys.readouterr().out
+
+
+def test_parent_deleted_in_mid_run_is_followed_by_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(tmp_path / "journals"))
+    setting = make_setting()
+    tree = RunTree(setting, tags={}, source="made")
+    examples = assemble(setting.clips, setting.inputs, store=open_store())
+
+    def delete(done: int, total: int, event: FoldFinished | FoldFailed) -> None:
+        if done == 2:
+            MlflowClient().delete_run(tree.run_id)
+
+    tree.on_fold = delete
+    with pytest.raises(DeletedError, match="mlflow runs restore --run-id") as caught, tree as runs:
+        runs.conclude(validate(setting, examples, workers=0, listener=runs))
+    assert tree.run_id in str(caught.value)
+    (left,) = (tmp_path / "journals").iterdir()
+    journal = Journal(left)
+    journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.pid'")
+    journal.close()
+    again, validation = work(setting)
+    assert validation is not None and validation.is_complete
+    assert (again.n_adopted, again.n_run) == (6, 0)
+    assert parent(again).data.tags["mer.status"] == "complete"
+    assert len(children(again)) == 6
+    assert list((tmp_path / "journals").iterdir()) == []
+
+
+def test_parent_deleted_between_runs_is_followed_by_another() -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=2)
+    MlflowClient().delete_run(first.run_id)
+    second, validation = work(setting)
+    assert validation is not None and validation.is_complete
+    assert (second.n_adopted, second.n_run) == (2, 4)
+    finished = [run for run in children(second) if run.info.status == "FINISHED"]
+    assert len(finished) == 6
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_deleted_folds_are_run_again(is_complete: bool) -> None:
+    setting = make_setting()
+    first, _ = work(setting, stop_after=None if is_complete else 3)
+    done = [run.info.run_id for run in children(first) if run.info.status == "FINISHED"]
+    MlflowClient().delete_run(done[0])
+    second, validation = work(setting)
+    assert validation is not None and validation.is_complete
+    assert second.n_adopted == len(done) - 1
+    assert len([run for run in children(second) if run.info.status == "FINISHED"]) == 6
+    assert parent(second).data.tags["mer.status"] == "complete"
+
+
+def test_deleted_run_of_a_process_at_work_is_not_disturbed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(tmp_path / "journals"))
+    setting = make_setting()
+    with pytest.raises(DeletedError), RunTree(setting, tags={}, source="made") as first:
+        MlflowClient().delete_run(first.run_id)
+        second = RunTree(setting, tags={}, source="made")
+        with pytest.raises(RunInProgressError, match=first.run_id), second:
+            pass
+
+
+def test_announcement_that_the_server_did_not_keep_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
+    lost = count()
+
+    def forget(*arguments: Any, **named: Any) -> None:
+        if next(lost) >= 2:
+            send(*arguments, **named)
+
+    monkeypatch.setattr(run_tree, "send", forget)
+    setting = make_setting()
+    with RunTree(setting, tags={}, source="made") as tree:
+        assert parent(tree).data.params["hp.C"] == "8.0"
 
 
 def test_folds_of_other_software_are_counted() -> None:
