@@ -74,6 +74,6 @@ ENV PYTHONPATH=/opt/mer_mlflow \
 ARG GIT_COMMIT=unknown
 ENV MER_GIT_COMMIT=$GIT_COMMIT
 
-# The first argument names the entry point, the rest are its parameters.
-ENTRYPOINT ["/server/start", "sh", "-c", "name=$1; shift; exec python -m \"entrypoints.$name\" \"$@\"", "sh"]
+# The first argument names the command, the rest are its parameters.
+ENTRYPOINT ["/server/start", "python", "-m", "mer_mlflow"]
 CMD ["train", "--method=svm"]

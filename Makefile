@@ -5,10 +5,11 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
 LOCKS := requirements.lock requirements-cuda.lock server/requirements.lock
+PARALLEL := -n logical --dist worksteal
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header $(UPGRADE)
 
-.PHONY: setup demo test test-platform test-faults lint audit locks pin ui dashboard mlproject
+.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard mlproject
 
 setup: .venv/installed
 	@$(BIN)/python -m mer_mlflow.commands.environment
@@ -31,7 +32,11 @@ demo: setup
 	@echo "Every fold is a run of its own. To look at them: make ui"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# what one runs while editing: the tests of single functions
+test-quick: setup
+	$(BIN)/python -m pytest $(PARALLEL) -m "not platform and not slow"
 
 test-platform: setup
 	$(BIN)/python -m pytest tests/platform -m "platform or not platform"

@@ -11,10 +11,24 @@ from mer_mlflow.datasets import Clips, load_dataset
 REPOSITORY = Path(__file__).parent.parent
 
 
+SLOW = ("commands", "faults", "notebooks", "platform")
+"""Folders of tests that start commands or servers, or repeat an attempt many times."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of whole folders that ``make test-quick`` leaves out."""
+    for item in items:
+        if item.path.relative_to(REPOSITORY / "tests").parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """One cache folder for the session, so that the demo dataset is made once."""
-    root = os.environ.get("MER_TEST_CACHE") or tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory, worker_id):
+    """One cache folder for all workers, so that the demo dataset is made once."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own if worker_id == "master" else own.parent) / "cache"
+    root = Path(os.environ.get("MER_TEST_CACHE") or shared)
+    root.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MER_CACHE_ROOT", str(root))
         patch.setenv("MER_JOURNAL_ROOT", str(tmp_path_factory.mktemp("journals")))
