@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,8 +20,6 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
 """Of the palette by Okabe and Ito."""
 
 DIFFERENCE = "difference"
-
-matplotlib.use("Agg")
 
 
 def figure_files(validation: CrossValidation) -> Iterator[File]:
@@ -144,9 +142,7 @@ def spectrograms_figure(rows: Sequence[Mapping[str, NDArray[np.floating]]]) -> F
     return figure
 
 
-def _plot_curves(
-    axes: matplotlib.axes.Axes, validation: CrossValidation, stage: str, measure: str
-) -> bool:
+def _plot_curves(axes: Axes, validation: CrossValidation, stage: str, measure: str) -> bool:
     """Draw the curves of one measure; False where there are none."""
     n_drawn = 0
     for side, colour in (("train", BLUE), ("test", ORANGE)):
@@ -167,9 +163,7 @@ def _plot_curves(
     return n_drawn > 0
 
 
-def _plot_median(
-    axes: matplotlib.axes.Axes, curves: list[list[float]], colour: str, label: str
-) -> None:
+def _plot_median(axes: Axes, curves: list[list[float]], colour: str, label: str) -> None:
     shortest = min(len(curve) for curve in curves)
     median = np.median([curve[:shortest] for curve in curves], axis=0)
     marker = "o" if shortest == 1 else ""

@@ -22,6 +22,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 from mer_mlflow.access import user_name
 from mer_mlflow.deletions import deleted
 from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
+from mer_mlflow.tracking.client import settle
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
@@ -75,6 +76,7 @@ def check_store() -> None:
     TrackingError
         If it does not.
     """
+    settle()
     prepare_database(mlflow.get_tracking_uri(), mlflow_schema())
     is_file = mlflow.get_tracking_uri().startswith(SQLITE)
     most = FILE_SECONDS if is_file else START_SECONDS
@@ -106,6 +108,7 @@ def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:
     -------
     the run of ``MLFLOW_RUN_ID``, else a new one in ``MLFLOW_EXPERIMENT_NAME`` or ``Default``
     """
+    settle()
     with own_retries():
         given = os.environ.get("MLFLOW_RUN_ID") if is_main else None
         run_id = given or _new_run(client, name)

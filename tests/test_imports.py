@@ -1,0 +1,49 @@
+"""Importing the package changes nothing: no environment variable, no level of a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+CODE = """
+import json
+import logging
+import os
+import pkgutil
+import sys
+from importlib import import_module
+
+import matplotlib, mlflow.store.tracking.sqlalchemy_store, optuna, sklearn  # they change some
+
+before = dict(os.environ)
+backend = dict.__getitem__(matplotlib.rcParams, "backend")
+levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
+import mer_mlflow
+
+for package in ("augmentation", "checks", "commands", "crossval", "datasets", "experiments",
+                "methods", "moving", "reporting", "representations", "studies", "tracking",
+                "tuning"):
+    folder = import_module(f"mer_mlflow.{package}")
+    for info in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):
+        import_module(info.name)
+print(json.dumps({
+    "variables": sorted(set(before.items()) ^ set(os.environ.items())),
+    "levels": [name for name, level in levels.items() if logging.getLogger(name).level != level],
+    "backend": dict.__getitem__(matplotlib.rcParams, "backend") == backend,
+    "networks": [name for name in ("keras", "tensorflow", "torch") if name in sys.modules],
+}))
+"""
+
+
+def test_importing_changes_nothing_and_loads_no_framework() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env={name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found == {"variables": [], "levels": [], "backend": True, "networks": []}
