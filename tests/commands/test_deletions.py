@@ -21,7 +21,7 @@ from mer_mlflow.tracking.journal import Close, Create, new_journal
 SHORT = ("--method=svm", "--dataset=demo", "--folds=2", "--repeats=1", "--workers=1")
 COMMANDS: dict[str, Callable[[], int]] = {
     "train": lambda: train(SHORT),
-    "search": lambda: search((*SHORT, "--n_trials=1")),
+    "search": lambda: search((*SHORT, "--trials=1")),
     "report": lambda: report(()),
     "report by name": lambda: report(("--experiment=mine",)),
     "export": lambda: export(()),

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -506,7 +506,7 @@ def unreliable_proxy(
     seed: int,
     shares: Mapping[str, float],
     late: float = 0.0,
-    swallowed: str = "//",
+    swallowed: Sequence[str] = (),
 ) -> Iterator[tuple[str, Counter[str]]]:
     """An address from which requests reach the server, but for the faults, which are counted.
 
@@ -527,7 +527,7 @@ def unreliable_proxy(
         def pass_on(self) -> None:
             fault = faults.draw()
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.command == "PUT" and self.path.endswith(swallowed):
+            if self.command == "PUT" and self.path.endswith(tuple(swallowed)):
                 faults.counts["swallowed"] += 1
                 return self.answer(200, {"Content-Type": "application/json"}, b"{}")
             if fault == "refuse":

@@ -150,17 +150,19 @@ def test_writes_that_are_never_kept_stay_in_the_journal(
     server: str, journals: Path, unreliable: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proxy answers uploads as the server does, and passes none on."""
-    lost = ("/predictions.csv",)
+    lost = ["/predictions.csv"]
     with unreliable(server, seed=8, shares={}, swallowed=lost) as (address, counts):
-        monkeypatch.setenv("MER_TRACKING_PATIENCE", "5")
-        with pytest.raises(UndeliveredError, match=r"lacks 1 of 2 artifacts.*-e sync"):
-            work(address)
-    assert counts["swallowed"] > 1
-    forget_process(journals)
-    monkeypatch.delenv("MER_TRACKING_PATIENCE")
-    (left,) = journals.iterdir()
-    journal = Journal(left)
-    deliver_left(MlflowClient(server), journal)
+        with monkeypatch.context() as patch:
+            patch.setenv("MER_TRACKING_PATIENCE", "5")
+            with pytest.raises(UndeliveredError, match=r"lacks 1 of 2 artifacts.*-e sync"):
+                work(address)
+        assert counts["swallowed"] > 1
+        lost.clear()
+        (left,) = journals.iterdir()
+        journal = Journal(left)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", address)
+            deliver_left(MlflowClient(), journal)
     parent = MlflowClient(server).get_run(journal.facts[PARENT])
     assert parent.data.tags["mer.status"] == "complete"
     assert list(journals.iterdir()) == []
