@@ -6,6 +6,16 @@ from importlib.util import find_spec
 
 from mer_mlflow.errors import ParameterError
 
+EXTRAS = {
+    "keras": "tensorflow",
+    "tensorflow": "tensorflow",
+    "torch": "torch",
+    "audiomentations": "augment",
+    "python_stretch": "augment",
+    "smote_variants": "augment",
+}
+"""Extra of this project that installs a package."""
+
 
 def require_package(name: str, *, needed_by: str) -> None:
     """Make sure that a package is installed.
@@ -25,6 +35,9 @@ def require_package(name: str, *, needed_by: str) -> None:
     except (ImportError, ValueError):
         is_there = False
     if not is_there:
+        extra = EXTRAS.get(name)
+        advice = f"; pip install 'mer_mlflow[{extra}]'" if extra else ""
         raise ParameterError(
             f"{needed_by} needs the package {name}, which is not installed in this environment"
+            f"{advice}"
         )
