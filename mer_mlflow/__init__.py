@@ -9,11 +9,16 @@ Examples
 >>> result.summary["f1_macro"].mean  # doctest: +SKIP
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mer_mlflow._version import __version__
-from mer_mlflow.crossval import cross_validate, split_plan
-from mer_mlflow.datasets import load_dataset
-from mer_mlflow.errors import MerError
-from mer_mlflow.methods import get_method
+
+if TYPE_CHECKING:
+    from mer_mlflow.crossval import cross_validate, split_plan
+    from mer_mlflow.datasets import load_dataset
+    from mer_mlflow.errors import MerError
+    from mer_mlflow.methods import get_method
 
 __all__ = [
     "MerError",
@@ -23,3 +28,18 @@ __all__ = [
     "load_dataset",
     "split_plan",
 ]
+
+_MODULES = {
+    "MerError": "errors",
+    "cross_validate": "crossval",
+    "get_method": "methods",
+    "load_dataset": "datasets",
+    "split_plan": "crossval",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: every program that uses MLflow imports this package."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -47,3 +47,18 @@ def test_importing_changes_nothing_and_loads_no_framework() -> None:
     )
     found = json.loads(done.stdout)
     assert found == {"variables": [], "levels": [], "backend": True, "networks": []}
+
+
+def test_what_mlflow_loads_with_itself_is_light() -> None:
+    code = (
+        "import sys; import mer_mlflow.mlflow_store; print({'mlflow', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+def test_mlflow_accepts_the_store() -> None:
+    code = "import mlflow; print(mlflow.MlflowClient)"
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True)

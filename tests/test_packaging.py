@@ -46,5 +46,5 @@ def test_console_script_and_store_are_installed_from_the_package() -> None:
     points = metadata.distribution("mer_mlflow").entry_points
     assert {(point.name, point.value) for point in points} == {
         ("mer", "mer_mlflow.commands.main:main"),
-        ("sqlite", "mer_mlflow.tracking.store_plugin:open_store"),
+        ("sqlite", "mer_mlflow.mlflow_store:open_store"),
     }

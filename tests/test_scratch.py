@@ -124,7 +124,7 @@ def test_number_that_another_process_has_now_is_no_sign_of_life(place: Path) -> 
 
 
 def test_export_removes_what_a_killed_one_left_beside_the_archive(place: Path) -> None:
-    from mer_mlflow.moving.archive import writing
+    from mer_mlflow.archive.container import writing
 
     folder = killed(place)
     with writing(place / "a.zip"):

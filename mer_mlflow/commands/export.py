@@ -10,13 +10,13 @@ import mlflow
 from mlflow import MlflowClient
 
 from mer_mlflow.access import shown
+from mer_mlflow.archive import export_runs
+from mer_mlflow.archive.container import archive_path, check_target
+from mer_mlflow.archive.text import check_printable
 from mer_mlflow.commands.command import OK, name_run
 from mer_mlflow.commands.parameters import EXPORT
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
-from mer_mlflow.moving import export_runs
-from mer_mlflow.moving.archive import archive_path, check_target
-from mer_mlflow.moving.text import check_printable
 from mer_mlflow.progress import progress
 from mer_mlflow.tracking import check_store, current_experiment, experiment_id, is_untouched
 

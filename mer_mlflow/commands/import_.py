@@ -9,14 +9,14 @@ import mlflow
 from mlflow import MlflowClient
 
 from mer_mlflow.access import experiment_page, pages_address, shown
+from mer_mlflow.archive import open_archive, restore_runs
+from mer_mlflow.archive.container import archive_path
+from mer_mlflow.archive.restore import Imported
+from mer_mlflow.archive.text import check_printable
 from mer_mlflow.commands.command import OK, name_run
 from mer_mlflow.commands.parameters import IMPORT
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
-from mer_mlflow.moving import open_archive, restore_runs
-from mer_mlflow.moving.archive import archive_path
-from mer_mlflow.moving.restore import Imported
-from mer_mlflow.moving.text import check_printable
 from mer_mlflow.progress import progress
 from mer_mlflow.tracking import check_store
 

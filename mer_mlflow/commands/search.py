@@ -64,7 +64,7 @@ def storage_url(given: str | None) -> str:
 def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float | None) -> int:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run
+    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run, schema
     from mer_mlflow.tracking.outage import own_retries, patiently
     from mer_mlflow.tracking.writer import batch, send
     from mer_mlflow.tuning.record import search_items
@@ -85,7 +85,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     run = open_run(client, name=f"search {wanted.name}")
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
     n_before = len(study.get_trials(deepcopy=False))
-    tags = {"mer.profile": resolved.profile, "mer.study": wanted.name}
+    tags = {schema.PROFILE: resolved.profile, schema.STUDY: wanted.name}
     with at_work(client, run_id, kind=Kind.SEARCH, study=wanted.name):
         for kind in (Kind.SEARCH, Kind.PARENT):
             close_abandoned(client, experiment, kind=kind, but=run_id, study=wanted.name)

@@ -64,7 +64,7 @@ def train(experiment: Experiment) -> int:
         names = ", ".join(setting.choice.names)
         print(f"nested: each training set chooses {names} by a search of its own")
     _announce_inputs(setting, chosen=experiment.features)
-    from mer_mlflow.tracking import RunTree, adopt_trial
+    from mer_mlflow.tracking import RunTree, adopt_trial, schema
 
     tuned_by = _tuned_by(experiment, winner)
     keeps_what_it_has = experiment.test_curve or bool(experiment.probe)
@@ -73,7 +73,7 @@ def train(experiment: Experiment) -> int:
         probes = gather_probes(
             setting, resolved.probes, store=open_store(), on_progress=clip_progress
         )
-    tags = {"mer.profile": resolved.profile, **tuned_by}
+    tags = {schema.PROFILE: resolved.profile, **tuned_by}
     with RunTree(setting, tags=tags, source=source) as runs:
         _announce_continued(runs, keeps_what_it_has=keeps_what_it_has)
         with progress(f"{experiment.method} folds") as advance:
@@ -125,8 +125,10 @@ def _winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None
 
 def _tuned_by(experiment: Experiment, winner: Mapping[str, Any] | None) -> dict[str, str]:
     """Tags that say how hyperparameters were chosen, where they were."""
-    tags = {"mer.tuned_by": winner["study"], "mer.selection": "not nested"} if winner else {}
-    return tags | ({"mer.selection": "nested"} if experiment.nested else {})
+    from mer_mlflow.tracking import schema
+
+    tags = {schema.TUNED_BY: winner["study"], schema.SELECTION: "not nested"} if winner else {}
+    return tags | ({schema.SELECTION: "nested"} if experiment.nested else {})
 
 
 def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:

@@ -26,11 +26,10 @@ from mer_mlflow.reporting.sections._context import Context
 from mer_mlflow.reporting.validations import Selection
 from mer_mlflow.spreadsheet import unescaped
 from mer_mlflow.terminal import printable
-from mer_mlflow.tracking import Kind, search
+from mer_mlflow.tracking import Kind, schema, search
 from mer_mlflow.tracking.outage import reason
 from mer_mlflow.tracking.reading import read_text
 
-ITEMS = "items.csv"
 COLUMNS = ("method", "dataset", "action", "status", "reason")
 """Of a study's items, those that are read."""
 MOST_ITEMS, LONGEST_CELL = 10_000, 1000
@@ -110,19 +109,19 @@ def _studies(client: MlflowClient, experiments: Sequence[str]) -> list[Run]:
 def _read_items(run: Run) -> dict[tuple[str, str], str]:
     """Reasons in a study's table of items, none where it ended before it wrote one."""
     try:
-        words = read_text(run.info.artifact_uri, ITEMS)
+        words = read_text(run.info.artifact_uri, schema.ITEMS)
     except MissingArtifactError:
         return {}
     except (MlflowException, OSError) as error:
-        raise RunDataError(f"{ITEMS} cannot be fetched ({reason(error)})") from error
+        raise RunDataError(f"{schema.ITEMS} cannot be fetched ({reason(error)})") from error
     try:
         table = csv.DictReader(io.StringIO(words))
         has_columns = set(COLUMNS) <= set(table.fieldnames or ())
         rows = list(islice(table, MOST_ITEMS))
     except csv.Error as error:
-        raise RunDataError(f"{ITEMS} is no table of items ({error})") from error
+        raise RunDataError(f"{schema.ITEMS} is no table of items ({error})") from error
     if not has_columns or any(None in row.values() for row in rows):
-        raise RunDataError(f"{ITEMS} is no table of items")
+        raise RunDataError(f"{schema.ITEMS} is no table of items")
     items = (
         [printable(unescaped(row[name]), most=LONGEST_CELL) for name in COLUMNS] for row in rows
     )

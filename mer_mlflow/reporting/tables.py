@@ -15,6 +15,7 @@ from mer_mlflow.crossval.splits import FIXED_SPLITS, PROTOCOLS, split_id
 from mer_mlflow.crossval.validation import CHANGED
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import RunDataError
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.items import SUM_TOLERANCE
 from mer_mlflow.tracking.reading import MOST_ROWS, Column, artifact, read_table
 
@@ -103,15 +104,15 @@ def read_tables(artifacts: str, shape: Shape) -> Tables:
         If a table cannot be fetched.
     """
     n_folds = shape.n_splits * shape.n_repeats
-    folds = _read(artifacts, "folds.parquet", FOLDS, n_folds)
+    folds = _read(artifacts, schema.FOLDS_TABLE, FOLDS, n_folds)
     _check_folds(folds, shape)
     n_rows = shape.n_clips * shape.n_repeats
-    predictions = _read(artifacts, "predictions.parquet", PREDICTIONS, n_rows)
+    predictions = _read(artifacts, schema.PREDICTIONS_TABLE, PREDICTIONS, n_rows)
     _check_predictions(predictions, shape)
     _check_scores(folds, predictions)
     epochs = pd.DataFrame()
     if folds["n_epochs"].any():
-        epochs = _read(artifacts, "epochs.parquet", EPOCHS, int(folds["n_epochs"].sum()))
+        epochs = _read(artifacts, schema.EPOCHS_TABLE, EPOCHS, int(folds["n_epochs"].sum()))
         _check_epochs(folds, epochs)
     return Tables(folds=folds, predictions=predictions, epochs=epochs)
 
@@ -135,7 +136,7 @@ def _check_folds(folds: pd.DataFrame, shape: Shape) -> None:
 
 
 def _check_predictions(predictions: pd.DataFrame, shape: Shape) -> None:
-    name = "predictions.parquet"
+    name = schema.PREDICTIONS_TABLE
     for column in ("quadrant", "predicted"):
         unknown = sorted(set(predictions[column]) - set(QUADRANTS))
         if unknown:

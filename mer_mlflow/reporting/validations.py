@@ -23,9 +23,8 @@ from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.reporting.tables import TOLERANCE, Shape, Tables, read_tables
 from mer_mlflow.terminal import printable
-from mer_mlflow.tracking import Kind, Status, check_store, reading, search
-from mer_mlflow.tracking.findings import ALLOWED_COLUMNS
-from mer_mlflow.tracking.items import ARITHMETIC, CHOSEN, HP, MIXED_ARITHMETIC, mixture_words
+from mer_mlflow.tracking import Kind, Status, check_store, reading, schema, search
+from mer_mlflow.tracking.items import mixture_words
 from mer_mlflow.tracking.outage import is_outage, reason
 from mer_mlflow.training import converted
 
@@ -34,12 +33,10 @@ SHOWN = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
 
 READERS = 8
 """Runs whose tables are downloaded at a time."""
-PARAMS = (HP, "cv.", "data.", "nested.")
+PARAMS = (schema.HP, schema.CV, schema.DATA, schema.NESTED)
 """Prefixes of the parameters that are read."""
 IDENTITY = re.compile(r"[\w .:-]+", re.ASCII)
 """No character has a meaning in a search for it."""
-TAGS = "mer."
-"""Prefix of the tags that are read."""
 MOST_CLIPS, MOST_SECONDS = 1_000_000, 1e6
 LONGEST_VALUE = 500
 """Characters of a hyperparameter."""
@@ -122,26 +119,26 @@ class Validation:
         params = self.params
         return (
             self.dataset,
-            params.get("data.digest", ""),
+            params.get(schema.DIGEST, ""),
             self.protocol,
-            int(params.get("cv.n_splits", 0)),
-            int(params.get("cv.seed", 0)),
+            int(params.get(schema.N_SPLITS, 0)),
+            int(params.get(schema.SEED, 0)),
         )
 
     @property
     def n_repeats(self) -> int:
         """Repetitions of the protocol."""
-        return int(self.params.get("cv.n_repeats", 1))
+        return int(self.params.get(schema.N_REPEATS, 1))
 
     @property
     def n_splits(self) -> int:
         """Folds of a repetition."""
-        return int(self.params.get("cv.n_splits", 0))
+        return int(self.params.get(schema.N_SPLITS, 0))
 
     @property
     def n_clips(self) -> int:
         """Clips of the dataset."""
-        return int(self.params.get("data.n_clips", 0))
+        return int(self.params.get(schema.N_CLIPS, 0))
 
     @property
     def title(self) -> str:
@@ -164,9 +161,9 @@ class Validation:
     @property
     def selection(self) -> str:
         """How hyperparameters were found: ``default``, ``given``, ``tuned`` or ``nested``."""
-        if self.tags.get("mer.selection") == "nested":
+        if self.tags.get(schema.SELECTION) == "nested":
             return "nested"
-        if "mer.tuned_by" in self.tags:
+        if schema.TUNED_BY in self.tags:
             return "tuned"
         return "given" if self.changed else "default"
 
@@ -175,18 +172,18 @@ class Validation:
         """Hyperparameters that are not the method's defaults."""
         defaults = get_method(self.method).defaults if self.method in method_names() else {}
         return {
-            name: self.params[f"hp.{name}"]
+            name: self.params[f"{schema.HP}{name}"]
             for name, default in defaults.items()
-            if self.params.get(f"hp.{name}", str(default)) != str(default)
+            if self.params.get(f"{schema.HP}{name}", str(default)) != str(default)
         }
 
     @property
     def setting(self) -> tuple[str, ...]:
         """What may distinguish it from the method's other cross-validations."""
-        parts = [f"{self.params['data.seconds']} s"] * bool(self.params.get("data.seconds"))
-        parts += ["extracted features"] * (self.params.get("data.features") == "extracted")
+        parts = [f"{self.params[schema.SECONDS]} s"] * bool(self.params.get(schema.SECONDS))
+        parts += ["extracted features"] * (self.params.get(schema.FEATURES) == "extracted")
         parts += [f"copies: {self.copies}"] * bool(self.copies)
-        parts += ["portable arithmetic"] * (self.params.get("cv.arithmetic") == PORTABLE)
+        parts += ["portable arithmetic"] * (self.params.get(schema.CV_ARITHMETIC) == PORTABLE)
         parts += ["nested search"] * (self.selection == "nested")
         if self.selection != "nested":
             parts += [f"{name}={value}" for name, value in self.changed.items()]
@@ -205,26 +202,26 @@ class Validation:
     @property
     def allowed_columns(self) -> str:
         """Columns of feature tables that a check found and the user allowed, empty for none."""
-        return self.tags.get(ALLOWED_COLUMNS, "")
+        return self.tags.get(schema.ALLOWED_COLUMNS, "")
 
     @property
     def is_mixed(self) -> bool:
         """Whether its folds were computed with different arithmetic."""
-        return MIXED_ARITHMETIC in self.tags
+        return schema.MIXED_ARITHMETIC in self.tags
 
     @property
     def arithmetic(self) -> str:
         """What its folds were computed with; several where it is mixed, unknown in older runs."""
         if self.is_mixed:
-            return printable("; ".join(mixture_words(self.tags[MIXED_ARITHMETIC])))
-        return printable(facts_words(read_facts(self.tags.get(ARITHMETIC))))
+            return printable("; ".join(mixture_words(self.tags[schema.MIXED_ARITHMETIC])))
+        return printable(facts_words(read_facts(self.tags.get(schema.ARITHMETIC))))
 
     @property
     def copies(self) -> str:
         """Transforms of training copies where they are not the method's own, else nothing."""
-        keys = self.params.get("data.augmentations", "")
+        keys = self.params.get(schema.AUGMENTATIONS, "")
         own = get_method(self.method).augmentations if self.method in method_names() else ()
-        if "data.augmentations" not in self.params or keys == " ".join(each.key for each in own):
+        if schema.AUGMENTATIONS not in self.params or keys == " ".join(each.key for each in own):
             return ""
         return ", ".join(key.rpartition("-")[0] for key in keys.split()) or "none"
 
@@ -233,7 +230,7 @@ class Validation:
         """Clips tested per clip trained on; None where all splits test the same clips."""
         if self.protocol in FIXED_SPLITS:
             return None
-        return float(self.params.get("cv.test_share") or 1 / (self.n_splits - 1))
+        return float(self.params.get(schema.TEST_SHARE) or 1 / (self.n_splits - 1))
 
     def scores(self, name: str = "f1_macro") -> pd.Series[float]:
         """A score of every fold, with split ids as index."""
@@ -348,7 +345,7 @@ def read_validations(
     TrackingError
         If the server does not answer.
     """
-    wanted = {"mer.method": methods, "mer.dataset": datasets, "mer.protocol": (protocol,)}
+    wanted = {schema.METHOD: methods, schema.DATASET: datasets, schema.PROTOCOL: (protocol,)}
     runs = [run for experiment in experiments for run in _parents(client, experiment)]
     kept = [run for run in runs if all(_is_wanted(run, *each) for each in wanted.items())]
     left_out: list[LeftOut] = []
@@ -376,8 +373,8 @@ def read_validations(
 def _parents(client: MlflowClient, experiment: str) -> Iterator[Run]:
     for run in search(client, experiment, kind=Kind.PARENT):
         tags = run.data.tags
-        is_trial_only = "mer.trial" in tags and "mer.trained" not in tags
-        is_elsewhere = tags.get("mer.status") in set(Status) - set(SHOWN)
+        is_trial_only = schema.TRIAL in tags and schema.TRAINED not in tags
+        is_elsewhere = tags.get(schema.STATUS) in set(Status) - set(SHOWN)
         if not is_elsewhere and not is_trial_only:
             yield run
 
@@ -396,11 +393,11 @@ def _validation(run: Run) -> Validation:
     tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
     method, dataset, protocol, identity, status = (
         reading.text(tags, key, most=reading.LONGEST_NAME)
-        for key in ("mer.method", "mer.dataset", "mer.protocol", "mer.identity", "mer.status")
+        for key in (schema.METHOD, schema.DATASET, schema.PROTOCOL, schema.IDENTITY, schema.STATUS)
     )
     if status not in SHOWN:
         raise RunDataError(f"mer.status={printable(status, most=MOST_SHOWN)}: is unknown")
-    n_expected = reading.whole(tags, "mer.folds_expected", low=1, high=reading.MOST_FOLDS)
+    n_expected = reading.whole(tags, schema.FOLDS_EXPECTED, low=1, high=reading.MOST_FOLDS)
     is_complete = status == Status.COMPLETE
     if not IDENTITY.fullmatch(identity):
         raise RunDataError(f"mer.identity={identity}: is no identity")
@@ -424,8 +421,8 @@ def _validation(run: Run) -> Validation:
         started=started,
         params=_texts(params, PARAMS),
         metrics={key: reading.figure(metrics, key) for key in figures},
-        tags=_texts(tags, (TAGS,)),
-        packages=reading.facts(tags, "mer.packages"),
+        tags=_texts(tags, (schema.TAGS,)),
+        packages=reading.facts(tags, schema.PACKAGES),
     )
 
 
@@ -445,15 +442,15 @@ def _check_params(
     n_splits, n_repeats, _ = (
         reading.whole(params, key, low=1, high=high, default=default)
         for key, high in (
-            ("cv.n_splits", reading.MOST_FOLDS),
-            ("cv.n_repeats", MOST_REPEATS),
-            ("data.n_clips", MOST_CLIPS),
+            (schema.N_SPLITS, reading.MOST_FOLDS),
+            (schema.N_REPEATS, MOST_REPEATS),
+            (schema.N_CLIPS, MOST_CLIPS),
         )
     )
-    reading.whole(params, "cv.seed", low=0, high=LARGEST_SEED, default=0)
-    reading.number(params, "data.seconds", low=0, high=MOST_SECONDS, default=0)
+    reading.whole(params, schema.SEED, low=0, high=LARGEST_SEED, default=0)
+    reading.number(params, schema.SECONDS, low=0, high=MOST_SECONDS, default=0)
     if protocol not in FIXED_SPLITS:
-        reading.number(params, "cv.test_share", low=0, high=MOST_CLIPS, default=1)
+        reading.number(params, schema.TEST_SHARE, low=0, high=MOST_CLIPS, default=1)
     if not is_complete:
         return
     if protocol not in FIXED_SPLITS and n_splits < 2:
@@ -466,10 +463,10 @@ def _check_params(
 
 def _check_hyperparameters(params: Mapping[str, str], method: str) -> None:
     defaults = get_method(method).defaults if method in method_names() else {}
-    for key in (key for key in params if key.startswith(HP)):
+    for key in (key for key in params if key.startswith(schema.HP)):
         value = reading.text(params, key, most=LONGEST_VALUE)
-        default = defaults.get(key.removeprefix(HP))
-        if value == CHOSEN or not isinstance(default, int | float):
+        default = defaults.get(key.removeprefix(schema.HP))
+        if value == schema.CHOSEN or not isinstance(default, int | float):
             continue
         try:
             number = converted(key, value, type(default))

@@ -27,7 +27,7 @@ from mer_mlflow.studies.items import (
     search_item,
 )
 from mer_mlflow.studies.plan import Given, Plan, SearchPlan
-from mer_mlflow.tracking.items import MIXED_ARITHMETIC
+from mer_mlflow.tracking import schema
 from mer_mlflow.training import Value
 
 
@@ -309,7 +309,9 @@ def _aside(status: ItemStatus, reason: str) -> Outlook:
 
 def _done(run: Run) -> Standing:
     seconds = (run.info.end_time - run.info.start_time) / 1000 if run.info.end_time else None
-    reason = "folds of different arithmetic, see the report" * (MIXED_ARITHMETIC in run.data.tags)
+    reason = "folds of different arithmetic, see the report" * (
+        schema.MIXED_ARITHMETIC in run.data.tags
+    )
     return Standing(status=ItemStatus.DONE, run_id=run.info.run_id, seconds=seconds, reason=reason)
 
 

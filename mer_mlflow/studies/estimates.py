@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.tracking import schema
 from mer_mlflow.training import Method
 from mer_mlflow.tuning.space import SearchSpace, grid
 
@@ -89,15 +90,15 @@ def cost_of_run(
     -------
     the cost, None where the run does not tell: one that tuned inside its folds did more than train
     """
-    if "nested.strategy" in params:
+    if schema.NESTED_STRATEGY in params:
         return None
     try:
         reads_sound = any(not item.is_handcrafted for item in method.inputs)
-        epochs, copies = params.get("hp.epochs"), params.get("data.augmentations", "").split()
+        epochs, copies = params.get("hp.epochs"), params.get(schema.AUGMENTATIONS, "").split()
         load = _load(
-            n_clips=int(params["data.n_clips"]) * (1 + len(copies)),
-            n_splits=int(params["cv.n_splits"]),
-            seconds=float(params["data.seconds"]) if reads_sound else None,
+            n_clips=int(params[schema.N_CLIPS]) * (1 + len(copies)),
+            n_splits=int(params[schema.N_SPLITS]),
+            seconds=float(params[schema.SECONDS]) if reads_sound else None,
             epochs=None if epochs is None else int(float(epochs)),
         )
         seconds = metrics["fit_seconds_total"] / metrics["folds_done"] / load.units

@@ -13,7 +13,7 @@ from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.errors import RunDataError
 from mer_mlflow.studies.estimates import Cost, cost_of_run
 from mer_mlflow.terminal import printable
-from mer_mlflow.tracking import Kind, Status, search
+from mer_mlflow.tracking import Kind, Status, schema, search
 from mer_mlflow.tracking.reading import MOST_FOLDS, text, whole
 from mer_mlflow.training import Method
 
@@ -66,19 +66,19 @@ def collect(
     for run in sorted(parents, key=lambda run: int(run.info.start_time or 0)):
         tags = run.data.tags
         try:
-            name, identity = text(tags, "mer.method"), text(tags, "mer.identity")
-            n_folds = whole(tags, "mer.folds_expected", low=1, high=MOST_FOLDS)
+            name, identity = text(tags, schema.METHOD), text(tags, schema.IDENTITY)
+            n_folds = whole(tags, schema.FOLDS_EXPECTED, low=1, high=MOST_FOLDS)
         except RunDataError as error:
             on_warning(_unused(run, error))
             continue
-        if "mer.trial" not in tags or "mer.trained" in tags:
+        if schema.TRIAL not in tags or schema.TRAINED in tags:
             trained[identity, n_folds] = run
         if name in methods:
             cost = cost_of_run(methods[name], run.data.params, run.data.metrics)
             costs |= {name: cost} if cost is not None else {}
     for run in search(client, experiment, kind=Kind.SEARCH, status=Status.COMPLETE):
         try:
-            searched |= {text(run.data.tags, "mer.study"): run} if has_winner(run) else {}
+            searched |= {text(run.data.tags, schema.STUDY): run} if has_winner(run) else {}
         except RunDataError as error:
             on_warning(_unused(run, error))
     return Evidence(trained=trained, searched=searched, costs=costs)
@@ -98,5 +98,5 @@ def finished_folds(client: MlflowClient, experiment: str, setting: Setting) -> i
     """Folds of a setting that an interrupted run, or a search, has already finished."""
     wanted = {split.id for split in setting.plan.splits}
     children: Any = search(client, experiment, kind=Kind.FOLD, identity=setting.identity)
-    done = {run.data.tags.get("mer.split") for run in children if run.info.status == "FINISHED"}
+    done = {run.data.tags.get(schema.SPLIT) for run in children if run.info.status == "FINISHED"}
     return len(wanted & done)

@@ -9,10 +9,8 @@ from mlflow import MlflowClient
 
 from mer_mlflow.studies.items import Item, Standing, items_csv
 from mer_mlflow.studies.plan import Plan, plan_text
-from mer_mlflow.tracking import Kind, Status, announced, close_abandoned, open_run, write
+from mer_mlflow.tracking import Kind, Status, announced, close_abandoned, open_run, schema, write
 from mer_mlflow.tracking.items import File, Param
-
-ITEMS, PLAN = "items.csv", "study.yaml"
 
 
 class Record:
@@ -54,17 +52,17 @@ class Record:
             self.run_id,
             [
                 *(Param(key=key, value=value) for key, value in params.items()),
-                File(name=PLAN, content=plan_text(plan).encode()),
+                File(name=schema.PLAN, content=plan_text(plan).encode()),
             ],
         )
 
     def keep(self, standings: Mapping[Item, Standing]) -> None:
         """Write how each item stands now."""
-        write(self._client, self.run_id, [File(name=ITEMS, content=items_csv(standings))])
+        write(self._client, self.run_id, [File(name=schema.ITEMS, content=items_csv(standings))])
 
     def close(self, *, is_complete: bool) -> None:
         """Close the run; it is complete where no item failed or is left to do."""
         self._presence.close()
         status = Status.COMPLETE if is_complete else Status.INCOMPLETE
         self._client.set_terminated(self.run_id, "FINISHED" if is_complete else "FAILED")
-        self._client.set_tag(self.run_id, "mer.status", str(status))
+        self._client.set_tag(self.run_id, schema.STATUS, str(status))

@@ -20,6 +20,7 @@ from mer_mlflow.errors import (
     TrackingError,
     UndeliveredError,
 )
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.journal import Close, Create, Entry, Journal, Write
 from mer_mlflow.tracking.outage import SILENT_TRIES, is_outage, patiently, pauses, reason
 from mer_mlflow.tracking.readback import LostWriteError, content_of, lacking, lacking_tags
@@ -414,12 +415,12 @@ def _deleted_parent(client: MlflowClient, journal: Journal) -> DeletedError:
 
 
 def _is_superseded(parent: Run) -> bool:
-    return parent.data.tags.get("mer.status") == Status.SUPERSEDED
+    return parent.data.tags.get(schema.STATUS) == Status.SUPERSEDED
 
 
 def _close_left_parent(client: MlflowClient, run_id: str) -> None:
-    if client.get_run(run_id).data.tags.get("mer.status") == Status.RUNNING:
+    if client.get_run(run_id).data.tags.get(schema.STATUS) == Status.RUNNING:
         client.set_terminated(run_id, "FAILED")
-        client.set_tag(run_id, "mer.status", Status.INTERRUPTED)
-        if client.get_run(run_id).data.tags.get("mer.status") == Status.RUNNING:
+        client.set_tag(run_id, schema.STATUS, Status.INTERRUPTED)
+        if client.get_run(run_id).data.tags.get(schema.STATUS) == Status.RUNNING:
             raise LostWriteError(f"run {run_id} lacks its tag mer.status")

@@ -17,6 +17,7 @@ import psutil
 from mer_mlflow.arithmetic import processor_name
 from mer_mlflow.networks import backend_name
 from mer_mlflow.terminal import printable
+from mer_mlflow.tracking import schema
 
 PACKAGES = (
     "mlflow",
@@ -48,9 +49,9 @@ def software_tags() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "mer.git_commit": _git_commit(),
-        "mer.packages": json.dumps(versions),
-        "mer.backend": backend_name(),
+        schema.GIT_COMMIT: _git_commit(),
+        schema.PACKAGES: json.dumps(versions),
+        schema.BACKEND: backend_name(),
     }
 
 
@@ -63,17 +64,17 @@ def hardware_tags() -> dict[str, str]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
     }
-    return {"mer.hardware": json.dumps(hardware)}
+    return {schema.HARDWARE: json.dumps(hardware)}
 
 
 def process_tags() -> dict[str, str]:
     """Tags that tell which process works on a run, and that it was alive just now."""
     return {
-        "mer.host": socket.gethostname(),
-        "mer.pid": str(os.getpid()),
-        "mer.process_started": str(psutil.Process().create_time()),
-        "mer.announced": str(time.time()),
-        "mer.heartbeat": str(time.time()),
+        schema.HOST: socket.gethostname(),
+        schema.PID: str(os.getpid()),
+        schema.PROCESS_STARTED: str(psutil.Process().create_time()),
+        schema.ANNOUNCED: str(time.time()),
+        schema.HEARTBEAT: str(time.time()),
     }
 
 
@@ -83,13 +84,13 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     On this machine the process is looked up; elsewhere its heartbeat must be recent. Tags that are
     damaged are those of no process.
     """
-    if "mer.pid" not in tags:
+    if schema.PID not in tags:
         return False
     try:
-        if tags.get("mer.host") != socket.gethostname():
-            return time.time() - float(tags.get("mer.heartbeat", 0)) < SILENCE_SECONDS
-        process = psutil.Process(int(tags["mer.pid"]))
-        is_same = abs(process.create_time() - float(tags["mer.process_started"])) < 1.0
+        if tags.get(schema.HOST) != socket.gethostname():
+            return time.time() - float(tags.get(schema.HEARTBEAT, 0)) < SILENCE_SECONDS
+        process = psutil.Process(int(tags[schema.PID]))
+        is_same = abs(process.create_time() - float(tags[schema.PROCESS_STARTED])) < 1.0
         return is_same and process.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, KeyError, ValueError, OverflowError):
         return False
@@ -97,20 +98,20 @@ def is_alive(tags: Mapping[str, str]) -> bool:
 
 def has_ended_here(tags: dict[str, str]) -> bool:
     """Tell whether these tags are of a process of this machine that has ended."""
-    return tags.get("mer.host") == socket.gethostname() and not is_alive(tags)
+    return tags.get(schema.HOST) == socket.gethostname() and not is_alive(tags)
 
 
 def announced(tags: Mapping[str, str]) -> float:
     """Unix time at which a process began its work [s], 0 where its tags do not say."""
     try:
-        return float(tags["mer.announced"])
+        return float(tags[schema.ANNOUNCED])
     except (KeyError, ValueError):
         return 0.0
 
 
 def process_words(tags: Mapping[str, str]) -> str:
     """Name host and process that tags are of: ``host a, process 1``."""
-    host, process = (printable(tags.get(key, "unknown")) for key in ("mer.host", "mer.pid"))
+    host, process = (printable(tags.get(key, "unknown")) for key in (schema.HOST, schema.PID))
     return f"host {host}, process {process}"
 
 

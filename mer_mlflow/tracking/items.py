@@ -26,18 +26,9 @@ from mer_mlflow.crossval.validation import (
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import listing
 from mer_mlflow.spreadsheet import to_csv, unescaped
+from mer_mlflow.tracking import schema
 from mer_mlflow.training import Illustration, Prediction, Value
 
-PREDICTIONS = "predictions.csv"
-EPOCHS = "epochs.csv"
-CONFUSION = "confusion_matrix.csv"
-TRACEBACK = "traceback.txt"
-CHOSEN = "chosen in each fold"
-HP = "hp."
-ARITHMETIC = "mer.arithmetic"
-"""Tag of the kernels that computed a fold, and of a cross-validation whose folds agree."""
-MIXED_ARITHMETIC = "mer.mixed_arithmetic"
-"""Tag of a cross-validation whose folds do not: number of folds by kernels."""
 NO_METRICS = ("repeat", "fold")
 SUM_TOLERANCE = 1e-3
 """Of the sum of a clip's probabilities, which may be of single precision."""
@@ -82,26 +73,26 @@ Item = Param | Metric | Tag | File
 def setting_params(setting: Setting) -> Iterator[Param]:
     """Hyperparameters and protocol, under names that no MLproject parameter has."""
     choice = setting.choice
-    chosen = dict.fromkeys(choice.names, CHOSEN) if choice else {}
+    chosen = dict.fromkeys(choice.names, schema.CHOSEN) if choice else {}
     for name, value in {**asdict(setting.hyperparameters), **chosen}.items():
-        yield Param(key=HP + name, value=str(value))
+        yield Param(key=schema.HP + name, value=str(value))
     for name, value in choice.facts.items() if choice else ():
-        yield Param(key=f"nested.{name}", value=value)
+        yield Param(key=f"{schema.NESTED}{name}", value=value)
     plan = setting.plan
     facts = {
-        "cv.protocol": plan.protocol,
-        "cv.n_splits": plan.n_splits,
-        "cv.n_repeats": plan.n_repeats,
-        "cv.seed": plan.seed,
-        "cv.test_share": plan.test_share,
-        "cv.threads": setting.threads,
-        "cv.arithmetic": setting.arithmetic,
-        "data.seconds": "" if setting.duration is None else f"{setting.duration:g}",
-        "data.n_clips": len(setting.clips),
-        "data.digest": setting.clips.digest,
-        "data.features": setting.features or "",
-        "data.augmentations": " ".join(item.key for item in setting.augmentations),
-        "data.inputs": " ".join(item.key for item in setting.inputs),
+        schema.CV_PROTOCOL: plan.protocol,
+        schema.N_SPLITS: plan.n_splits,
+        schema.N_REPEATS: plan.n_repeats,
+        schema.SEED: plan.seed,
+        schema.TEST_SHARE: plan.test_share,
+        schema.THREADS: setting.threads,
+        schema.CV_ARITHMETIC: setting.arithmetic,
+        schema.SECONDS: "" if setting.duration is None else f"{setting.duration:g}",
+        schema.N_CLIPS: len(setting.clips),
+        schema.DIGEST: setting.clips.digest,
+        schema.FEATURES: setting.features or "",
+        schema.AUGMENTATIONS: " ".join(item.key for item in setting.augmentations),
+        schema.INPUTS: " ".join(item.key for item in setting.inputs),
     }
     for key, fact in facts.items():
         yield Param(key=key, value=str(fact))
@@ -118,21 +109,25 @@ def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
 def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[Item]:
     """All that a finished fold's run carries but its curves."""
     for name, value in {**asdict(setting.hyperparameters), **result.chosen}.items():
-        yield Param(key=HP + name, value=str(value))
-    yield Param(key="cv.repeat", value=str(split.repeat))
-    yield Param(key="cv.fold", value=str(split.fold))
-    yield Param(key="cv.fold_seed", value=str(split.seed))
+        yield Param(key=schema.HP + name, value=str(value))
+    yield Param(key=schema.REPEAT, value=str(split.repeat))
+    yield Param(key=schema.FOLD, value=str(split.fold))
+    yield Param(key=schema.FOLD_SEED, value=str(split.seed))
     if result.arithmetic:
-        yield Tag(key=ARITHMETIC, value=facts_text(result.arithmetic))
+        yield Tag(key=schema.ARITHMETIC, value=facts_text(result.arithmetic))
     for key, value in fold_row(result).items():
-        if isinstance(value, int | float) and key not in NO_METRICS and not key.startswith(HP):
+        if (
+            isinstance(value, int | float)
+            and key not in NO_METRICS
+            and not key.startswith(schema.HP)
+        ):
             yield Metric(key=key, value=float(value))
     table = prediction_table(result, setting.clips)
-    yield File(name=PREDICTIONS, content=to_csv(table))
-    yield File(name=CONFUSION, content=to_csv(confusion_matrix(table).reset_index()))
+    yield File(name=schema.PREDICTIONS, content=to_csv(table))
+    yield File(name=schema.CONFUSION, content=to_csv(confusion_matrix(table).reset_index()))
     if result.epochs:
         epochs = pd.DataFrame([asdict(epoch) for epoch in result.epochs])
-        yield File(name=EPOCHS, content=to_csv(epochs))
+        yield File(name=schema.EPOCHS, content=to_csv(epochs))
 
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
@@ -147,19 +142,20 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
         yield Metric(key=f"{name}_mean", value=float(folds[name].mean()))
     yield Metric(key="fit_seconds_total", value=float(folds["fit_seconds"].sum()))
     yield Metric(key="peak_memory_mib_max", value=float(folds["peak_memory_mib"].max()))
-    yield File(name="folds.parquet", content=_parquet(folds))
+    yield File(name=schema.FOLDS_TABLE, content=_parquet(folds))
     yield File(
-        name=PREDICTIONS.replace(".csv", ".parquet"), content=_parquet(validation.predictions)
+        name=schema.PREDICTIONS.replace(".csv", ".parquet"),
+        content=_parquet(validation.predictions),
     )
     confusion = confusion_matrix(validation.predictions)
-    yield File(name=CONFUSION, content=to_csv(confusion.reset_index()))
+    yield File(name=schema.CONFUSION, content=to_csv(confusion.reset_index()))
     histories = [
         pd.DataFrame([asdict(epoch) for epoch in result.epochs]).assign(split=result.split_id)
         for result in validation.results
         if result.epochs
     ]
     if histories:
-        yield File(name="epochs.parquet", content=_parquet(pd.concat(histories)))
+        yield File(name=schema.EPOCHS_TABLE, content=_parquet(pd.concat(histories)))
 
 
 def arithmetic_tags(results: Sequence[FoldResult]) -> Iterator[Tag]:
@@ -167,9 +163,9 @@ def arithmetic_tags(results: Sequence[FoldResult]) -> Iterator[Tag]:
     found = kinds(result.arithmetic for result in results)
     if len(found) > 1:
         counted = [{"folds": count, **facts} for count, facts in found]
-        yield Tag(key=MIXED_ARITHMETIC, value=json.dumps(counted, sort_keys=True))
+        yield Tag(key=schema.MIXED_ARITHMETIC, value=json.dumps(counted, sort_keys=True))
     elif found and found[0][1]:
-        yield Tag(key=ARITHMETIC, value=facts_text(results[0].arithmetic))
+        yield Tag(key=schema.ARITHMETIC, value=facts_text(results[0].arithmetic))
 
 
 def mixture_words(text: str) -> list[str]:
@@ -183,7 +179,9 @@ def mixture_words(text: str) -> list[str]:
 
 def plan_file(setting: Setting) -> File:
     """The split plan as a table."""
-    return File(name="split_plan.parquet", content=_parquet(setting.plan.to_frame(setting.clips)))
+    return File(
+        name=schema.SPLIT_PLAN_TABLE, content=_parquet(setting.plan.to_frame(setting.clips))
+    )
 
 
 def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -222,11 +220,13 @@ def read_fold(
     """
     table = list(csv.DictReader(io.StringIO(predictions)))
     if not table or any(None in row.values() for row in table):
-        raise ValueError(f"{PREDICTIONS} of fold {split_id} is cut off")
+        raise ValueError(f"{schema.PREDICTIONS} of fold {split_id} is cut off")
     positions = {clip: i for i, clip in enumerate(clips.ids)}
     strangers = sorted({unescaped(row["clip"]) for row in table} - positions.keys())
     if strangers:
-        raise ValueError(f"{PREDICTIONS} names clips that the dataset lacks: {listing(strangers)}")
+        raise ValueError(
+            f"{schema.PREDICTIONS} names clips that the dataset lacks: {listing(strangers)}"
+        )
     labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
     test = np.array([positions[unescaped(row["clip"])] for row in table])
     true = np.array([labels[row["quadrant"]] for row in table])
@@ -274,19 +274,21 @@ def check_fold(
     ValueError
         If it contradicts them, or its probabilities are none.
     """
-    planned = {"cv.repeat": split.repeat, "cv.fold": split.fold, "cv.fold_seed": split.seed}
+    planned = {schema.REPEAT: split.repeat, schema.FOLD: split.fold, schema.FOLD_SEED: split.seed}
     for key, value in planned.items():
         if params.get(key, str(value)) != str(value):
             raise ValueError(f"its {key} is {params[key]}, the plan's {value}")
     if not np.array_equal(result.test, split.test):
-        raise ValueError(f"{PREDICTIONS} does not list the test clips of fold {split.id}")
+        raise ValueError(f"{schema.PREDICTIONS} does not list the test clips of fold {split.id}")
     wrong = [clips.ids[i] for i in split.test[result.true != clips.quadrants[split.test]]]
     if wrong:
-        raise ValueError(f"{PREDICTIONS} contradicts the labels of {listing(wrong)}")
+        raise ValueError(f"{schema.PREDICTIONS} contradicts the labels of {listing(wrong)}")
     for stage, values in {"": result.prediction.probabilities, **result.prediction.stages}.items():
         words = _doubt(values, n_clips=len(split.test))
         if words:
-            raise ValueError(f"{PREDICTIONS}: probabilities {stage and f'of {stage} '}{words}")
+            raise ValueError(
+                f"{schema.PREDICTIONS}: probabilities {stage and f'of {stage} '}{words}"
+            )
 
 
 def _doubt(probabilities: NDArray[np.float64], *, n_clips: int) -> str | None:
@@ -305,7 +307,7 @@ def _doubt(probabilities: NDArray[np.float64], *, n_clips: int) -> str | None:
 def read_chosen(setting: Setting, params: Mapping[str, str]) -> dict[str, Value]:
     """Rebuild the hyperparameters that a fold chose from its run's parameters."""
     names = setting.choice.names if setting.choice else ()
-    resolved = setting.method.resolve({name: params[HP + name] for name in names})
+    resolved = setting.method.resolve({name: params[schema.HP + name] for name in names})
     return {name: getattr(resolved, name) for name in names}
 
 

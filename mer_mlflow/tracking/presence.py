@@ -17,7 +17,13 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from mer_mlflow.tracking.environment import HEARTBEAT_SECONDS, is_alive, process_tags
+from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.environment import (
+    HEARTBEAT_SECONDS,
+    is_alive,
+    process_tags,
+    process_words,
+)
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import own_retries, patiently
 from mer_mlflow.tracking.runs import Kind, Status, search
@@ -38,7 +44,7 @@ def announced(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> 
     kind : value of the tag ``mer.kind``
     tags : further values by the tag's name without ``mer.``
     """
-    own = {"mer.kind": str(kind), **{f"mer.{key}": value for key, value in tags.items()}}
+    own = {schema.KIND: str(kind), **{f"{schema.TAGS}{key}": value for key, value in tags.items()}}
     content = batch(Tag(key=key, value=value) for key, value in (own | process_tags()).items())
     with own_retries():
         patiently(lambda: send(client, run_id, content))
@@ -47,7 +53,7 @@ def announced(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(Exception):  # the next one may arrive
-                client.set_tag(run_id, "mer.heartbeat", str(time.time()))
+                client.set_tag(run_id, schema.HEARTBEAT, str(time.time()))
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -94,7 +100,7 @@ def close_abandoned(
     but : id of a run to leave alone
     as_status : ``mer.status`` of those that were marked as running
     """
-    wanted = {f"mer.{key}": value for key, value in tags.items()}
+    wanted = {f"{schema.TAGS}{key}": value for key, value in tags.items()}
     left = [
         run.info.run_id
         for run in _abandoned(client, experiment, kind=kind)
@@ -124,15 +130,14 @@ def abandoned_words(client: MlflowClient, experiment: str) -> list[str]:
     """
     return [
         f"run {run.info.run_id} ({run.info.run_name}) is left RUNNING by a process that has ended "
-        f"(host {run.data.tags['mer.host']}, process {run.data.tags['mer.pid']}); the same command "
-        "closes it"
+        f"({process_words(run.data.tags)}); the same command closes it"
         for run in _abandoned(client, experiment)
     ]
 
 
 def _abandoned(client: MlflowClient, experiment: str, **tags: str) -> list[Run]:
     running = search(client, experiment, is_running=True, **tags)
-    return [run for run in running if "mer.pid" in run.data.tags and not is_alive(run.data.tags)]
+    return [run for run in running if schema.PID in run.data.tags and not is_alive(run.data.tags)]
 
 
 def _close(client: MlflowClient, run_id: str, status: Status) -> None:
@@ -140,5 +145,5 @@ def _close(client: MlflowClient, run_id: str, status: Status) -> None:
     if run.info.status != "RUNNING":  # another process closed it meanwhile
         return
     client.set_terminated(run_id, "KILLED")
-    if run.data.tags.get("mer.status") == Status.RUNNING:
-        client.set_tag(run_id, "mer.status", str(status))
+    if run.data.tags.get(schema.STATUS) == Status.RUNNING:
+        client.set_tag(run_id, schema.STATUS, str(status))

@@ -52,6 +52,7 @@ from mer_mlflow.errors import (
     UndeliveredError,
 )
 from mer_mlflow.terminal import printable
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
     NAME,
@@ -73,10 +74,6 @@ from mer_mlflow.tracking.environment import (
 from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.findings import finding_tags
 from mer_mlflow.tracking.items import (
-    ARITHMETIC,
-    EPOCHS,
-    PREDICTIONS,
-    TRACEBACK,
     File,
     Item,
     Metric,
@@ -290,13 +287,13 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _announce(self) -> None:
         setting, self._process = self._setting, process_tags()
         tags = {
-            "mer.kind": Kind.PARENT,
-            "mer.status": Status.RUNNING,
-            "mer.identity": setting.identity,
-            "mer.method": setting.method.name,
-            "mer.dataset": setting.clips.name,
-            "mer.protocol": setting.plan.protocol,
-            "mer.folds_expected": str(len(setting.plan.splits)),
+            schema.KIND: Kind.PARENT,
+            schema.STATUS: Status.RUNNING,
+            schema.IDENTITY: setting.identity,
+            schema.METHOD: setting.method.name,
+            schema.DATASET: setting.clips.name,
+            schema.PROTOCOL: setting.plan.protocol,
+            schema.FOLDS_EXPECTED: str(len(setting.plan.splits)),
             **_weights_tags(setting),
             **finding_tags(setting.findings),
             **self._tags,
@@ -322,7 +319,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             IDENTITY: self._setting.identity,
             NAME: _run_name(self._setting, self._tags),
             # a heartbeat that does not beat would tell that this process is alive
-            **{key: value for key, value in self._process.items() if key != "mer.heartbeat"},
+            **{key: value for key, value in self._process.items() if key != schema.HEARTBEAT},
         }
 
     def _deliver_left(self, root: Path) -> set[str]:
@@ -388,7 +385,11 @@ class RunTree(AbstractContextManager["RunTree"]):
         if len(finished) == len(self._setting.plan.splits):
             expected = str(len(finished))
             self.duplicate_of = next(
-                (k for k in complete if earlier[k].data.tags.get("mer.folds_expected") == expected),
+                (
+                    k
+                    for k in complete
+                    if earlier[k].data.tags.get(schema.FOLDS_EXPECTED) == expected
+                ),
                 None,
             )
         if self.duplicate_of is not None:
@@ -396,7 +397,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._flag(self.duplicate_of)
         else:
             for child, split, result in finished:
-                is_own = child.data.tags["mer.identity"] == self._setting.identity
+                is_own = child.data.tags[schema.IDENTITY] == self._setting.identity
                 if not is_own or child.data.tags.get(MLFLOW_PARENT_RUN_ID) in complete:
                     self._copy(child, split, result)
                 else:
@@ -433,7 +434,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             for child in self._search(Kind.FOLD, setting)
         )
         for setting, child in children:
-            split_id = child.data.tags.get("mer.split", "")
+            split_id = child.data.tags.get(schema.SPLIT, "")
             if child.data.tags.get(MLFLOW_PARENT_RUN_ID) in at_work:
                 continue
             if child.info.status == "RUNNING":
@@ -458,7 +459,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         items = list(fold_items(self._setting, split, result))
         items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]
         items += [Tag(key=key, value=child.data.tags.get(key, "")) for key in self._software]
-        items.append(Tag(key="mer.copied_from", value=child.info.run_id))
+        items.append(Tag(key=schema.COPIED_FROM, value=child.info.run_id))
         self._finish_child(split, items, "FINISHED")
 
     def _search(self, kind: Kind, setting: Setting) -> Iterable[Run]:
@@ -491,19 +492,19 @@ class RunTree(AbstractContextManager["RunTree"]):
         result = read_fold(
             split_id=split.id,
             clips=setting.clips,
-            predictions=content(PREDICTIONS),
-            epochs=content(EPOCHS) if metrics["n_epochs"] else None,
+            predictions=content(schema.PREDICTIONS),
+            epochs=content(schema.EPOCHS) if metrics["n_epochs"] else None,
             metrics=metrics,
             started=child.info.start_time / 1000,
             chosen=read_chosen(self._setting, child.data.params),
-            arithmetic=read_facts(child.data.tags.get(ARITHMETIC)),
+            arithmetic=read_facts(child.data.tags.get(schema.ARITHMETIC)),
         )
         check_fold(result, split=split, clips=setting.clips, params=child.data.params)
         return result
 
     def _superseding(self, earlier: Run) -> Iterator[Entry]:
         run_id = earlier.info.run_id
-        tags = {"mer.status": Status.SUPERSEDED, "mer.superseded_by": self.run_id}
+        tags = {schema.STATUS: Status.SUPERSEDED, schema.SUPERSEDED_BY: self.run_id}
         items = [Tag(key=key, value=str(tags[key])) for key in tags]
         yield Write(run=run_id, batch=batch(items))
         if earlier.info.status == "RUNNING":
@@ -514,8 +515,8 @@ class RunTree(AbstractContextManager["RunTree"]):
             case FoldFinished():
                 return self._fold_items(event.split, event.result)
             case FoldRetried() | FoldFailed():
-                details = File(name=TRACEBACK, content=event.traceback.encode())
-                return [Tag(key="mer.error", value=event.reason), details]
+                details = File(name=schema.TRACEBACK, content=event.traceback.encode())
+                return [Tag(key=schema.ERROR, value=event.reason), details]
         return []
 
     def _fold_items(self, split: Split, result: FoldResult) -> list[Item]:
@@ -532,11 +533,11 @@ class RunTree(AbstractContextManager["RunTree"]):
         tags = {
             MLFLOW_PARENT_RUN_ID: self.run_id,
             MLFLOW_USER: self._user,
-            "mer.kind": Kind.FOLD,
-            "mer.identity": setting.identity,
-            "mer.split": split.id,
-            "mer.method": setting.method.name,
-            "mer.dataset": setting.clips.name,
+            schema.KIND: Kind.FOLD,
+            schema.IDENTITY: setting.identity,
+            schema.SPLIT: split.id,
+            schema.METHOD: setting.method.name,
+            schema.DATASET: setting.clips.name,
             **self._software,
         }
         self._n_children += 1
@@ -566,7 +567,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             ):  # the next turn tries again; a fold's end must work
                 self._flush_epochs()
                 if time.monotonic() - last_beat >= HEARTBEAT_SECONDS:
-                    self._client.set_tag(self.run_id, "mer.heartbeat", str(time.time()))
+                    self._client.set_tag(self.run_id, schema.HEARTBEAT, str(time.time()))
                     last_beat = time.monotonic()
 
     def _flush_epochs(self) -> None:
@@ -588,7 +589,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         tags = {}
         if error is not None and not is_planned:
             self._status = _status_after(error)
-            tags = {"mer.error": _error_words(error)}
+            tags = {schema.ERROR: _error_words(error)}
         try:
             with self._lock:
                 self._append(*self._closing(tags))
@@ -613,18 +614,18 @@ class RunTree(AbstractContextManager["RunTree"]):
             if known.is_open:
                 yield Close(run=known.run, status="KILLED", end_time=now(), tags={})
         if self.duplicate_of is not None:
-            tags = {**tags, "mer.duplicate_of": self.duplicate_of}
+            tags = {**tags, schema.DUPLICATE_OF: self.duplicate_of}
         done = self._status in (Status.COMPLETE, Status.DUPLICATE)
         yield Close(
             run=self.run_id,
             status="FINISHED" if done else "FAILED",
             end_time=now(),
-            tags={**tags, "mer.status": str(self._status)},
+            tags={**tags, schema.STATUS: str(self._status)},
         )
 
     def _abandon_at_once(self, error: BaseException) -> None:
         """Close the parent where there is no journal yet."""
-        tags = {"mer.error": _error_words(error), "mer.status": _status_after(error)}
+        tags = {schema.ERROR: _error_words(error), schema.STATUS: _status_after(error)}
         with contextlib.suppress(MlflowException):
             self._client.set_terminated(self.run_id, "FAILED")
             write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
@@ -649,15 +650,15 @@ def _status_after(error: BaseException) -> Status:
 def _run_name(setting: Setting, tags: Mapping[str, str]) -> str:
     plan = setting.plan
     size = f"{plan.n_repeats}x{plan.n_splits}"
-    trial = f" trial {tags['mer.trial']}" if "mer.trial" in tags else ""
+    trial = f" trial {tags[schema.TRIAL]}" if schema.TRIAL in tags else ""
     return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}{trial}"
 
 
 def _weights_tags(setting: Setting) -> dict[str, str]:
     """Names of the pretrained weights with their digests, and of those that are not known."""
     found = {
-        "mer.weights": [f"{each.name}:{each.digest[:12]}" for each in setting.weights],
-        "mer.unverified_weights": [each.name for each in setting.weights if not each.is_known],
+        schema.WEIGHTS: [f"{each.name}:{each.digest[:12]}" for each in setting.weights],
+        schema.UNVERIFIED_WEIGHTS: [each.name for each in setting.weights if not each.is_known],
     }
     return {tag: " ".join(names) for tag, names in found.items() if names}
 
@@ -667,7 +668,7 @@ def _is_at_work(run: Run) -> bool:
 
 
 def _status(run: Run) -> str:
-    return str(run.data.tags.get("mer.status", ""))
+    return str(run.data.tags.get(schema.STATUS, ""))
 
 
 def _dataset_input(setting: Setting, source: str) -> DatasetInput:

@@ -22,6 +22,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_USER
 from mer_mlflow.access import user_name
 from mer_mlflow.deletions import deleted
 from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.client import settle
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
@@ -153,10 +154,10 @@ def adopt_trial(run_id: str, tags: Mapping[str, str]) -> None:
     """
     client = MlflowClient()
     with own_retries():
-        if "mer.trial" not in patiently(lambda: client.get_run(run_id)).data.tags:
+        if schema.TRIAL not in patiently(lambda: client.get_run(run_id)).data.tags:
             return
         trained = batch(
-            Tag(key=key, value=value) for key, value in {"mer.trained": "true", **tags}.items()
+            Tag(key=key, value=value) for key, value in {schema.TRAINED: "true", **tags}.items()
         )
         patiently(lambda: send(client, run_id, trained))
 
@@ -266,7 +267,7 @@ def search(
         If the server gives pages without end.
     """
     conditions = ["attributes.status = 'RUNNING'"] * is_running
-    conditions += [f"tags.`mer.{key}` = '{value}'" for key, value in tags.items()]
+    conditions += [f"tags.`{schema.TAGS}{key}` = '{value}'" for key, value in tags.items()]
     condition = " and ".join(conditions)
     token: str | None = None
     for _ in range(MOST_PAGES):

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from mlflow import MlflowClient, entities
 
 from mer_mlflow.scratch import scratch_folder
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
-
-MARK = "mer.made_by"
-"""Tag by which a run is found again whose making was not answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +106,14 @@ def make_run(
     if was_tried and (made := marked_runs(client, experiment_id, mark)):
         return made[0]
     run = client.create_run(
-        experiment_id, start_time=start_time, tags={**tags, MARK: mark}, run_name=name
+        experiment_id, start_time=start_time, tags={**tags, schema.MADE_BY: mark}, run_name=name
     )
     return str(run.info.run_id)
 
 
 def marked_runs(client: MlflowClient, experiment_id: str, mark: str) -> list[str]:
     """Ids of the runs with a mark; more than one where an answer came too late."""
-    found = client.search_runs([experiment_id], filter_string=f"tags.`{MARK}` = '{mark}'")
+    found = client.search_runs([experiment_id], filter_string=f"tags.`{schema.MADE_BY}` = '{mark}'")
     return sorted(str(run.info.run_id) for run in found)
 
 

@@ -20,7 +20,7 @@ from mer_mlflow.crossval.validation import Setting
 from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.spreadsheet import to_csv
 from mer_mlflow.terminal import printable
-from mer_mlflow.tracking import Kind, Status, search
+from mer_mlflow.tracking import Kind, Status, schema, search
 from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 from mer_mlflow.tracking.outage import reason
 from mer_mlflow.tracking.reading import read_json
@@ -42,7 +42,6 @@ from mer_mlflow.tuning.trials import (
     SPENT,
 )
 
-BEST = "best.json"
 HOME = "original-4qaed"
 """The dataset that the study tunes on, whatever a method is then trained on."""
 FIGURE_SIZE = (10.0, 5.0)
@@ -52,10 +51,10 @@ FIGURES = ("optimization_history", "slice", "param_importances", "parallel_coord
 
 def search_items(study: optuna.Study, searched: SearchSetting, setting: Setting) -> Iterator[Item]:
     """All that the run of a finished search carries."""
-    yield Tag(key="mer.kind", value=Kind.SEARCH)
-    yield Tag(key="mer.study", value=searched.name)
-    yield Tag(key="mer.method", value=setting.method.name)
-    yield Tag(key="mer.dataset", value=setting.clips.name)
+    yield Tag(key=schema.KIND, value=Kind.SEARCH)
+    yield Tag(key=schema.STUDY, value=searched.name)
+    yield Tag(key=schema.METHOD, value=setting.method.name)
+    yield Tag(key=schema.DATASET, value=setting.clips.name)
     yield Param(key="search.strategy", value=searched.strategy)
     for name, values in searched.space.items():
         yield Param(key=f"space.{name}", value=", ".join(map(str, values)))
@@ -65,14 +64,14 @@ def search_items(study: optuna.Study, searched: SearchSetting, setting: Setting)
         yield Metric(key=f"n_{state.lower()}", value=float((table["state"] == state).sum()))
     for key, n_folds in folds_by_use(study, setting).items():
         yield Metric(key=key, value=float(n_folds))
-    yield File(name="trials.csv", content=to_csv(table))
+    yield File(name=schema.TRIALS, content=to_csv(table))
     best = best_trial(study)
     if best is not None and best.value is not None:
         yield Metric(key=f"best_{OBJECTIVE}", value=best.value)
         winner = json.dumps(_winner(best, searched, setting), indent=2)
-        yield File(name=BEST, content=winner.encode())
+        yield File(name=schema.BEST, content=winner.encode())
         yield from _figures(study)
-    yield Tag(key="mer.status", value=Status.COMPLETE)
+    yield Tag(key=schema.STATUS, value=Status.COMPLETE)
 
 
 def folds_by_use(study: optuna.Study, setting: Setting) -> dict[str, int]:
@@ -158,7 +157,7 @@ def find_best(
         if has_winner(run)
     ]
     if study is not None:
-        found = [run for run in runs if run.data.tags.get("mer.study") == study]
+        found = [run for run in runs if run.data.tags.get(schema.STUDY) == study]
         if not found:
             raise ParameterError(
                 f"hyperparameters=best of {study}: no finished search of {method} has this name "
@@ -166,7 +165,7 @@ def find_best(
             )
         return read_winner(found[0])
     for tuned_on in dict.fromkeys((HOME, dataset)):
-        found = [run for run in runs if run.data.tags.get("mer.dataset") == tuned_on]
+        found = [run for run in runs if run.data.tags.get(schema.DATASET) == tuned_on]
         if found:
             return read_winner(max(found, key=lambda run: int(run.info.start_time or 0)))
     raise ParameterError(
@@ -191,17 +190,17 @@ def read_winner(run: Run) -> dict[str, Any]:
     place = f"search run {printable(run.info.run_id)}"
     advice = "delete the run, and search again"
     try:
-        winner = read_json(run.info.artifact_uri, BEST)
+        winner = read_json(run.info.artifact_uri, schema.BEST)
     except RunDataError as error:
         raise RunDataError(f"{place}: {error}; {advice}") from error
     except (MlflowException, OSError) as error:
-        raise RunDataError(f"{place}: {BEST} cannot be fetched ({reason(error)})") from error
+        raise RunDataError(f"{place}: {schema.BEST} cannot be fetched ({reason(error)})") from error
     values = winner.get("hyperparameters")
     texts = (winner.get("study"), winner.get("strategy"), winner.get("space"))
     if not all(isinstance(each, str) and each.isprintable() for each in texts):
-        raise RunDataError(f"{place}: {BEST} names no study, strategy and space; {advice}")
+        raise RunDataError(f"{place}: {schema.BEST} names no study, strategy and space; {advice}")
     if not isinstance(values, dict) or not all(map(_is_value, values.values())):
-        raise RunDataError(f"{place}: {BEST} has no hyperparameters; {advice}")
+        raise RunDataError(f"{place}: {schema.BEST} has no hyperparameters; {advice}")
     return winner
 
 

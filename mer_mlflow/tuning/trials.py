@@ -15,7 +15,7 @@ from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.validation import Setting, fold_row, validate, with_hyperparameters
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.representations import Examples
-from mer_mlflow.tracking import RunTree
+from mer_mlflow.tracking import RunTree, schema
 from mer_mlflow.tuning.space import Point
 
 OBJECTIVE = "f1_macro"
@@ -104,7 +104,7 @@ def evaluate_point(
     """
     setting = with_hyperparameters(setting, point)
     with RunTree(
-        setting, tags={**tags, "mer.trial": str(trial.number)}, source=source, is_main=False
+        setting, tags={**tags, schema.TRIAL: str(trial.number)}, source=source, is_main=False
     ) as runs:
         run_id = runs.duplicate_of or runs.run_id
         trial.set_user_attr(RUN_ID, run_id)

@@ -24,6 +24,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
 from mer_mlflow.errors import TrackingError
+from mer_mlflow.mlflow_store import open_store
 from mer_mlflow.tracking import check_store, database
 from mer_mlflow.tracking.database import (
     Schema,
@@ -32,7 +33,6 @@ from mer_mlflow.tracking.database import (
     prepare_database,
     refuse_foreign,
 )
-from mer_mlflow.tracking.store_plugin import open_store
 from mer_mlflow.tuning.study import SCHEMA as OPTUNA
 
 ROOT = Path(__file__).parents[2]

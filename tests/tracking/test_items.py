@@ -15,7 +15,8 @@ from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import Epoch, FoldResult
 from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
-from mer_mlflow.tracking.items import EPOCHS, PREDICTIONS, File, Metric, fold_items, read_fold
+from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.items import File, Metric, fold_items, read_fold
 from mer_mlflow.training import Illustration, Prediction
 
 N_CLIPS = 16
@@ -94,8 +95,8 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
     again: Any = read_fold(
         split_id=result.split_id,
         clips=SETTING.clips,
-        predictions=files[PREDICTIONS],
-        epochs=files.get(EPOCHS),
+        predictions=files[schema.PREDICTIONS],
+        epochs=files.get(schema.EPOCHS),
         metrics=metrics,
         started=result.started,
         chosen={},

@@ -16,6 +16,7 @@ from mer_mlflow.reporting.sections._context import (
 )
 from mer_mlflow.reporting.validations import Validation
 from mer_mlflow.representations import Features
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.findings import read_findings
 
 INCONSISTENCIES = (
@@ -82,7 +83,7 @@ def _tuned(context: Context) -> Iterator[Block]:
                 text(context.label(item)),
                 text(context.frame_titles[item.frame]),
                 percent(item.summary().mean),
-                text(item.tags["mer.tuned_by"]),
+                text(item.tags[schema.TUNED_BY]),
                 context.link(item),
             )
             for item in flagged
@@ -108,7 +109,7 @@ def _leakage(context: Context) -> Iterator[Block]:
     readers = {
         item.title
         for item in context.selection.complete
-        if item.params.get("data.features") == "published" and _reads_top_100(item)
+        if item.params.get(schema.FEATURES) == "published" and _reads_top_100(item)
     }
     if readers:
         yield Text(
@@ -122,7 +123,7 @@ def _leakage(context: Context) -> Iterator[Block]:
         lambda one, other: (
             one.frame == other.frame
             and one.changed == other.changed
-            and (one.params.get("data.features"), other.params.get("data.features"))
+            and (one.params.get(schema.FEATURES), other.params.get(schema.FEATURES))
             == ("published", "extracted")
         ),
     )
@@ -182,7 +183,7 @@ def _substitutions(context: Context) -> Iterator[Block]:
     replaced = [
         item
         for item in context.selection.complete
-        if item.params.get("data.features") == "extracted"
+        if item.params.get(schema.FEATURES) == "extracted"
     ]
     yield from table(
         "substitutions",
@@ -227,12 +228,12 @@ def _mixed(context: Context) -> Iterator[Block]:
 
 
 def _reads_top_100(item: Validation) -> bool:
-    return Features(table="top100").key in item.params.get("data.inputs", "").split()
+    return Features(table="top100").key in item.params.get(schema.INPUTS, "").split()
 
 
 def _grouping(one: Validation, other: Validation) -> bool:
     return (one.protocol, other.protocol) == ("paper", "grouped") and (
-        one.setting == other.setting and one.params["data.digest"] == other.params["data.digest"]
+        one.setting == other.setting and one.params[schema.DIGEST] == other.params[schema.DIGEST]
     )
 
 

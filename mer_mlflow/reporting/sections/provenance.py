@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from mer_mlflow.reporting.document import Block, Section, Text
 from mer_mlflow.reporting.sections._context import Context, columns, number, table, text
 from mer_mlflow.reporting.validations import Validation
+from mer_mlflow.tracking import schema
 
 
 def section(context: Context) -> Section:
@@ -27,9 +28,9 @@ def section(context: Context) -> Section:
                 text(", ".join(item.remarks) or "–"),
                 text(item.protocol),
                 text(f"{item.n_repeats} x {item.n_splits}"),
-                text(item.params.get("cv.seed", "")),
-                text(item.params.get("data.digest", "")),
-                text(item.tags.get("mer.git_commit", "")[:8] or "unknown"),
+                text(item.params.get(schema.SEED, "")),
+                text(item.params.get(schema.DIGEST, "")),
+                text(item.tags.get(schema.GIT_COMMIT, "")[:8] or "unknown"),
                 text(f"set {versions.index(packages) + 1}"),
                 text(f"kernels {arithmetics.index(item.arithmetic) + 1}"),
                 text(_day(item)),

@@ -10,6 +10,7 @@ from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.reporting.document import Block, Cell, Column, Section, Table, Text
 from mer_mlflow.reporting.sections._context import MISSING, Context, percent, points, text
 from mer_mlflow.reporting.validations import Validation, dataset_title
+from mer_mlflow.tracking import schema
 from mer_mlflow.training import Method
 from mer_mlflow.training import Scores as Published
 
@@ -81,17 +82,17 @@ def deviations(item: Validation) -> list[str]:
         found.append(f"{item.protocol} protocol")
     if (item.n_repeats, item.n_splits) != STUDY_FOLDS:
         found.append(f"{item.n_repeats} x {item.n_splits} folds")
-    seconds = item.params.get("data.seconds")
-    if seconds and seconds != STUDY_SECONDS and item.params.get("data.features") != "extracted":
+    seconds = item.params.get(schema.SECONDS)
+    if seconds and seconds != STUDY_SECONDS and item.params.get(schema.FEATURES) != "extracted":
         found.append(f"{seconds} s of each clip")
-    if item.params.get("data.features") == "extracted":
+    if item.params.get(schema.FEATURES) == "extracted":
         found.append("features extracted by this software instead of the dataset's")
     if item.copies:
         found.append(f"synthesised copies: {item.copies}")
-    if BackgroundNoise().key in item.params.get("data.augmentations", ""):
+    if BackgroundNoise().key in item.params.get(schema.AUGMENTATIONS, ""):
         found.append("background noise synthesised instead of drawn from ESC-50")
-    if "mer.unverified_weights" in item.tags:
-        found.append(f"unverified weights: {item.tags['mer.unverified_weights']}")
+    if schema.UNVERIFIED_WEIGHTS in item.tags:
+        found.append(f"unverified weights: {item.tags[schema.UNVERIFIED_WEIGHTS]}")
     if item.selection == "given":
         found += [f"{name}={value}" for name, value in item.changed.items()]
     return found

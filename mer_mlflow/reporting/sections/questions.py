@@ -17,6 +17,7 @@ from mer_mlflow.reporting.sections._context import (
 from mer_mlflow.reporting.sections.published import DATASETS
 from mer_mlflow.reporting.sections.ranking import score_table
 from mer_mlflow.reporting.validations import Validation, dataset_title
+from mer_mlflow.tracking import schema
 
 QUESTIONS = (
     ("size", "Dataset size", "original-4qaed", "new-4qaed-c"),
@@ -102,6 +103,6 @@ def _beside_baseline(context: Context) -> Iterator[tuple[Validation, Validation]
         for other in items:
             baseline = get_method(other.method).baseline if other.method in method_names() else ""
             for one in items:
-                seconds = [item.params.get("data.seconds") for item in (one, other)]
+                seconds = [item.params.get(schema.SECONDS) for item in (one, other)]
                 if one.method == baseline and seconds[0] == seconds[1]:
                     yield one, other

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from mer_mlflow.arithmetic import read_facts
 from mer_mlflow.errors import RunInProgressError
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
     announced,
@@ -29,8 +30,6 @@ from mer_mlflow.tracking.environment import (
     process_words,
 )
 
-CLAIM = "mer.importing."
-"""What the names of these tags begin with."""
 PATIENCE_SECONDS = 10.0
 """How long the earlier one of two that begin at once waits for the other to give way."""
 PAUSE_SECONDS = 0.1
@@ -51,10 +50,10 @@ def lease(client: MlflowClient, experiment: str) -> Iterator[None]:
     RunInProgressError
         If another one is at work.
     """
-    key, tags, ended = CLAIM + uuid.uuid4().hex, process_tags(), threading.Event()
+    key, tags, ended = schema.IMPORTING + uuid.uuid4().hex, process_tags(), threading.Event()
 
     def announce() -> None:
-        now = {"mer.heartbeat": str(time.time())}
+        now = {schema.HEARTBEAT: str(time.time())}
         client.set_experiment_tag(experiment, key, json.dumps(tags | now))
 
     def beat() -> None:
@@ -93,7 +92,7 @@ def _others(
     """Claims of other imports that live, by when they were made; those of dead ones are deleted."""
     found = {}
     for key, text in client.get_experiment(experiment).tags.items():
-        if not key.startswith(CLAIM) or key == mine:
+        if not key.startswith(schema.IMPORTING) or key == mine:
             continue
         tags = dict(read_facts(text))
         if is_alive(tags):

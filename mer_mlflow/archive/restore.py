@@ -29,26 +29,35 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_USER
 
 from mer_mlflow.access import refusal
+from mer_mlflow.archive.container import Archive, OnProgress
+from mer_mlflow.archive.export import record_of
+from mer_mlflow.archive.lease import lease
+from mer_mlflow.archive.parallel import in_order, n_workers, told
+from mer_mlflow.archive.record import Input, Record, from_json, of_one_origin, origin, to_json
+from mer_mlflow.archive.text import BLOCK, Change, changed, is_text, rewrite, with_ids
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.moving.archive import Archive, OnProgress
-from mer_mlflow.moving.export import record_of
-from mer_mlflow.moving.lease import lease
-from mer_mlflow.moving.parallel import in_order, n_workers, told
-from mer_mlflow.moving.record import FROM, Input, Record, from_json, of_one_origin, origin, to_json
-from mer_mlflow.moving.text import BLOCK, Change, changed, is_text, rewrite, with_ids
 from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.tracking.outage import reason
 from mer_mlflow.tracking.runs import experiment_id, search
+from mer_mlflow.tracking.schema import (
+    IMPORTED_FROM,
+    IMPORTED_SHA256,
+    IMPORTED_SOURCE,
+    IMPORTED_STATE,
+    IMPORTED_VERSION,
+    KIND,
+)
 
-SOURCE, DIGEST, STATE = "mer.imported_source", "mer.imported_sha256", "mer.imported_state"
-VERSION = "mer.imported_version"
-"""Tags: the server and experiment that the archive was made of, the SHA-256 of all that it had of
-the run, that of the values which were written here, and the run's id in the archive with the time
-of the export."""
 UNDER_WAY = "being written"
 """State of a run from the moment when it begins to be brought up to an archive."""
-KIND = "mer.kind"
-HERE_ONLY = (FROM, SOURCE, VERSION, DIGEST, STATE, MLFLOW_RUN_NAME)
+HERE_ONLY = (
+    IMPORTED_FROM,
+    IMPORTED_SOURCE,
+    IMPORTED_VERSION,
+    IMPORTED_SHA256,
+    IMPORTED_STATE,
+    MLFLOW_RUN_NAME,
+)
 """Tags that tell nothing of what a run holds; its name is told beside them."""
 ADVICE = "what was written stays: give the same command again to continue"
 
@@ -131,13 +140,20 @@ class _Writer:
         stale : what is there of an earlier archive, None where there is nothing whole
         """
         record = _mapped(_record(self.archive, head.run_id), change)
-        tags = {**record.tags, **self._origin_tags(head), DIGEST: self.digests[head.run_id]}
+        tags = {
+            **record.tags,
+            **self._origin_tags(head),
+            IMPORTED_SHA256: self.digests[head.run_id],
+        }
         # last comes that by which runs are found: tags may be too many for one call
-        tags |= {STATE: _state(record), KIND: tags.pop(KIND)}
+        tags |= {IMPORTED_STATE: _state(record), KIND: tags.pop(KIND)}
         client = self.client
         with told(f"run {head.run_id} of the archive cannot be written", ADVICE):
             if stale is not None:
-                begun = {STATE: UNDER_WAY, VERSION: tags[VERSION]}
+                begun = {
+                    IMPORTED_STATE: UNDER_WAY,
+                    IMPORTED_VERSION: tags[IMPORTED_VERSION],
+                }
                 client.log_batch(run_id, tags=[entities.RunTag(*each) for each in begun.items()])
                 client.update_run(run_id, name=record.name)
                 for key in stale.data.tags.keys() - tags.keys() - {MLFLOW_RUN_NAME}:
@@ -174,9 +190,9 @@ class _Writer:
     def _origin_tags(self, head: _Head) -> dict[str, str]:
         manifest = self.archive.manifest
         return {
-            FROM: head.origin,
-            VERSION: _version(self.archive, head),
-            SOURCE: f"experiment {manifest.experiment} of {manifest.tracking}",
+            IMPORTED_FROM: head.origin,
+            IMPORTED_VERSION: _version(self.archive, head),
+            IMPORTED_SOURCE: f"experiment {manifest.experiment} of {manifest.tracking}",
         }
 
 
@@ -378,7 +394,7 @@ def _version(archive: Archive, head: _Head) -> str:
 def _is_as_archived(run: Run, record: Record, digest: str) -> bool:
     """Whether an archive has no news of a run: what happened to it here since is nothing to it."""
     tags = run.data.tags
-    return tags.get(DIGEST) == digest and tags.get(STATE) == _state(record)
+    return tags.get(IMPORTED_SHA256) == digest and tags.get(IMPORTED_STATE) == _state(record)
 
 
 def _can_become(run: Run, record: Record, version: str) -> bool:
@@ -390,9 +406,9 @@ def _can_become(run: Run, record: Record, version: str) -> bool:
     """
     tags = run.data.tags
     is_untouched = KIND not in tags or (
-        DIGEST in tags and tags.get(STATE) in (UNDER_WAY, _state(_values(run)))
+        IMPORTED_SHA256 in tags and tags.get(IMPORTED_STATE) in (UNDER_WAY, _state(_values(run)))
     )
-    before, params = tags.get(VERSION, version), run.data.params.items()
+    before, params = tags.get(IMPORTED_VERSION, version), run.data.params.items()
     is_later = before.split()[0] == version.split()[0] and before <= version
     return (
         is_untouched
@@ -441,8 +457,8 @@ def _present(
         tags = found[run_id].data.tags
         if KIND in tags:
             whole.append((run_id, origin(run_id, tags)))
-        elif FROM in tags:
-            begun.setdefault(tags[FROM], found[run_id])
+        elif IMPORTED_FROM in tags:
+            begun.setdefault(tags[IMPORTED_FROM], found[run_id])
     twice = of_one_origin(pair for pair in whole if pair[1] in origins)
     if twice is not None:
         raise ParameterError(f"{twice} and give the same command again")
@@ -452,9 +468,9 @@ def _present(
 def _delete_unused(client: MlflowClient, home: str) -> None:
     """Delete runs that were begun beside whole ones: a repeated request may make two."""
     runs = list(search(client, home))
-    whole = {run.data.tags.get(FROM) for run in runs if KIND in run.data.tags}
+    whole = {run.data.tags.get(IMPORTED_FROM) for run in runs if KIND in run.data.tags}
     for run in runs:
-        if KIND not in run.data.tags and run.data.tags.get(FROM, "") in whole:
+        if KIND not in run.data.tags and run.data.tags.get(IMPORTED_FROM, "") in whole:
             client.delete_run(run.info.run_id)
 
 

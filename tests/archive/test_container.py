@@ -17,9 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
-from mer_mlflow.errors import ParameterError, TrackingError
-from mer_mlflow.moving import archive as module
-from mer_mlflow.moving.archive import (
+from mer_mlflow.archive import container as module
+from mer_mlflow.archive.container import (
     MANIFEST,
     N_DIGITS,
     SEAL,
@@ -30,6 +29,7 @@ from mer_mlflow.moving.archive import (
     seal,
     writing,
 )
+from mer_mlflow.errors import ParameterError, TrackingError
 
 RUN = "0123456789abcdef0123456789abcdef"
 RECORD, TABLE = f"runs/{RUN}/run.json", f"runs/{RUN}/artifacts/tables/λ #1.csv"

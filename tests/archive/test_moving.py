@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from mer_mlflow.archive import export_runs, open_archive, restore_runs
+from mer_mlflow.archive.export import Exported
+from mer_mlflow.archive.restore import Imported
 from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
-from mer_mlflow.moving import export_runs, open_archive, restore_runs
-from mer_mlflow.moving.export import Exported
-from mer_mlflow.moving.restore import Imported
 from mer_mlflow.tracking.environment import is_alive, process_tags
 
 from .conftest import SECRET, NewStore, add

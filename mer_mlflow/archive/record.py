@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FROM = "mer.imported_from"
-"""Tag: the run's id where it was made, however often it has moved since."""
+from mer_mlflow.tracking import schema
+
 ENDED = ("FINISHED", "FAILED", "KILLED")
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 """Figures that JSON has no numbers for."""
@@ -72,7 +72,7 @@ class Record:
 
 def origin(run_id: str, tags: Mapping[str, str]) -> str:
     """A run's id where it was made."""
-    return tags.get(FROM, run_id)
+    return tags.get(schema.IMPORTED_FROM, run_id)
 
 
 def of_one_origin(origins: Iterable[tuple[str, str]]) -> str | None:

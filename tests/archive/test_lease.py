@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from mer_mlflow.archive import lease as module
+from mer_mlflow.archive.lease import lease
 from mer_mlflow.errors import RunInProgressError
-from mer_mlflow.moving import lease as module
-from mer_mlflow.moving.lease import CLAIM, lease
 from mer_mlflow.tracking.environment import process_tags
+from mer_mlflow.tracking.schema import IMPORTING
 
 from .conftest import NewStore
 from .test_moving import arrived, home, moved, runs_of, state
 
 
 def claims(client: MlflowClient, experiment: str) -> list[str]:
-    return [key for key in client.get_experiment(experiment).tags if key.startswith(CLAIM)]
+    return [key for key in client.get_experiment(experiment).tags if key.startswith(IMPORTING)]
 
 
 def test_second_one_is_told_who_is_at_work(new_store: NewStore) -> None:
@@ -41,9 +42,9 @@ def test_second_one_is_told_who_is_at_work(new_store: NewStore) -> None:
 )
 def test_dead_one_stops_nobody(new_store: NewStore, changes: dict[str, str]) -> None:
     client = new_store("target")
-    client.set_experiment_tag("0", f"{CLAIM}dead", json.dumps(process_tags() | changes))
+    client.set_experiment_tag("0", f"{IMPORTING}dead", json.dumps(process_tags() | changes))
     with lease(client, "0"):
-        assert f"{CLAIM}dead" not in claims(client, "0")
+        assert f"{IMPORTING}dead" not in claims(client, "0")
 
 
 def test_earlier_one_waits_for_a_later_one_to_give_way(
@@ -51,17 +52,17 @@ def test_earlier_one_waits_for_a_later_one_to_give_way(
 ) -> None:
     client = new_store("target")
     later = process_tags() | {"mer.announced": str(time.time() + 100)}
-    client.set_experiment_tag("0", f"{CLAIM}later", json.dumps(later))
-    thread = threading.Timer(0.5, client.delete_experiment_tag, ("0", f"{CLAIM}later"))
+    client.set_experiment_tag("0", f"{IMPORTING}later", json.dumps(later))
+    thread = threading.Timer(0.5, client.delete_experiment_tag, ("0", f"{IMPORTING}later"))
     thread.start()
     with lease(client, "0"):
         assert len(claims(client, "0")) == 1
     thread.join()
-    client.set_experiment_tag("0", f"{CLAIM}later", json.dumps(later))
+    client.set_experiment_tag("0", f"{IMPORTING}later", json.dumps(later))
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
     with pytest.raises(RunInProgressError), lease(client, "0"):
         pass
-    assert claims(client, "0") == [f"{CLAIM}later"]
+    assert claims(client, "0") == [f"{IMPORTING}later"]
 
 
 def test_it_tells_that_it_lives(new_store: NewStore, monkeypatch: pytest.MonkeyPatch) -> None:

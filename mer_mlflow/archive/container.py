@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from mer_mlflow.archive.text import check_printable
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.moving.text import check_printable
 from mer_mlflow.paths import FULL, given_path
 from mer_mlflow.scratch import remove_left, scratch_folder
 

@@ -19,8 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mer_mlflow._version import __version__
 from mer_mlflow.access import shown
-from mer_mlflow.errors import ParameterError, RunDataError
-from mer_mlflow.moving.archive import (
+from mer_mlflow.archive.container import (
     ARTIFACTS,
     RECORD,
     ArchiveWriter,
@@ -28,9 +27,11 @@ from mer_mlflow.moving.archive import (
     OnProgress,
     writing,
 )
-from mer_mlflow.moving.parallel import in_order, n_workers, told
-from mer_mlflow.moving.record import ENDED, Figure, Input, Record, of_one_origin, origin, to_json
-from mer_mlflow.moving.text import check_printable, is_text, rewrite, without_credentials
+from mer_mlflow.archive.parallel import in_order, n_workers, told
+from mer_mlflow.archive.record import ENDED, Figure, Input, Record, of_one_origin, origin, to_json
+from mer_mlflow.archive.text import check_printable, is_text, rewrite, without_credentials
+from mer_mlflow.errors import ParameterError, RunDataError
+from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.reading import LATEST, number
 from mer_mlflow.tracking.runs import Kind, Status, search
 
@@ -150,7 +151,7 @@ def _origins(runs: list[Run]) -> Iterator[tuple[str, str]]:
 
 
 def _kind(run: Run) -> str:
-    return str(run.data.tags["mer.kind"])
+    return str(run.data.tags[schema.KIND])
 
 
 def _counted(runs: Iterator[Run] | list[Run]) -> dict[str, int]:
@@ -158,7 +159,7 @@ def _counted(runs: Iterator[Run] | list[Run]) -> dict[str, int]:
 
 
 def _has_ended(run: Run) -> bool:
-    return run.info.status in ENDED and run.data.tags.get("mer.status") != Status.RUNNING
+    return run.info.status in ENDED and run.data.tags.get(schema.STATUS) != Status.RUNNING
 
 
 def _fetch(client: MlflowClient, staged: Path, run: Run) -> Record:
@@ -196,8 +197,8 @@ def record_of(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
     tags, status, end_time = dict(run.data.tags), str(info.status), info.end_time
     if not _has_ended(run):
         status, end_time = "KILLED", _last_sign(run)
-        tags["mer.status"] = str(CLOSED.get(Kind(_kind(run)), Status.INTERRUPTED))
-        tags.pop("mer.pid", None)  # whoever has this number elsewhere does not work on the run
+        tags[schema.STATUS] = str(CLOSED.get(Kind(_kind(run)), Status.INTERRUPTED))
+        tags.pop(schema.PID, None)  # whoever has this number elsewhere does not work on the run
     return Record(
         run_id=str(info.run_id),
         name=str(info.run_name),
@@ -215,7 +216,7 @@ def _last_sign(run: Run) -> int:
     """Time of a run's last heartbeat, else of its start [ms]."""
     started = int(run.info.start_time or 0)
     try:
-        heartbeat = number(run.data.tags, "mer.heartbeat", low=0, high=LATEST, default=0)
+        heartbeat = number(run.data.tags, schema.HEARTBEAT, low=0, high=LATEST, default=0)
     except RunDataError:
         return started
     return int(heartbeat * 1000) or started

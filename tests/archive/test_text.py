@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mer_mlflow.moving import text as module
-from mer_mlflow.moving.text import is_text, rewrite, with_ids, without_credentials
+from mer_mlflow.archive import text as module
+from mer_mlflow.archive.text import is_text, rewrite, with_ids, without_credentials
 
 OLD, NEW, OTHER = "0" * 31 + "a", "1" * 31 + "b", "2" * 31 + "c"
 change = with_ids({OLD: NEW}, experiments=("3", "7"))

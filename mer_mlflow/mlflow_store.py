@@ -1,4 +1,4 @@
-"""store_plugin: MLflow's own commands, too, make a local database whole or not at all.
+"""mlflow_store: MLflow's own commands, too, make a local database whole or not at all.
 
 MLflow finds this plugin in the environment that the project is installed in, and loads it with
 itself: what is imported here is imported by every program that uses MLflow.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mer_mlflow.moving.record import Figure, Input, Record, from_json, to_json
+from mer_mlflow.archive.record import Figure, Input, Record, from_json, to_json
 
 texts = st.text(max_size=20)
 whole = st.integers(-(2**63), 2**63 - 1)
