@@ -26,7 +26,7 @@ import numpy as np
 from mer_mlflow import cross_validate, get_method, load_dataset, split_plan
 from mer_mlflow.arithmetic import NATIVE, PORTABLE, environment
 from mer_mlflow.crossval.splits import SplitPlan
-from mer_mlflow.experiments.profiles import PROFILES, capped
+from mer_mlflow.experiments.profiles import PROFILES, limited
 
 KINDS = {"native": (NATIVE, 1), "portable": (PORTABLE, 1), "two threads": (NATIVE, 2)}
 """Arithmetic and threads by name."""
@@ -93,7 +93,7 @@ def outcome(
         declared,
         clips,
         plan=with_training_seed(plan, seed),
-        hyperparameters=capped(declared, {}, profile=profile, max_epochs=None),
+        hyperparameters=limited(declared, {}, profile=profile, max_epochs=None),
         duration=profile.duration,
         workers=1,
         threads=threads,

@@ -35,7 +35,7 @@ from mer_mlflow import get_method, load_dataset, split_plan
 from mer_mlflow.crossval.executors import resolve_workers
 from mer_mlflow.crossval.validation import Setting, gather, resolve_setting, validate
 from mer_mlflow.datasets import Clips
-from mer_mlflow.experiments.profiles import capped, get_profile
+from mer_mlflow.experiments.profiles import get_profile, limited
 from mer_mlflow.representations import open_store
 from mer_mlflow.tracking import RunTree
 from mer_mlflow.tracking.delivery import Delivery
@@ -73,7 +73,7 @@ def measure(method: str, clips: Clips, folder: Path) -> tuple[float, ...]:
         declared,
         clips,
         split_plan(clips, n_splits=10, n_repeats=2 if method != "svm" else 10),
-        hyperparameters=capped(declared, {}, profile=get_profile("quick"), max_epochs=None),
+        hyperparameters=limited(declared, {}, profile=get_profile("quick"), max_epochs=None),
         duration=SECONDS,
     )
     spent, entries = [0.0], list[Any]()

@@ -6,16 +6,16 @@ import getpass
 import os
 from urllib.parse import quote
 
-from mer_mlflow.credentials import shown as shown
+from mer_mlflow.credentials import redacted as redacted
 
 UNKNOWN, FORBIDDEN = 401, 403
 OTHER_HOST = "Invalid Host header"
-"""What MLflow says where it is asked by a name that it was not told."""
+"""MLflow's message for a host name that it is not configured for."""
 
 
 def pages_address(server: str) -> str:
     """Address of MLflow's pages as a browser finds them: ``MER_PAGES``, else the server's."""
-    return (os.environ.get("MER_PAGES") or shown(server)).rstrip("/")
+    return (os.environ.get("MER_PAGES") or redacted(server)).rstrip("/")
 
 
 def user_name() -> str:
@@ -51,7 +51,7 @@ def _page(address: str, place: str) -> str:
 
 
 def refusal(error: BaseException) -> str | None:
-    """What to tell a user whose credentials a server refused; None for any other error."""
+    """Message for a user whose credentials a server refused; None for any other error."""
     status = _status(error)
     user = os.environ.get("MLFLOW_TRACKING_USERNAME") or "nobody"
     if status == UNKNOWN:

@@ -98,7 +98,7 @@ HEADER = re.compile(
 BEARER = re.compile(r"(\bbearer\s+)(?=\S*[\d._~+/=\-])[\w.~+/=\-]{8,}", re.IGNORECASE)
 
 
-def shown(text: str) -> str:
+def redacted(text: str) -> str:
     """Give an address, or a text with addresses in it, without users, passwords and tokens.
 
     Parameters

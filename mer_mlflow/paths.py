@@ -25,7 +25,7 @@ def given_path(text: Path | str, *, name: str) -> Path:
     Raises
     ------
     ParameterError
-        If nothing can be there, or what is there cannot be asked for.
+        If nothing can be there, or what is there cannot be read.
     """
     path = Path(os.path.expanduser(text))  # noqa: PTH111, it takes an unknown user as a name
     if (fault := name_fault(str(path))) is not None:

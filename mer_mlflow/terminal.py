@@ -6,7 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from mer_mlflow.credentials import shown
+from mer_mlflow.credentials import redacted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ class _Guarded:
 
     def write(self, text: str) -> int:
         start = text[: text.startswith("\r")]  # progress of libraries begins its line anew
-        self.stream.write(start + CONTROL.sub(_code, shown(text[len(start) :])))
+        self.stream.write(start + CONTROL.sub(_code, redacted(text[len(start) :])))
         return len(text)
 
     def writelines(self, lines: Any) -> None:

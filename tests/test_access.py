@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mer_mlflow.access import experiment_page, pages_address, run_page, shown, user_name
+from mer_mlflow.access import (
+    experiment_page,
+    pages_address,
+    redacted,
+    run_page,
+    user_name,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +33,8 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_passwords_are_not_shown(url: str, expected: str | None) -> None:
-    assert "secret" not in shown(url)
-    assert expected is None or shown(url) == expected
+    assert "secret" not in redacted(url)
+    assert expected is None or redacted(url) == expected
 
 
 def test_pages_are_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:

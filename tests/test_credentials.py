@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mer_mlflow.credentials import ADDRESS_VARIABLES, SECRET_VARIABLES, shown
+from mer_mlflow.credentials import ADDRESS_VARIABLES, SECRET_VARIABLES, redacted
 
 HOST = "db.example"
 FORMS = (
@@ -34,7 +34,7 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 @given(password=PASSWORDS, form=st.sampled_from(FORMS))
 def test_no_password_of_an_address_is_shown_and_its_host_is(password: str, form: str) -> None:
     assume(password not in form.replace("ada:{}@", "").replace(":{}@", ""))
-    address = shown(form.format(password))
+    address = redacted(form.format(password))
     assert password not in address
     assert HOST in address
 
@@ -42,7 +42,7 @@ def test_no_password_of_an_address_is_shown_and_its_host_is(password: str, form:
 @given(password=PASSWORDS, form=st.sampled_from(FORMS))
 def test_quoted_passwords_are_removed_and_all_else_stays(password: str, form: str) -> None:
     expected = form.replace("ada:{}@", "").replace(":{}@", "")
-    assert shown(form.format(quote(password, safe=""))) == expected
+    assert redacted(form.format(quote(password, safe=""))) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_quoted_passwords_are_removed_and_all_else_stays(password: str, form: st
     ],
 )
 def test_credentials_are_hidden_in_texts(text: str, expected: str) -> None:
-    assert shown(text) == expected
+    assert redacted(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_credentials_are_hidden_in_texts(text: str, expected: str) -> None:
     ],
 )
 def test_texts_without_credentials_stay(text: str) -> None:
-    assert shown(text) == text
+    assert redacted(text) == text
 
 
 def test_secrets_of_the_environment_are_hidden_wherever_they_stand(
@@ -121,16 +121,16 @@ def test_secrets_of_the_environment_are_hidden_wherever_they_stand(
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p@ss/word 1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
     monkeypatch.setenv("MER_OPTUNA_STORAGE", "postgresql://ada:hun%2Fter2@host/optuna")
-    assert shown("refused: p@ss/word 1") == "refused: …"
-    assert shown("refused: p%40ss%2Fword%201, p%40ss%2Fword+1") == "refused: …, …"
-    assert shown("signed by 'wJalrXUtnFEMI'") == "signed by '…'"
-    assert shown("of ada with hun/ter2 or hun%2Fter2") == "of ada with … or …"
-    assert shown("wJalrXUtnFEMIs") == "wJalrXUtnFEMIs"
+    assert redacted("refused: p@ss/word 1") == "refused: …"
+    assert redacted("refused: p%40ss%2Fword%201, p%40ss%2Fword+1") == "refused: …, …"
+    assert redacted("signed by 'wJalrXUtnFEMI'") == "signed by '…'"
+    assert redacted("of ada with hun/ter2 or hun%2Fter2") == "of ada with … or …"
+    assert redacted("wJalrXUtnFEMIs") == "wJalrXUtnFEMIs"
 
 
 def test_short_secrets_are_no_reason_to_change_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "run")
-    assert shown("the run of a fold") == "the run of a fold"
+    assert redacted("the run of a fold") == "the run of a fold"
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_short_secrets_are_no_reason_to_change_words(monkeypatch: pytest.MonkeyP
 )
 def test_long_texts_are_read_in_little_time(piece: str) -> None:
     start = time.monotonic()
-    shown(piece * (20_000 // len(piece)))
+    redacted(piece * (20_000 // len(piece)))
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("password", ["2ca4ee3c", "a/b@/c", "p w#d"])
 def test_password_before_a_socket_is_hidden(password: str) -> None:
     address = f"postgresql+psycopg://optuna:{password}@/optuna?host=/tmp/pg"
-    assert shown(address) == "postgresql+psycopg:///optuna?host=/tmp/pg"
-    assert password not in shown(f"study: x (storage {address})")
+    assert redacted(address) == "postgresql+psycopg:///optuna?host=/tmp/pg"
+    assert password not in redacted(f"study: x (storage {address})")

@@ -23,7 +23,7 @@ levels = {name: logging.getLogger(name).level for name in logging.root.manager.l
 import mer_mlflow
 
 for package in ("augmentation", "checks", "commands", "crossval", "datasets", "experiments",
-                "methods", "moving", "reporting", "representations", "studies", "tracking",
+                "methods", "archive", "reporting", "representations", "studies", "tracking",
                 "tuning"):
     folder = import_module(f"mer_mlflow.{package}")
     for info in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):

@@ -43,7 +43,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every member: the same runs make the same members."""
 PLAIN_FILE = 0o100644 << 16
 FULL_IN_WORDS = re.compile(rf"#####\n\[Errno ({'|'.join(map(str, FULL))})\]")
-"""How MLflow tells of a full disk where it downloads in threads; what a server tells of its own
+"""How MLflow reports a full disk where it downloads in threads; what a server reports of its own
 has other words before it."""
 BROKEN = (
     zipfile.BadZipFile,
@@ -438,46 +438,46 @@ def _manifest(file: zipfile.ZipFile, path: Path) -> Manifest:
         raise _refused(path, f"{MANIFEST} cannot be unpacked ({error})") from error
     if len(content) > MOST_VALUES:
         raise _refused(path, f"{MANIFEST} is too large")
-    told = _parse_json(content, MANIFEST, path)
-    if not isinstance(told, dict) or told.get("content") != CONTENT:
+    data = _parse_json(content, MANIFEST, path)
+    if not isinstance(data, dict) or data.get("content") != CONTENT:
         raise _refused(path, f"{MANIFEST} is not that of an archive of runs")
-    if told.get("format") != FORMAT:
-        words = f"format {told.get('format')!r} is not the one of this version ({FORMAT})"
+    if data.get("format") != FORMAT:
+        words = f"format {data.get('format')!r} is not the one of this version ({FORMAT})"
         raise ParameterError(
             f"archive={path}: {words}; use the version of the project that wrote it"
         )
     try:
-        return _parsed(told)
+        return _parsed(data)
     except (KeyError, TypeError, ValueError, AttributeError, ParameterError) as error:
         raise _refused(
             path, f"{MANIFEST} is incomplete ({type(error).__name__}: {error})"
         ) from error
 
 
-def _parsed(told: dict[str, Any]) -> Manifest:
-    texts = {key: told[key] for key in ("exported", "tracking", "experiment", "experiment_id")}
-    texts |= {f"software.{key}": value for key, value in told["software"].items()}
+def _parsed(data: dict[str, Any]) -> Manifest:
+    texts = {key: data[key] for key in ("exported", "tracking", "experiment", "experiment_id")}
+    texts |= {f"software.{key}": value for key, value in data["software"].items()}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
-    if wrong or not all(type(count) is int for count in told["counts"].values()):
+    if wrong or not all(type(count) is int for count in data["counts"].values()):
         raise ValueError(f"{(*wrong, 'counts')[0]} is of the wrong type")
     for key, value in texts.items():
         check_printable(key, value)
     members = {}
-    for name, member in told["members"].items():
+    for name, member in data["members"].items():
         size, digest = member["size"], member["sha256"]
         if type(size) is not int or size < 0 or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ValueError(f"size or digest of {name}")
         members[name] = Member(size=size, sha256=digest)
-    runs = tuple(told["runs"])
+    runs = tuple(data["runs"])
     if len(set(runs)) != len(runs) or {f"runs/{run}/{RECORD}" for run in runs} - members.keys():
         raise ValueError("runs")
     return Manifest(
-        software=told["software"],
-        exported=told["exported"],
-        tracking=told["tracking"],
-        experiment=told["experiment"],
-        experiment_id=told["experiment_id"],
-        counts=told["counts"],
+        software=data["software"],
+        exported=data["exported"],
+        tracking=data["tracking"],
+        experiment=data["experiment"],
+        experiment_id=data["experiment_id"],
+        counts=data["counts"],
         runs=runs,
         members=members,
     )

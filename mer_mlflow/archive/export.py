@@ -18,7 +18,7 @@ from mlflow.entities import DatasetInput, Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mer_mlflow._version import __version__
-from mer_mlflow.access import shown
+from mer_mlflow.access import redacted
 from mer_mlflow.archive.container import (
     ARTIFACTS,
     RECORD,
@@ -27,7 +27,7 @@ from mer_mlflow.archive.container import (
     OnProgress,
     writing,
 )
-from mer_mlflow.archive.parallel import in_order, n_workers, told
+from mer_mlflow.archive.parallel import in_order, n_workers, with_advice
 from mer_mlflow.archive.record import ENDED, Figure, Input, Record, of_one_origin, origin, to_json
 from mer_mlflow.archive.text import check_printable, is_text, rewrite, without_credentials
 from mer_mlflow.errors import ParameterError, RunDataError
@@ -38,7 +38,7 @@ from mer_mlflow.tracking.runs import Kind, Status, search
 CLOSED = {Kind.PARENT: Status.INTERRUPTED, Kind.STUDY: Status.INCOMPLETE}
 """How runs at work arrive: as what their process would leave that is killed now. Other runs at
 work hold nothing that could be gone on with."""
-ADVICE = "nothing was exported; mend or delete the run, or try again"
+ADVICE = "nothing was exported; correct or delete the run, or try again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,9 @@ def export_runs(
     TrackingError
         If a run cannot be read.
     """
-    unread = told(f"experiment {experiment} cannot be read", "nothing was exported; try again")
+    unread = with_advice(
+        f"experiment {experiment} cannot be read", "nothing was exported; try again"
+    )
     with writing(target) as (writer, staged), unread:
         name = str(client.get_experiment(experiment).name)
         check_printable("experiment", name)
@@ -109,7 +111,7 @@ def export_runs(
             Manifest(
                 software={"mer_mlflow": __version__, "mlflow": metadata.version("mlflow")},
                 exported=datetime.now(tz=UTC).isoformat(timespec="milliseconds"),
-                tracking=without_credentials(shown(client.tracking_uri)),
+                tracking=without_credentials(redacted(client.tracking_uri)),
                 experiment=name,
                 experiment_id=experiment,
                 counts=counts,
@@ -128,7 +130,7 @@ def export_runs(
 def _found(client: MlflowClient, experiment: str) -> list[Run]:
     """All runs of this project, parents first.
 
-    Folds are asked for before the cross-validations: one that ends meanwhile has its parent.
+    Folds are read before the cross-validations: one that ends meanwhile has its parent.
     """
     kinds = (Kind.FOLD, *(kind for kind in Kind if kind not in (Kind.FOLD, Kind.PARENT)))
     found: dict[str, Run] = {}
@@ -167,7 +169,7 @@ def _fetch(client: MlflowClient, staged: Path, run: Run) -> Record:
     run_id = str(run.info.run_id)
     folder = staged / run_id
     folder.mkdir()
-    with told(f"run {run_id} cannot be read", ADVICE):
+    with with_advice(f"run {run_id} cannot be read", ADVICE):
         if client.list_artifacts(run_id):
             client.download_artifacts(run_id, "", str(folder))
         metrics = {key: _history(client, run_id, key) for key in sorted(run.data.metrics)}

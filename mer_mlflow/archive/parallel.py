@@ -12,7 +12,7 @@ import requests
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from mer_mlflow.access import refusal, shown
+from mer_mlflow.access import redacted, refusal
 from mer_mlflow.errors import TrackingError
 
 AT_A_TIME = 8
@@ -25,14 +25,14 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def told(what: str, advice: str) -> Iterator[None]:
+def with_advice(what: str, advice: str) -> Iterator[None]:
     """Tell in one line what a server did not do, and what the user may."""
     try:
         yield
     except (MlflowException, requests.RequestException) as error:
         if refusal(error):
             raise
-        reason = shown(" ".join(str(error).split()))[:MOST_SHOWN] or type(error).__name__
+        reason = redacted(" ".join(str(error).split()))[:MOST_SHOWN] or type(error).__name__
         raise TrackingError(f"{what} ({reason}); {advice}") from error
 
 

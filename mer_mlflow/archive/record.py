@@ -99,7 +99,7 @@ def to_json(record: Record) -> dict[str, Any]:
     return {**asdict(record), "metrics": histories}
 
 
-def from_json(told: Any) -> Record:
+def from_json(data: Any) -> Record:
     """Read a record.
 
     Raises
@@ -109,18 +109,18 @@ def from_json(told: Any) -> Record:
     """
     try:
         return Record(
-            run_id=_text(told["run_id"]),
-            name=_text(told["name"]),
-            status=_status(told["status"]),
-            start_time=_whole(told["start_time"]),
-            end_time=None if told["end_time"] is None else _whole(told["end_time"]),
-            params=_texts(told["params"]),
-            tags=_texts(told["tags"]),
+            run_id=_text(data["run_id"]),
+            name=_text(data["name"]),
+            status=_status(data["status"]),
+            start_time=_whole(data["start_time"]),
+            end_time=None if data["end_time"] is None else _whole(data["end_time"]),
+            params=_texts(data["params"]),
+            tags=_texts(data["tags"]),
             metrics={
                 _text(key): tuple(_figure(*figure) for figure in history)
-                for key, history in told["metrics"].items()
+                for key, history in data["metrics"].items()
             },
-            inputs=tuple(_input(item) for item in told["inputs"]),
+            inputs=tuple(_input(item) for item in data["inputs"]),
         )
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
@@ -139,32 +139,32 @@ def _figure(value: Any, timestamp: Any, step: Any) -> Figure:
     return Figure(value=float(value), timestamp=_whole(timestamp), step=_whole(step))
 
 
-def _input(told: Any) -> Input:
+def _input(data: Any) -> Input:
     optional = {
-        key: None if told[key] is None else _text(told[key]) for key in ("schema", "profile")
+        key: None if data[key] is None else _text(data[key]) for key in ("schema", "profile")
     }
-    texts = {key: _text(told[key]) for key in ("name", "digest", "source_type", "source")}
-    return Input(**texts, **optional, tags=_texts(told["tags"]))  # type: ignore[arg-type]
+    texts = {key: _text(data[key]) for key in ("name", "digest", "source_type", "source")}
+    return Input(**texts, **optional, tags=_texts(data["tags"]))  # type: ignore[arg-type]
 
 
-def _status(told: Any) -> str:
-    if told not in ENDED:
-        raise ValueError(f"status {told!r} is not that of a run that has ended")
-    return str(told)
+def _status(data: Any) -> str:
+    if data not in ENDED:
+        raise ValueError(f"status {data!r} is not that of a run that has ended")
+    return str(data)
 
 
-def _text(told: Any) -> str:
-    if not isinstance(told, str):
-        raise ValueError(f"{told!r} is no text")
-    told.encode()  # JSON has halves of characters, servers have not
-    return told
+def _text(data: Any) -> str:
+    if not isinstance(data, str):
+        raise ValueError(f"{data!r} is no text")
+    data.encode()  # JSON has halves of characters, servers have not
+    return data
 
 
-def _whole(told: Any) -> int:
-    if type(told) is not int or not -MOST <= told < MOST:
-        raise ValueError(f"{told!r} is no whole number")
-    return told
+def _whole(data: Any) -> int:
+    if type(data) is not int or not -MOST <= data < MOST:
+        raise ValueError(f"{data!r} is no whole number")
+    return data
 
 
-def _texts(told: Any) -> dict[str, str]:
-    return {_text(key): _text(value) for key, value in told.items()}
+def _texts(data: Any) -> dict[str, str]:
+    return {_text(key): _text(value) for key, value in data.items()}

@@ -7,7 +7,7 @@ the ids that it chose, because runs that it finished may name them.
 
 Runs of an earlier archive are brought up to a later one, all or none: a tree of which one half is
 of today and the other of yesterday is wrong. That needs runs that nobody went on with since, and a
-later archive of the same experiment: of others nobody can tell which state is the later one.
+later archive of the same experiment: of others it is not known which state is the later one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from mer_mlflow.access import refusal
 from mer_mlflow.archive.container import Archive, OnProgress
 from mer_mlflow.archive.export import record_of
 from mer_mlflow.archive.lease import lease
-from mer_mlflow.archive.parallel import in_order, n_workers, told
+from mer_mlflow.archive.parallel import in_order, n_workers, with_advice
 from mer_mlflow.archive.record import Input, Record, from_json, of_one_origin, origin, to_json
 from mer_mlflow.archive.text import BLOCK, Change, changed, is_text, rewrite, with_ids
 from mer_mlflow.errors import ParameterError
@@ -58,7 +58,7 @@ HERE_ONLY = (
     IMPORTED_STATE,
     MLFLOW_RUN_NAME,
 )
-"""Tags that tell nothing of what a run holds; its name is told beside them."""
+"""Tags that tell nothing of what a run holds; its name is data beside them."""
 ADVICE = "what was written stays: give the same command again to continue"
 
 
@@ -123,7 +123,7 @@ class _Writer:
         tags = self._origin_tags(head)
         if MLFLOW_USER in record.tags:
             tags[MLFLOW_USER] = record.tags[MLFLOW_USER]
-        with told(f"run {head.run_id} of the archive cannot be made", ADVICE):
+        with with_advice(f"run {head.run_id} of the archive cannot be made", ADVICE):
             run = self.client.create_run(
                 self.experiment, start_time=record.start_time, tags=tags, run_name=record.name
             )
@@ -148,7 +148,7 @@ class _Writer:
         # last comes that by which runs are found: tags may be too many for one call
         tags |= {IMPORTED_STATE: _state(record), KIND: tags.pop(KIND)}
         client = self.client
-        with told(f"run {head.run_id} of the archive cannot be written", ADVICE):
+        with with_advice(f"run {head.run_id} of the archive cannot be written", ADVICE):
             if stale is not None:
                 begun = {
                     IMPORTED_STATE: UNDER_WAY,
@@ -229,7 +229,7 @@ def restore_runs(
         If the server does not take a run.
     """
     heads = _heads(archive)
-    with told(f"experiment={experiment}: cannot be written to", ADVICE):
+    with with_advice(f"experiment={experiment}: cannot be written to", ADVICE):
         home = _home(client, experiment, archive, heads)
         with lease(client, home):
             return _restore(client, archive, heads, (experiment, home), on_progress)
@@ -350,8 +350,8 @@ def _values(run: Run) -> Record:
 def _state(record: Record) -> str:
     """SHA-256 of what a run is seen to hold without asking for its histories and artifacts."""
     times = [record.status, record.start_time, record.end_time]
-    told = [record.name, *times, dict(record.params), dict(record.tags), sorted(record.metrics)]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    data = [record.name, *times, dict(record.params), dict(record.tags), sorted(record.metrics)]
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(archive: Archive, heads: list[_Head], whole: Mapping[str, Run]) -> dict[str, str]:
@@ -372,8 +372,8 @@ def _digests(archive: Archive, heads: list[_Head], whole: Mapping[str, Run]) -> 
 def _digest(archive: Archive, head: _Head, canonical: Change) -> str:
     record = _mapped(_record(archive, head.run_id), str)
     values = to_json(replace(record, run_id=head.origin))
-    told = json.dumps(values, sort_keys=True, ensure_ascii=False)
-    digest = hashlib.sha256(canonical(told).encode())
+    data = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(canonical(data).encode())
     for name, member in archive.artifacts(head.run_id).items():
         digest.update(f"\n{name}\n".encode())
         if not is_text(name):

@@ -1,6 +1,6 @@
 """Oversampling: new points between those of a quadrant, by smote-variants.
 
-The library's samplers tell two classes apart. Each quadrant is oversampled against all others
+The library's samplers work on two classes. Each quadrant is oversampled against all others
 together: its multiclass wrapper can only fill every class up to the largest, which adds nothing
 where quadrants are balanced and never the same number to each.
 
@@ -131,7 +131,7 @@ def _sampled(
     n_made: int,
     seed: list[int],
 ) -> NDArray[np.floating]:
-    """Points that one algorithm makes for one quadrant, all that were asked for or none."""
+    """Points that one algorithm makes for one quadrant, all that were requested or none."""
     sampler_class = getattr(_smote_variants(), SAMPLERS[algorithm])
     lack = len(is_own) - 2 * int(is_own.sum())
     share = (n_made + 0.5) / lack

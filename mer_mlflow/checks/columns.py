@@ -126,11 +126,11 @@ def check_columns(
             )
         )
     ]
-    allowed = {shown(name.strip()).casefold() for name in allow}
+    allowed = {column_label(name.strip()).casefold() for name in allow}
     return tuple(part for finding in findings for part in _parted(finding, allowed))
 
 
-def shown(name: str) -> str:
+def column_label(name: str) -> str:
     """Column name as messages show it, and as users type it in a list with commas."""
     printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     if not printable:
@@ -154,7 +154,7 @@ def _named_like(pattern: re.Pattern[str]) -> Callable[[Columns], Iterator[str]]:
         for name in columns.table.names:
             visible = "".join(filter(str.isprintable, name.casefold()))
             if pattern.fullmatch(re.sub(r"[\s_\-]+", "", visible)):
-                yield shown(name)
+                yield column_label(name)
 
     return inspect
 
@@ -162,7 +162,9 @@ def _named_like(pattern: re.Pattern[str]) -> Callable[[Columns], Iterator[str]]:
 def _where(flags: Callable[[Columns], NDArray[np.bool_]]) -> Callable[[Columns], Iterator[str]]:
     def inspect(columns: Columns) -> Iterator[str]:
         if len(columns.values) > 1:
-            yield from (shown(columns.table.names[i]) for i in np.flatnonzero(flags(columns)))
+            yield from (
+                column_label(columns.table.names[i]) for i in np.flatnonzero(flags(columns))
+            )
 
     return inspect
 
@@ -245,14 +247,14 @@ CHECKS = (
         sentence="is not a column of the published table",
         remedy=REMOVE,
         subject=Columns,
-        inspect=lambda columns: map(shown, columns.table.unpublished),
+        inspect=lambda columns: map(column_label, columns.table.unpublished),
     ),
     Check(
         code="MER007",
         sentence="is published, and missing here",
         remedy="take the table as it is published",
         subject=Columns,
-        inspect=lambda columns: map(shown, columns.table.missing),
+        inspect=lambda columns: map(column_label, columns.table.missing),
     ),
     Check(
         code="MER008",

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-from mer_mlflow.access import pages_address, refusal, run_page, shown
+from mer_mlflow.access import pages_address, redacted, refusal, run_page
 from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
 from mer_mlflow.deletions import deletion
 from mer_mlflow.errors import MerError, UndeliveredError
@@ -121,7 +121,7 @@ def print_where(run_id: str, experiment_id: str) -> None:
     """Print how to look at a run."""
     import mlflow
 
-    uri = shown(mlflow.get_tracking_uri())
+    uri = redacted(mlflow.get_tracking_uri())
     if uri.startswith("http"):
         print(f"look at it: {run_page(pages_address(uri), experiment_id, run_id)}")
     else:

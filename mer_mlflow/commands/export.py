@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import mlflow
 from mlflow import MlflowClient
 
-from mer_mlflow.access import shown
+from mer_mlflow.access import redacted
 from mer_mlflow.archive import export_runs
 from mer_mlflow.archive.container import archive_path, check_target
 from mer_mlflow.archive.text import check_printable
@@ -44,7 +44,9 @@ def export(*, experiment: str | None = None, archive: str | None = None) -> int:
     """
     uri = mlflow.get_tracking_uri()
     if is_untouched(uri):
-        raise ParameterError(f"there is no tracking store {shown(uri)}; check MLFLOW_TRACKING_URI")
+        raise ParameterError(
+            f"there is no tracking store {redacted(uri)}; check MLFLOW_TRACKING_URI"
+        )
     check_store()
     client = MlflowClient()
     home = _experiment(client, experiment)
@@ -69,11 +71,11 @@ def export(*, experiment: str | None = None, archive: str | None = None) -> int:
     return OK
 
 
-def _experiment(client: MlflowClient, asked: str | None) -> str:
+def _experiment(client: MlflowClient, given: str | None) -> str:
     """Id of the experiment to read; a name that is not there is no reason to make one."""
-    if asked is not None:
-        check_printable("experiment", asked)
-    name = asked
+    if given is not None:
+        check_printable("experiment", given)
+    name = given
     if name is None and not os.environ.get("MLFLOW_RUN_ID"):
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
     return current_experiment(client) if name is None else experiment_id(client, name, create=False)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import mlflow
 from mlflow import MlflowClient
 
-from mer_mlflow.access import experiment_page, pages_address, shown
+from mer_mlflow.access import experiment_page, pages_address, redacted
 from mer_mlflow.archive import open_archive, restore_runs
 from mer_mlflow.archive.container import archive_path
 from mer_mlflow.archive.restore import Imported
@@ -69,7 +69,7 @@ def _print_outcome(imported: Imported, name: str) -> None:
         print(f"import: nothing was changed: experiment {name} has all of these runs")
     elif imported.n_known:
         print(f"import: {imported.n_known} runs were there already and are as they were")
-    uri = shown(mlflow.get_tracking_uri())
+    uri = redacted(mlflow.get_tracking_uri())
     if uri.startswith("http"):
         print(f"look at it: {experiment_page(pages_address(uri), imported.experiment_id)}")
 

@@ -19,7 +19,7 @@ from mer_mlflow.commands.command import BAD_INPUT, OK, print_where
 from mer_mlflow.commands.parameters import PREPARE
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
 from mer_mlflow.errors import WeightsError, listing
-from mer_mlflow.experiments.text import listed_columns, parse
+from mer_mlflow.experiments.text import parse, split_columns
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import (
@@ -62,7 +62,7 @@ def prepare(
         If a parameter or the data cannot be used.
     """
     require(arithmetic)
-    allowed = listed_columns(allow_columns)
+    allowed = split_columns(allow_columns)
     name = announce_dataset(dataset, data_root)
     from mlflow import MlflowClient
 
@@ -103,7 +103,7 @@ def _prepare(
         _fill(clips, representations, arithmetic=arithmetic)
     _track(clips, summary, n_errors=len(errors))
     if errors:
-        print(f"error: {len(errors)} errors; mend them before training", file=sys.stderr)
+        print(f"error: {len(errors)} errors; correct them before training", file=sys.stderr)
     return BAD_INPUT if errors else OK
 
 

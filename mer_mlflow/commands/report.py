@@ -11,13 +11,13 @@ import mlflow
 from mlflow import MlflowClient
 from rich.table import Table
 
-from mer_mlflow.access import pages_address, shown
+from mer_mlflow.access import pages_address, redacted
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import REPORT
 from mer_mlflow.crossval.splits import PROTOCOLS
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.errors import ParameterError, TrackingError
-from mer_mlflow.experiments.text import listed, parse
+from mer_mlflow.experiments.text import parse, split_names
 from mer_mlflow.methods import get_method
 from mer_mlflow.output import check_output, replace_files
 from mer_mlflow.paths import given_path
@@ -82,14 +82,14 @@ def report(
     wanted = _filters(methods, datasets, protocol)
     check_store()
     client = MlflowClient()
-    asked = _experiments(client, experiment)
+    requested = _experiments(client, experiment)
     folder = given_path(output, name="output")
     check_output(folder, REPORT_NAMES, folders=REPORT_FOLDERS)
     run = open_run(client, name="report")
     run_id, home = str(run.info.run_id), str(run.info.experiment_id)
     with at_work(client, run_id, kind=Kind.REPORT):
         close_abandoned(client, home, kind=Kind.REPORT, but=run_id)
-        _report(client, run_id, asked or [home], folder, wanted, pages)
+        _report(client, run_id, requested or [home], folder, wanted, pages)
     print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
     print_where(run_id, home)
     return OK
@@ -111,7 +111,7 @@ def _report(
             f"none of {len(selection.left_out)} cross-validations can be read; nothing was "
             "written; see the warnings for what is wrong with each run"
         )
-    server = shown(mlflow.get_tracking_uri())
+    server = redacted(mlflow.get_tracking_uri())
     document = build_report(
         selection,
         address=pages or (pages_address(server) if server.startswith("http") else LOCAL_PAGES),
@@ -147,14 +147,18 @@ def _report(
 
 def _filters(methods: str | None, datasets: str | None, protocol: str | None) -> dict[str, Any]:
     """Filters of the cross-validations, whose names are known ones."""
-    for method in listed(methods):
+    for method in split_names(methods):
         get_method(method)
-    for dataset in listed(datasets):
+    for dataset in split_names(datasets):
         get_dataset(dataset)
     if protocol not in (None, *PROTOCOLS):
         known = ", ".join(PROTOCOLS)
         raise ParameterError(f"protocol={protocol}: unknown; protocols are {known}")
-    return {"methods": listed(methods), "datasets": listed(datasets), "protocol": protocol}
+    return {
+        "methods": split_names(methods),
+        "datasets": split_names(datasets),
+        "protocol": protocol,
+    }
 
 
 def _experiments(client: MlflowClient, names: str | None) -> list[str]:
@@ -162,7 +166,7 @@ def _experiments(client: MlflowClient, names: str | None) -> list[str]:
         return []
     if names == ALL:
         return [str(item.experiment_id) for item in client.search_experiments()]
-    return [experiment_id(client, name, create=False) for name in listed(names)]
+    return [experiment_id(client, name, create=False) for name in split_names(names)]
 
 
 def _print_ranking(selection: Selection) -> None:

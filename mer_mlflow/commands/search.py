@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mer_mlflow.access import shown
+from mer_mlflow.access import redacted
 from mer_mlflow.arithmetic import require
 from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
 from mer_mlflow.commands.command import OK, print_where
@@ -76,7 +76,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     for finding in setting.findings:
         print(f"warning: {finding}", flush=True)
     n_points = sum(1 for _ in grid(wanted.space))
-    print(f"study: {wanted.name} (storage {shown(url)})")
+    print(f"study: {wanted.name} (storage {redacted(url)})")
     print(f"space: {space_text(wanted.space)} ({n_points} combinations)", flush=True)
     check_storage(url)
     check_store()

@@ -22,7 +22,7 @@ from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.studies.estimates import clock, seconds_left
-from mer_mlflow.studies.items import Item, ItemStatus, Standing
+from mer_mlflow.studies.items import Item, ItemState, ItemStatus
 from mer_mlflow.studies.plan import Plan
 from mer_mlflow.studies.process import Outcome, run_process
 from mer_mlflow.studies.reading import read_plan
@@ -104,9 +104,9 @@ def study(
         record.close(is_complete=False)
         raise
     failed = {
-        item: standing
-        for item, standing in board.standings.items()
-        if standing.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED)
+        item: state
+        for item, state in board.states.items()
+        if state.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED)
     }
     record.close(is_complete=not failed)
     _print_outcome(board, failed)
@@ -164,28 +164,28 @@ def _experiment(*, may_create: bool) -> tuple[MlflowClient | None, str]:
 
 
 def _run_all(board: Board, record: Record) -> None:
-    record.keep(board.standings)
-    n_items = len(board.standings)
+    record.keep(board.states)
+    n_items = len(board.states)
     finished: list[tuple[float, float]] = []
     if not board.to_do:
         print("study: nothing is left to do", flush=True)
     for item in board.to_do:
-        outlook = board.look_again(item)
-        if outlook.arguments is not None and outlook.estimate is not None:
-            board.settle(item, Standing(status=ItemStatus.INTERRUPTED))
+        planned_item = board.look_again(item)
+        if planned_item.arguments is not None and planned_item.estimate is not None:
+            board.settle(item, ItemState(status=ItemStatus.INTERRUPTED))
             try:
-                outcome = _run(item, outlook.arguments, record.experiment_id)
+                outcome = _run(item, planned_item.arguments, record.experiment_id)
             except BaseException:
-                record.keep(board.standings)
+                record.keep(board.states)
                 raise
-            standing = _standing(board, item, outcome)
-            board.settle(item, standing)
-            if standing.status == ItemStatus.DONE:
-                finished.append((outlook.estimate.seconds, outcome.seconds))
+            state = _state_after(board, item, outcome)
+            board.settle(item, state)
+            if state.status == ItemStatus.DONE:
+                finished.append((planned_item.estimate.seconds, outcome.seconds))
             else:
-                print(f"study: {item} {standing.status}: {standing.reason}", flush=True)
-        record.keep(board.standings)
-        waiting = [board.outlooks[other].estimate for other in board.to_do]
+                print(f"study: {item} {state.status}: {state.reason}", flush=True)
+        record.keep(board.states)
+        waiting = [board.planned_items[other].estimate for other in board.to_do]
         left = seconds_left([seen.seconds for seen in waiting if seen is not None], finished)
         n_settled = n_items - len(board.to_do)
         print(f"study: {n_settled}/{n_items} items, {clock(left)} left", flush=True)
@@ -206,13 +206,13 @@ def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcom
     return run_process(command, prefix=f"  {item} | ", environment=environment)
 
 
-def _standing(board: Board, item: Item, outcome: Outcome) -> Standing:
+def _state_after(board: Board, item: Item, outcome: Outcome) -> ItemState:
     """How an item stands after its process: its run decides, not what the process said."""
-    standing = board.look_again(item).standing
-    if standing.status == ItemStatus.DONE:
-        return replace(standing, seconds=outcome.seconds)
+    state = board.look_again(item).state
+    if state.status == ItemStatus.DONE:
+        return replace(state, seconds=outcome.seconds)
     stopped = outcome.code in (INTERRUPTED, -signal.SIGTERM)
-    return Standing(
+    return ItemState(
         status=ItemStatus.INTERRUPTED if stopped else ItemStatus.FAILED,
         reason=outcome.reason or "its process left no complete run",
         seconds=outcome.seconds,
@@ -226,32 +226,32 @@ def _print_board(board: Board, n_workers: int) -> None:
     for column in ("folds", "estimate"):
         table.add_column(column, justify="right")
     table.add_column("state")
-    for item, outlook in board.outlooks.items():
-        standing = outlook.standing
-        state = " ".join(filter(None, (standing.status, standing.run_id[:8])))
-        if standing.status == ItemStatus.TO_DO and standing.reason:
-            state = f"to do {standing.reason}"
-        time = "–" if outlook.estimate is None else str(outlook.estimate)
-        row = (item.method, item.dataset, item.action, outlook.folds or "–", time, state)
+    for item, planned_item in board.planned_items.items():
+        state = planned_item.state
+        words = " ".join(filter(None, (state.status, state.run_id[:8])))
+        if state.status == ItemStatus.TO_DO and state.reason:
+            words = f"to do {state.reason}"
+        time = "–" if planned_item.estimate is None else str(planned_item.estimate)
+        row = (item.method, item.dataset, item.action, planned_item.folds or "–", time, words)
         table.add_row(*map(cell, row))
     console(width=PRINTED_WIDTH).print(table)
     for words in _notes(board):
         print(words)
-    waiting = [board.outlooks[item].estimate for item in board.to_do]
+    waiting = [board.planned_items[item].estimate for item in board.to_do]
     known = [seen for seen in waiting if seen is not None]
     at_most = "at most " * any(seen.is_bound for seen in known)
     seconds = sum(seen.seconds for seen in known)
     days = f" ({seconds / DAY:.0f} days)" if seconds > 2 * DAY else ""
-    print(f"to do: {len(board.to_do)} of {len(board.standings)} items, ", end="")
+    print(f"to do: {len(board.to_do)} of {len(board.states)} items, ", end="")
     print(f"{at_most}{clock(seconds)}{days} with workers={n_workers}", flush=True)
 
 
 def _notes(board: Board) -> list[str]:
     """Why items are not to be run, a line for each reason."""
     items: dict[tuple[str, str], list[str]] = {}
-    for item, standing in board.standings.items():
-        if standing.reason and standing.status != ItemStatus.TO_DO:
-            items.setdefault((standing.status, standing.reason), []).append(str(item))
+    for item, state in board.states.items():
+        if state.reason and state.status != ItemStatus.TO_DO:
+            items.setdefault((state.status, state.reason), []).append(str(item))
     return [f"{status}: {_listed(names)}: {reason}" for (status, reason), names in items.items()]
 
 
@@ -259,8 +259,8 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} items)"
 
 
-def _print_outcome(board: Board, failed: Mapping[Item, Standing]) -> None:
-    counts = Counter(standing.status for standing in board.standings.values())
+def _print_outcome(board: Board, failed: Mapping[Item, ItemState]) -> None:
+    counts = Counter(state.status for state in board.states.values())
     print("study: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
     for words in _notes(board):
         print(f"  {words}", file=sys.stderr if words.startswith("failed") else sys.stdout)

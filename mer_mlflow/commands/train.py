@@ -133,7 +133,7 @@ def _tuned_by(experiment: Experiment, winner: Mapping[str, Any] | None) -> dict[
 
 def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
     if setting.features:
-        why = "as asked"
+        why = "as requested"
         if chosen is None:
             read = setting.method.inputs_for(setting.hyperparameters)
             tables = [item.table for item in read if item.table is not None]

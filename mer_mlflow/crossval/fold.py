@@ -35,7 +35,7 @@ PEAK_STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of a fold; test figures are None unless they were asked for.
+    """One epoch of a fold; test figures are None unless they were requested.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class Task:
     examples : of all clips, and of those synthesised from them
     test_curve : whether test clips are predicted after every epoch
     choice : how each training set chooses hyperparameters, None where it does not
-    probes : copies of all clips by transforms, in the clips' order; the trained model is asked of
+    probes : copies of all clips by transforms, in the clips' order; the trained model predicts
         the test clips' copies, and nothing else uses them
     """
 

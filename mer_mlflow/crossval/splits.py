@@ -126,7 +126,7 @@ def split_plan(
     ----------
     clips : the dataset
     protocol : one of ``PROTOCOLS``
-    n_splits : int >= 2, folds of a repetition; a fixed partition has one whatever is asked
+    n_splits : int >= 2, folds of a repetition; a fixed partition has one whatever is requested
     n_repeats : int from 1 to 1000, repetitions, each with its own shuffle
     seed : int from 0 to 2**31 - 1
 

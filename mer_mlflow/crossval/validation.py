@@ -291,7 +291,7 @@ def gather_probes(
     store: Store,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Examples]:
-    """Read or compute a copy of every clip by each transform, for trained models to be asked of.
+    """Read or compute a copy of every clip by each transform, for trained models to predict.
 
     Parameters
     ----------

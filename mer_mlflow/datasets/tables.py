@@ -108,7 +108,7 @@ def read_table(path: Path) -> Table:
             if cells and len(cells) != len(columns):
                 raise DatasetError(
                     f"{path}, line {reader.line_num}: {len(cells)} cells where the header has "
-                    f"{len(columns)}; mend or remove the line"
+                    f"{len(columns)}; correct or remove the line"
                 )
             if cells:
                 rows.append((reader.line_num, tuple(cells)))

@@ -73,7 +73,7 @@ def sized_plan(
     ----------
     clips : the dataset
     profile : whose numbers of folds and repetitions count where none are given; fixed partitions
-        are not repeated unless asked
+        are not repeated unless requested
     protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
     folds, repeats : override the profile
     seed : int >= 0
@@ -93,14 +93,14 @@ def sized_plan(
     )
 
 
-def capped(
+def limited(
     method: Method,
     given: Mapping[str, Value],
     *,
     profile: Profile,
     max_epochs: int | None,
 ) -> dict[str, Value]:
-    """Apply a profile's caps to the hyperparameters that the user left at their defaults.
+    """Apply a profile's limits to the hyperparameters that the user left at their defaults.
 
     Parameters
     ----------

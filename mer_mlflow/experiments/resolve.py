@@ -16,12 +16,12 @@ from mer_mlflow.experiments.experiment import BEST_OF, TRAIN_ONLY, Experiment, S
 from mer_mlflow.experiments.parameter import given_values, parameters
 from mer_mlflow.experiments.profiles import (
     Profile,
-    capped,
     default_profile,
     get_profile,
+    limited,
     sized_plan,
 )
-from mer_mlflow.experiments.text import listed, listed_columns
+from mer_mlflow.experiments.text import split_columns, split_names
 from mer_mlflow.methods import get_method
 from mer_mlflow.training import Method, Value
 from mer_mlflow.tuning.nested import InnerSearch
@@ -101,10 +101,8 @@ def resolve(
     if isinstance(chosen, str):
         raise ValueError(f"hyperparameters={chosen}: the winner of that search is missing")
     if not experiment.nested and (experiment.strategy or experiment.space):
-        raise ParameterError(
-            "strategy and space belong to nested=true, or to the entry point search"
-        )
-    values = capped(method, chosen or {}, profile=size, max_epochs=experiment.max_epochs)
+        raise ParameterError("strategy and space belong to nested=true, or to the command search")
+    values = limited(method, chosen or {}, profile=size, max_epochs=experiment.max_epochs)
     training, probes = resolve_transforms(
         method,
         augment=experiment.augment,
@@ -151,7 +149,7 @@ def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
     n_workers = _workers(experiment, method)
     profile = experiment.profile or default_profile(clips.name)
     size = get_profile(profile)
-    fixed = capped(method, given, profile=size, max_epochs=experiment.max_epochs)
+    fixed = limited(method, given, profile=size, max_epochs=experiment.max_epochs)
     training, _ = resolve_transforms(
         method, augment=experiment.augment, noise_root=experiment.noise_root, probe=None
     )
@@ -198,8 +196,8 @@ def resolve_transforms(
     """
     training = method.augmentations
     if augment is not None:
-        training = get_transforms(listed(augment) if augment != NO_TRANSFORMS else [])
-    names = listed(probe)
+        training = get_transforms(split_names(augment) if augment != NO_TRANSFORMS else [])
+    names = split_names(probe)
     probes = get_transforms(names)
     if noise_root:
         both = draw_noise_from((*training, *probes), noise_root)
@@ -258,7 +256,7 @@ def _setting(
         arithmetic=experiment.arithmetic,
         weights=experiment.weights,
         allow_unverified_weights=experiment.allow_unverified_weights,
-        allow_columns=listed_columns(experiment.allow_columns),
+        allow_columns=split_columns(experiment.allow_columns),
     )
 
 

@@ -105,12 +105,12 @@ def assignments_text(values: Mapping[str, Value]) -> str:
     return ";".join(f"{name}={value}" for name, value in values.items())
 
 
-def listed(names: str | None) -> list[str]:
+def split_names(names: str | None) -> list[str]:
     """Split names with commas between them."""
     return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
-def listed_columns(names: str | None) -> tuple[str, ...]:
+def split_columns(names: str | None) -> tuple[str, ...]:
     """Split column names with commas between them; a name with a comma is in double quotes.
 
     Raises

@@ -2,7 +2,8 @@
 
 Its five convolution blocks stay frozen; a new dense output is trained on the 256 values that they
 make of a clip. The study used the network that was trained to name artists (``basic``). The one
-that was trained to tell two songs of one artist from others (``siamese``) has the same layers.
+that was trained to distinguish two songs of one artist from others (``siamese``) has the same
+layers.
 
 References
 ----------

@@ -2,8 +2,8 @@
 
 A small convolutional generator for each quadrant turns noise into bottlenecks of an autoencoder,
 whose decoder, trained on all training clips and then frozen, makes spectrograms of them; a critic
-tells these from the quadrant's recordings. The study names it as tried before, without scores; all
-but the idea is a choice made here.
+distinguishes these from the quadrant's recordings. The study names it as tried before, without
+scores; all but the idea is a choice made here.
 
 References
 ----------

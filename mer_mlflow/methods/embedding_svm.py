@@ -1,11 +1,11 @@
 """SVM on embeddings: what pretrained networks make of a clip, alone or with handcrafted features.
 
 Each network and each table of features is a source; their blocks of values are standardised and
-weighed so that every source has the same say in one RBF kernel, and one SVM tells each quadrant
-from the others. Of the tagging networks, the means of the upper three convolution blocks over time
-and bands are read: maxima, deviations, recurrent steps and tags added nothing when compared.
-Nothing is tuned but on request, and all that is fitted is fitted in the training clips. The study
-has no such methodology; its transfer trains an output on the last recurrent step.
+weighed so that every source has the same say in one RBF kernel, and one SVM separates each
+quadrant from the others. Of the tagging networks, the means of the upper three convolution blocks
+over time and bands are read: maxima, deviations, recurrent steps and tags added nothing when
+compared. Nothing is tuned but on request, and all that is fitted is fitted in the training clips.
+The study has no such methodology; its transfer trains an output on the last recurrent step.
 
 References
 ----------
@@ -50,7 +50,7 @@ class EmbeddingSVMHyperparameters:
     )
 
 
-def listed(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
+def checked_names(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
     """Split names with commas between them.
 
     Raises
@@ -71,7 +71,7 @@ def listed(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Features, ...]:
     """What the sources are read from."""
-    listed(hyperparameters.blocks, what="blocks", known=BLOCKS)
+    checked_names(hyperparameters.blocks, what="blocks", known=BLOCKS)
     return tuple(
         Features(table=name)
         if name in TABLES
@@ -82,13 +82,13 @@ def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Fea
 
 def sources_of(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[str, ...]:
     """Names of the sources."""
-    return listed(hyperparameters.inputs, what="inputs", known=(*MODULES, *TABLES))
+    return checked_names(hyperparameters.inputs, what="inputs", known=(*MODULES, *TABLES))
 
 
 def fit(
     train: Examples, hyperparameters: EmbeddingSVMHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedModel:
-    """Fit scaling, SVMs and the temperature of their probabilities; there are no epochs to tell of.
+    """Fit scaling, SVMs and the temperature of their probabilities; there are no epochs.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def fit(
     """
     from mer_mlflow.training.source_kernels import Layout, fit_blocks
 
-    blocks = listed(hyperparameters.blocks, what="blocks", known=BLOCKS)
+    blocks = checked_names(hyperparameters.blocks, what="blocks", known=BLOCKS)
     return fit_blocks(
         train,
         layout=Layout(sources=sources_of(hyperparameters), blocks=blocks),

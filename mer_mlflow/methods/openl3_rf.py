@@ -1,10 +1,10 @@
 """OpenL3 + random forest: embeddings of one-second windows, summarised, classified.
 
-The network was trained to tell whether sound and picture of music videos belong together. A window
-every tenth of a second gives 512 values: 296 x 512 for 30 s. The spectrograms are those of the
-openl3 package from version 0.4.2 on, whose kapre front end takes magnitudes. How the matrix becomes
-a row is open in the study: here mean and standard deviation over windows (``mean_std``); ``flat``
-takes all values in a row, ``vote`` classifies every window and lets them vote.
+The network was trained to predict whether sound and picture of music videos belong together. A
+window every tenth of a second gives 512 values: 296 x 512 for 30 s. The spectrograms are those of
+the openl3 package from version 0.4.2 on, whose kapre front end takes magnitudes. How the matrix
+becomes a row is open in the study: here mean and standard deviation over windows (``mean_std``);
+``flat`` takes all values in a row, ``vote`` classifies every window and lets them vote.
 
 References
 ----------
@@ -46,7 +46,7 @@ def reads(hyperparameters: OpenL3RFHyperparameters) -> tuple[Embedding, ...]:
 def fit(
     train: Examples, hyperparameters: OpenL3RFHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedModel:
-    """Fit a forest on summaries of windows, or on windows; there are no epochs to tell of.
+    """Fit a forest on summaries of windows, or on windows; there are no epochs.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def fit_settings(
 def fit(
     train: Examples, hyperparameters: SVMHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedEstimator:
-    """Fit one setting; there are no epochs to tell of."""
+    """Fit one setting; there are no epochs."""
     return fit_settings(train, [hyperparameters], seed)[0]
 
 

@@ -91,7 +91,7 @@ def generator(*, output_shape: tuple[int, ...], n_noise: int) -> keras.Model:
 
 
 def critic(*, input_shape: tuple[int, ...], dropout: float) -> keras.Model:
-    """Build a network that tells recorded spectrograms (logit above 0) from generated ones.
+    """Build a network that predicts whether spectrograms are recorded (logit above 0) or generated.
 
     Parameters
     ----------

@@ -268,7 +268,7 @@ class Selection:
     def labels(self) -> dict[str, str]:
         """Name of each cross-validation by run id: method, and what sets it apart in its frame.
 
-        What nothing told sets apart, such as versions of the method, has the run's id.
+        Rows that no fact distinguishes, such as versions of the method, have the run's id.
         """
         by_title: dict[tuple[str, Frame], list[Validation]] = {}
         for item in self.validations:
@@ -300,8 +300,10 @@ class Selection:
                     other.frame[1] for other in others if other.n_clips == item.n_clips
                 },
             }
-            told = [fact for fact, values in facts.items() if len(values) > 1]
-            found[frame] = dataset_title(item.dataset) + (f" ({', '.join(told)})" if told else "")
+            facts_that_differ = [fact for fact, values in facts.items() if len(values) > 1]
+            found[frame] = dataset_title(item.dataset) + (
+                f" ({', '.join(facts_that_differ)})" if facts_that_differ else ""
+            )
         return found
 
     def by_frame(self) -> dict[Frame, list[Validation]]:

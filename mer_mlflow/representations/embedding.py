@@ -18,7 +18,7 @@ from mer_mlflow.representations.representation import parameter_key
 from mer_mlflow.weights import Weights
 
 ONE_AT_A_TIME = threading.Lock()
-"""A network takes all cores and much memory by itself, whoever asks for clips side by side."""
+"""A network takes all cores and much memory by itself, even if clips are computed side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)

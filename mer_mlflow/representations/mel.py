@@ -26,8 +26,8 @@ class Mel:
     """Log-power mel spectrogram with librosa's default parameters at 16 kHz.
 
     Equal to ``librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)`` to 1e-4 dB.
-    The level is kept (0 dB is a power of 1): loudness tells arousal. Normalisation is fitted,
-    so it belongs to the training clips of a fold and not here.
+    The level is kept (0 dB is a power of 1): loudness is related to arousal. Normalisation is
+    fitted, so it belongs to the training clips of a fold and not here.
 
     Attributes
     ----------

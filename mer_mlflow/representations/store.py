@@ -41,7 +41,7 @@ ABANDONED_SECONDS = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArray:
-    """The arrays of many clips, read from the store as they are asked for.
+    """The arrays of many clips, read from the store when they are indexed.
 
     Indexed as a NumPy array is by integer arrays: ``array[clips]``, ``array[clips, parts]``.
 

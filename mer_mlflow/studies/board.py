@@ -20,8 +20,8 @@ from mer_mlflow.studies.evidence import Evidence, collect, f1_of, finished_folds
 from mer_mlflow.studies.items import (
     Action,
     Item,
+    ItemState,
     ItemStatus,
-    Standing,
     gate_verdict,
     plan_items,
     search_item,
@@ -48,19 +48,19 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class PlannedItem:
     """What is known of an item.
 
     Attributes
     ----------
-    standing : how it stands
+    state : how it stands
     folds : of its cross-validations, such as ``10 x 10``; empty where it is not to be run
     estimate : how long it may take, None where it is not to be run
     arguments : parameters of its command; None where it is not to be run, or not yet
     run : that has its result
     """
 
-    standing: Standing
+    state: ItemState
     folds: str = ""
     estimate: Estimate | None = None
     arguments: Mapping[str, str] | None = None
@@ -105,7 +105,7 @@ class Board:
         execution: Given,
         storage: str | None,
     ) -> None:
-        self.outlooks: dict[Item, Outlook] = {}
+        self.planned_items: dict[Item, PlannedItem] = {}
         self._plan = plan
         self._data = data
         self._client = client
@@ -117,28 +117,28 @@ class Board:
         self._warnings: set[str] = set()
         self._evidence = self._collected()
         for item in plan_items(plan):
-            self.outlooks[item] = self._look(item)
+            self.planned_items[item] = self._look(item)
 
     @property
-    def standings(self) -> dict[Item, Standing]:
+    def states(self) -> dict[Item, ItemState]:
         """How each item stands."""
-        return {item: outlook.standing for item, outlook in self.outlooks.items()}
+        return {item: planned_item.state for item, planned_item in self.planned_items.items()}
 
     @property
     def to_do(self) -> list[Item]:
         """Items that are still to run, or to be decided."""
-        standings = self.standings
-        return [item for item in standings if standings[item].status == ItemStatus.TO_DO]
+        states = self.states
+        return [item for item in states if states[item].status == ItemStatus.TO_DO]
 
-    def look_again(self, item: Item) -> Outlook:
+    def look_again(self, item: Item) -> PlannedItem:
         """Look at an item anew, knowing all runs that have ended since."""
         self._evidence = self._collected()
-        self.outlooks[item] = self._look(item)
-        return self.outlooks[item]
+        self.planned_items[item] = self._look(item)
+        return self.planned_items[item]
 
-    def settle(self, item: Item, standing: Standing) -> None:
+    def settle(self, item: Item, state: ItemState) -> None:
         """Write down how an item stands."""
-        self.outlooks[item] = replace(self.outlooks[item], standing=standing)
+        self.planned_items[item] = replace(self.planned_items[item], state=state)
 
     def _collected(self) -> Evidence:
         if self._client is None:
@@ -150,41 +150,41 @@ class Board:
             self._warnings.add(words)
             print(f"warning: {words}", flush=True)
 
-    def _look(self, item: Item) -> Outlook:
+    def _look(self, item: Item) -> PlannedItem:
         data = self._data[item.dataset]
         if data.clips is None:
             return _aside(ItemStatus.NO_DATA, data.reason)
         winner = self._winner(item)
-        if isinstance(winner, Standing):
-            return Outlook(standing=winner)
+        if isinstance(winner, ItemState):
+            return PlannedItem(state=winner)
         try:
             if item.action == Action.SEARCH:
-                outlook = self._search(item, data, winner)
+                planned_item = self._search(item, data, winner)
             else:
-                outlook = self._training(item, data, winner)
+                planned_item = self._training(item, data, winner)
         except WeightsError as error:
             return _aside(ItemStatus.NEEDS_WEIGHTS, str(error))
         except MerError as error:
             return _aside(ItemStatus.CANNOT_RUN, str(error))
-        if outlook.standing.status != ItemStatus.TO_DO:
-            return outlook
+        if planned_item.state.status != ItemStatus.TO_DO:
+            return planned_item
         gate = self._gate(item)
         if gate is not None and gate.status == ItemStatus.TO_DO:
-            return replace(outlook, standing=gate, arguments=None)
-        return outlook if gate is None else Outlook(standing=gate)
+            return replace(planned_item, state=gate, arguments=None)
+        return planned_item if gate is None else PlannedItem(state=gate)
 
-    def _gate(self, item: Item) -> Standing | None:
+    def _gate(self, item: Item) -> ItemState | None:
         """What a gate says to an item: not conducted, to do if…; None where it may go on."""
         gate, home = self._plan.gate, self._plan.home
         if gate is None or item.dataset == home or not gate.holds(item.method):
             return None
         compared = {
-            name: self.outlooks[Item(action=Action.TRAIN, method=name, dataset=home)]
+            name: self.planned_items[Item(action=Action.TRAIN, method=name, dataset=home)]
             for name in (item.method, gate.baseline)
         }
-        if any(seen.standing.status == ItemStatus.TO_DO for seen in compared.values()):
+        if any(seen.state.status == ItemStatus.TO_DO for seen in compared.values()):
             words = f"if its F1 is not below {gate.baseline}'s"
-            return Standing(status=ItemStatus.TO_DO, reason=words)
+            return ItemState(status=ItemStatus.TO_DO, reason=words)
         scores = {
             name: None if seen.run is None else f1_of(seen.run) for name, seen in compared.items()
         }
@@ -195,28 +195,28 @@ class Board:
             baseline=gate.baseline,
             baseline_f1=scores[gate.baseline],
         )
-        return Standing(status=ItemStatus.NOT_CONDUCTED, reason=verdict) if verdict else None
+        return ItemState(status=ItemStatus.NOT_CONDUCTED, reason=verdict) if verdict else None
 
-    def _winner(self, item: Item) -> _Winner | Standing | None:
+    def _winner(self, item: Item) -> _Winner | ItemState | None:
         """The winner that an item builds on; None where it builds on none."""
         needed = self._needed(item)
         if needed is None:
             return None
-        standing = self.outlooks[needed].standing
-        if standing.status == ItemStatus.TO_DO:
+        state = self.planned_items[needed].state
+        if state.status == ItemStatus.TO_DO:
             return _Winner()
-        run = self.outlooks[needed].run
+        run = self.planned_items[needed].run
         if run is None:
-            words = f"no winner: {needed} is {standing.status}"
-            if standing.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED):
-                words = f"no winner: {needed} {standing.status}"
-            return Standing(status=ItemStatus.NOT_CONDUCTED, reason=words)
+            words = f"no winner: {needed} is {state.status}"
+            if state.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED):
+                words = f"no winner: {needed} {state.status}"
+            return ItemState(status=ItemStatus.NOT_CONDUCTED, reason=words)
         from mer_mlflow.tuning.record import read_winner
 
         try:
             return _Winner(best=read_winner(run))
         except RunDataError as error:
-            return Standing(status=ItemStatus.CANNOT_RUN, reason=str(error))
+            return ItemState(status=ItemStatus.CANNOT_RUN, reason=str(error))
 
     def _needed(self, item: Item) -> Item | None:
         if item.action == Action.TRAIN:
@@ -225,15 +225,15 @@ class Board:
         return None if start is None else search_item(self._plan, replace(item, method=start))
 
     def _asked(self, item: Item) -> SearchPlan:
-        asked = self._plan.search(item.method)
-        assert asked is not None
-        return asked
+        requested = self._plan.search(item.method)
+        assert requested is not None
+        return requested
 
-    def _search(self, item: Item, data: Data, winner: _Winner | None) -> Outlook:
+    def _search(self, item: Item, data: Data, winner: _Winner | None) -> PlannedItem:
         assert data.clips is not None
-        asked, values = self._asked(item), None if winner is None else winner.hyperparameters
+        requested, values = self._asked(item), None if winner is None else winner.hyperparameters
         wanted = self._plan.tuning(
-            asked,
+            requested,
             item.dataset,
             winner=values,
             storage=self._storage,
@@ -246,16 +246,16 @@ class Board:
             return _aside(ItemStatus.NO_DATA, lacking)
         run = self._evidence.searched.get(resolved.search.name)
         n_tried = n_points(wanted.strategy, resolved.search.space, wanted.trials)
-        outlook = self._outlook(resolved.setting, run, n_tried=n_tried)
+        planned_item = self._planned_item(resolved.setting, run, n_tried=n_tried)
         if run is not None:
-            return outlook
+            return planned_item
         if winner is not None and values is None:
-            words = f"after search {asked.start}"
-            standing = Standing(status=ItemStatus.TO_DO, reason=words)
-            return replace(outlook, standing=standing)
-        return replace(outlook, arguments=wanted.arguments())
+            words = f"after search {requested.start}"
+            state = ItemState(status=ItemStatus.TO_DO, reason=words)
+            return replace(planned_item, state=state)
+        return replace(planned_item, arguments=wanted.arguments())
 
-    def _training(self, item: Item, data: Data, winner: _Winner | None) -> Outlook:
+    def _training(self, item: Item, data: Data, winner: _Winner | None) -> PlannedItem:
         assert data.clips is not None
         experiment = self._plan.experiment(
             item.method, item.dataset, data_root=data.root, **self._execution
@@ -270,28 +270,28 @@ class Board:
             return _aside(ItemStatus.NO_DATA, lacking)
         if winner is not None and best is None:
             words = "after its search"
-            outlook = self._outlook(setting, None)
-            return replace(outlook, standing=Standing(status=ItemStatus.TO_DO, reason=words))
-        outlook = self._outlook(setting, self._evidence.training(setting))
-        if outlook.run is not None:
-            return outlook
-        return replace(outlook, arguments=experiment.arguments())
+            planned_item = self._planned_item(setting, None)
+            return replace(planned_item, state=ItemState(status=ItemStatus.TO_DO, reason=words))
+        planned_item = self._planned_item(setting, self._evidence.training(setting))
+        if planned_item.run is not None:
+            return planned_item
+        return replace(planned_item, arguments=experiment.arguments())
 
-    def _outlook(self, setting: Setting, run: Run | None, *, n_tried: int = 1) -> Outlook:
+    def _planned_item(self, setting: Setting, run: Run | None, *, n_tried: int = 1) -> PlannedItem:
         plan = setting.plan
         folds = f"{plan.n_repeats} x {plan.n_splits}"
         if n_tried > 1:
             folds = f"{n_tried} x {folds}"
         if run is not None:
-            return Outlook(standing=_done(run), folds=folds, run=run)
+            return PlannedItem(state=_done(run), folds=folds, run=run)
         n_folds, reason = len(plan.splits), ""
         if self._client is not None and n_tried == 1:
             n_done = finished_folds(self._client, self._experiment, setting)
             reason = f"but for {n_done} of {n_folds} folds" if n_done else ""
             n_folds -= n_done
         cost = self._evidence.costs.get(setting.method.name)
-        return Outlook(
-            standing=Standing(status=ItemStatus.TO_DO, reason=reason),
+        return PlannedItem(
+            state=ItemState(status=ItemStatus.TO_DO, reason=reason),
             folds=folds,
             estimate=estimate(
                 load_of(setting),
@@ -303,16 +303,16 @@ class Board:
         )
 
 
-def _aside(status: ItemStatus, reason: str) -> Outlook:
-    return Outlook(standing=Standing(status=status, reason=" ".join(reason.split())))
+def _aside(status: ItemStatus, reason: str) -> PlannedItem:
+    return PlannedItem(state=ItemState(status=status, reason=" ".join(reason.split())))
 
 
-def _done(run: Run) -> Standing:
+def _done(run: Run) -> ItemState:
     seconds = (run.info.end_time - run.info.start_time) / 1000 if run.info.end_time else None
     reason = "folds of different arithmetic, see the report" * (
         schema.MIXED_ARITHMETIC in run.data.tags
     )
-    return Standing(status=ItemStatus.DONE, run_id=run.info.run_id, seconds=seconds, reason=reason)
+    return ItemState(status=ItemStatus.DONE, run_id=run.info.run_id, seconds=seconds, reason=reason)
 
 
 def _lacking(setting: Setting) -> str:

@@ -55,7 +55,7 @@ class Estimate:
     Attributes
     ----------
     seconds : by the clock
-    is_bound : whether training may stop earlier: nothing tells after how many epochs
+    is_bound : whether training may stop earlier: after how many epochs is not known
     """
 
     seconds: float
@@ -88,7 +88,7 @@ def cost_of_run(
 
     Returns
     -------
-    the cost, None where the run does not tell: one that tuned inside its folds did more than train
+    the cost, None where it is not known: a run that tuned inside its folds did more than train
     """
     if schema.NESTED_STRATEGY in params:
         return None

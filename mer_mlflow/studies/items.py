@@ -1,4 +1,4 @@
-"""Items of a study: the searches and trainings that a plan asks for, and how each stands."""
+"""Items of a study: the searches and trainings of a plan, and the state of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ItemStatus(StrEnum):
     """How an item stands.
 
     Those that are ``not conducted`` are left out by the plan's own rules. ``no data``, ``needs
-    weights`` and ``cannot run`` tell of what is missing before anything was started.
+    weights`` and ``cannot run`` name what is missing before anything was started.
     """
 
     TO_DO = "to do"
@@ -52,7 +52,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ItemState:
     """How an item stands.
 
     Attributes
@@ -120,14 +120,14 @@ def gate_verdict(
     return f"F1 {mine} on {dataset} is below {baseline}'s {theirs}"
 
 
-def items_csv(standings: Mapping[Item, Standing]) -> bytes:
+def items_csv(states: Mapping[Item, ItemState]) -> bytes:
     """Table of all items, as ``items.csv`` of the study's run keeps it."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for item, standing in standings.items():
-        seconds = "" if standing.seconds is None else f"{standing.seconds:.1f}"
-        row = (standing.status, standing.reason, standing.run_id, seconds)
+    for item, state in states.items():
+        seconds = "" if state.seconds is None else f"{state.seconds:.1f}"
+        row = (state.status, state.reason, state.run_id, seconds)
         cells = (item.method, item.dataset, item.action, *row)
         table.writerow([escaped(cell) for cell in cells])
     return text.getvalue().encode()

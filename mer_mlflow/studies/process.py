@@ -94,6 +94,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _reason(code: int, last: Sequence[str]) -> str:
     if code < 0:
         return f"its process was ended by signal {-code} ({signal.strsignal(-code)})"
-    told = [line for line in last if line.startswith(TELLING)] or list(last)
-    words = told[-1].removeprefix(TELLING[0]) if told else "it said nothing"
+    found = [line for line in last if line.startswith(TELLING)] or list(last)
+    words = found[-1].removeprefix(TELLING[0]) if found else "it said nothing"
     return f"exit code {code}: {words}" if code else ""

@@ -360,10 +360,10 @@ def _variants(
     """Searches of what is built on a methodology, begun at its winner, among what it searched."""
     tuned = {search.method: search for search in searches}
     for name, entry in {} if part is None else part.mapping().items():
-        asked = {} if entry.value is None else entry.mapping(SEARCH_KEYS)
-        if "variants" not in asked:
+        given_search = {} if entry.value is None else entry.mapping(SEARCH_KEYS)
+        if "variants" not in given_search:
             continue
-        of_variants = _of_search(asked["variants"].mapping(VARIANT_KEYS))
+        of_variants = _of_search(given_search["variants"].mapping(VARIANT_KEYS))
         searched = parse_space(tuned[name].space, get_method(name))
         for method in methods:
             declared = get_method(method.name)

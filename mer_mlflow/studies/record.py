@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from mlflow import MlflowClient
 
-from mer_mlflow.studies.items import Item, Standing, items_csv
+from mer_mlflow.studies.items import Item, ItemState, items_csv
 from mer_mlflow.studies.plan import Plan, plan_text
 from mer_mlflow.tracking import Kind, Status, announced, close_abandoned, open_run, schema, write
 from mer_mlflow.tracking.items import File, Param
@@ -56,9 +56,9 @@ class Record:
             ],
         )
 
-    def keep(self, standings: Mapping[Item, Standing]) -> None:
+    def keep(self, states: Mapping[Item, ItemState]) -> None:
         """Write how each item stands now."""
-        write(self._client, self.run_id, [File(name=schema.ITEMS, content=items_csv(standings))])
+        write(self._client, self.run_id, [File(name=schema.ITEMS, content=items_csv(states))])
 
     def close(self, *, is_complete: bool) -> None:
         """Close the run; it is complete where no item failed or is left to do."""

@@ -22,7 +22,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from mer_mlflow.access import shown
+from mer_mlflow.access import redacted
 from mer_mlflow.errors import TrackingError
 from mer_mlflow.tracking.addresses import SQLITE, database_path, with_driver
 from mer_mlflow.tracking.outage import LOCKED, PATIENCE_VARIABLE, is_locked, patience, pauses
@@ -117,8 +117,8 @@ def refuse_foreign(url: str, schema: Schema) -> None:
     owner = _owner(url)
     if owner not in (None, schema.library):
         raise TrackingError(
-            f"{shown(url)}: has the tables of {owner}, beside which {schema.library} cannot keep "
-            f"its own; name another database by {schema.setting}"
+            f"{redacted(url)}: has the tables of {owner}, beside which {schema.library} "
+            f"cannot keep its own; name another database by {schema.setting}"
         )
 
 
@@ -326,7 +326,7 @@ def _move_aside(path: Path, schema: Schema, url: str) -> None:
         raise TrackingError(
             f"{path.resolve()}: its tables are not those of this {schema.library} version, or a "
             f"change of them was interrupted, and '{filled}' has rows; copy the file, then try "
-            f"`{schema.upgrade} {shown(url)}`"
+            f"`{schema.upgrade} {redacted(url)}`"
         )
     names = (f"{path.name}{BROKEN}{'' if i == 1 else i}" for i in count(1))
     broken = next(each for each in map(path.with_name, names) if not each.exists())

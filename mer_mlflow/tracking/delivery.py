@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 
-from mer_mlflow.access import shown
+from mer_mlflow.access import redacted
 from mer_mlflow.deletions import deleted
 from mer_mlflow.errors import (
     DeletedError,
@@ -201,15 +201,15 @@ class Delivery:
     def _remove_twins(self, run_id: str, number: int) -> None:
         """Remove runs that the server made when its answer had been given up."""
         experiment = self._client.get_run(run_id).info.experiment_id
-        for twin in marked_runs(self._client, experiment, self._mark(number)):
-            if twin != run_id:
-                self._client.delete_run(twin)
+        for duplicate in marked_runs(self._client, experiment, self._mark(number)):
+            if duplicate != run_id:
+                self._client.delete_run(duplicate)
 
     def _mark(self, number: int) -> str:
         return f"{self._journal.facts[PARENT]}/{number}"
 
 
-class Courier:
+class DeliveryThread:
     """Delivers a journal in a thread of its own, trying again for as long as it takes.
 
     Parameters
@@ -320,7 +320,7 @@ def server_name(uri: str) -> str:
     if uri.startswith(SQLITE):
         path, separator, options = uri.removeprefix(SQLITE).partition("?")
         return f"{SQLITE}{Path(path).resolve()}{separator}{options}"
-    return shown(uri).rstrip("/") if "://" in uri else str(Path(uri).resolve())
+    return redacted(uri).rstrip("/") if "://" in uri else str(Path(uri).resolve())
 
 
 def deliver_left(

@@ -41,7 +41,7 @@ SILENCE_SECONDS = 120.0
 
 
 def software_tags() -> dict[str, str]:
-    """Tags that tell commit, package versions and backend: what may change a fold's scores."""
+    """Commit, package versions and backend as tags: what may change a fold's scores."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -56,7 +56,7 @@ def software_tags() -> dict[str, str]:
 
 
 def hardware_tags() -> dict[str, str]:
-    """Tags that tell the machine."""
+    """The machine as tags."""
     hardware = {
         "machine": platform.machine(),
         "processor": processor_name(),
@@ -68,7 +68,7 @@ def hardware_tags() -> dict[str, str]:
 
 
 def process_tags() -> dict[str, str]:
-    """Tags that tell which process works on a run, and that it was alive just now."""
+    """The process that works on a run, and the time at which it was alive, as tags."""
     return {
         schema.HOST: socket.gethostname(),
         schema.PID: str(os.getpid()),
@@ -127,5 +127,5 @@ def _git_commit() -> str:
         changed = "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
         return git("rev-parse", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
-        # an image holds no repository: its variable tells what it was built from
+        # an image holds no repository: its variable says what it was built from
         return os.environ.get("MER_GIT_COMMIT") or "unknown"

@@ -99,7 +99,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
 
 
 def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
-    """Curves of a fold: training figures, and test figures where they were asked for."""
+    """Curves of a fold: training figures, and test figures where they were requested."""
     prefix = f"{epoch.stage}/" if epoch.stage else ""
     for key, value in asdict(epoch).items():
         if key not in ("epoch", "stage") and value is not None:

@@ -1,4 +1,4 @@
-"""The journal: what a tracking server is to be told waits in a file until the server has taken it.
+"""The journal: writes wait in a file until the tracking server has taken them.
 
 A journal is a sqlite database that its process holds locked: what was appended survives the
 process, a torn write leaves no half entry, and a journal that can be opened belongs to a process

@@ -1,4 +1,4 @@
-"""Outages: telling a server that is away from one that says no, and waiting for its return."""
+"""Outages: servers that do not answer, in contrast to those that refuse, and waiting for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from mer_mlflow.access import refusal, shown
+from mer_mlflow.access import redacted, refusal
 from mer_mlflow.errors import ParameterError, TrackingError
 from mer_mlflow.tracking.answers import BROKEN
 from mer_mlflow.tracking.readback import LostWriteError
@@ -86,14 +86,14 @@ def reason(error: BaseException) -> str:
             return "no connection"
         cause = cause.__cause__ or cause.__context__
     first = (str(error).splitlines() or [""])[0]
-    return shown(first or type(error).__name__)[:MOST_CHARACTERS]
+    return redacted(first or type(error).__name__)[:MOST_CHARACTERS]
 
 
 def unusable_store(error: BaseException) -> TrackingError:
-    """The error to raise where the tracking store does not do what it is asked."""
+    """The error to raise where the tracking store does not do what is requested."""
     uri = mlflow.get_tracking_uri()
-    why = reason(error).replace(uri, shown(uri))
-    words = f"tracking store {shown(uri)} cannot be used ({why}); check MLFLOW_TRACKING_URI"
+    why = reason(error).replace(uri, redacted(uri))
+    words = f"tracking store {redacted(uri)} cannot be used ({why}); check MLFLOW_TRACKING_URI"
     return TrackingError(refusal(error) or words)
 
 

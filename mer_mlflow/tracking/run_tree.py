@@ -29,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 from requests.exceptions import ContentDecodingError
 
-from mer_mlflow.access import shown, user_name
+from mer_mlflow.access import redacted, user_name
 from mer_mlflow.arithmetic import compared, describe_worker, difference, read_facts
 from mer_mlflow.crossval.executors import (
     EpochEnded,
@@ -58,7 +58,7 @@ from mer_mlflow.tracking.delivery import (
     NAME,
     PARENT,
     SERVER,
-    Courier,
+    DeliveryThread,
     deliver_left,
     server_name,
 )
@@ -234,7 +234,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             except BaseException as error:
                 self._abandon_at_once(error)
                 raise
-            self._courier = Courier(self._client, self._journal)
+            self._delivery_thread = DeliveryThread(self._client, self._journal)
             self._pulse = threading.Thread(target=self._keep_alive, daemon=True)
             self._pulse.start()
             stack.push(self._leave)
@@ -318,7 +318,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             PARENT: self.run_id,
             IDENTITY: self._setting.identity,
             NAME: _run_name(self._setting, self._tags),
-            # a heartbeat that does not beat would tell that this process is alive
+            # a heartbeat that does not beat would say that this process is alive
             **{key: value for key, value in self._process.items() if key != schema.HEARTBEAT},
         }
 
@@ -526,7 +526,7 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _append(self, *entries: Entry) -> None:
         self._journal.append(*entries)
-        self._courier.call()
+        self._delivery_thread.call()
 
     def _create_child(self, split: Split, *, started: float | None = None) -> None:
         setting = self._setting
@@ -594,10 +594,10 @@ class RunTree(AbstractContextManager["RunTree"]):
             with self._lock:
                 self._append(*self._closing(tags))
             most = self._patience if is_planned else LEAVING_SECONDS
-            self._courier.finish(patience=min(self._patience, most))
+            self._delivery_thread.finish(patience=min(self._patience, most))
             self._journal.remove()
         except JournalError as full:
-            self._courier.stop()
+            self._delivery_thread.stop()
             self._abandon_at_once(error or full)
             if is_planned:
                 raise
@@ -606,7 +606,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 raise
             print(undelivered, flush=True)
         finally:
-            self._courier.stop()
+            self._delivery_thread.stop()
             self._journal.close()
 
     def _closing(self, tags: dict[str, str]) -> Iterator[Close]:
@@ -640,7 +640,7 @@ def _refuse_to_repeat(held: Set[str]) -> None:
 
 
 def _error_words(error: BaseException) -> str:
-    return shown(f"{type(error).__name__}: {error}")
+    return redacted(f"{type(error).__name__}: {error}")
 
 
 def _status_after(error: BaseException) -> Status:

@@ -25,7 +25,7 @@ class FittedEmbedding:
     Attributes
     ----------
     autoencoder : trained without labels
-    forest : tells quadrants by flattened bottlenecks
+    forest : predicts quadrants from flattened bottlenecks
     """
 
     autoencoder: FittedAutoencoder

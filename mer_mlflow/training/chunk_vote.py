@@ -26,7 +26,7 @@ Fit = Callable[[Examples, Any, int, OnEpoch], FittedModel]
 
 @dataclass(frozen=True, kw_only=True)
 class FittedSegments:
-    """A model of chunks that tells clips.
+    """A model of chunks that predicts clips.
 
     Attributes
     ----------

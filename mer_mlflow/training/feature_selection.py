@@ -1,4 +1,4 @@
-"""Choosing the features that tell most of the quadrants, among training clips only.
+"""Selection of the features that are most relevant to the quadrants, among training clips only.
 
 A feature's relevance is how far the quadrants' means lie apart against the spread within them,
 which orders features as the F of an analysis of variance does. Of features that are nearly the

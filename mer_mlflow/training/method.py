@@ -25,7 +25,7 @@ class EpochRecord:
     ----------
     epoch : int >= 1
     loss : mean training loss of the epoch
-    accuracy : training accuracy over the epoch, 0 to 1; None for a network that tells no quadrants
+    accuracy : training accuracy over the epoch, 0 to 1; None where no quadrants are predicted
     stage : name of the network that is trained, empty where a methodology trains one only
     """
 
@@ -119,7 +119,7 @@ class Illustrated(Protocol):
 
 Predict = Callable[[Examples], Prediction]
 OnEpoch = Callable[[EpochRecord, Predict | None], None]
-"""Told after every epoch; there is nothing to predict by while a network tells no quadrants."""
+"""Called after every epoch, with None while a network is trained that predicts no quadrants."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class FittedWithSynthesised:
 
     Attributes
     ----------
-    network : tells quadrants; nothing else is needed to predict
+    network : predicts quadrants; nothing else is needed to predict
     autoencoder : by which the spectrograms were made, None where it was none
     synthesised : a few of those of each quadrant, in decibels
         [shape=(4, n_shown, n_mels, n_frames)]

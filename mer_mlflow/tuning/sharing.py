@@ -1,6 +1,6 @@
 """Folds of settings that share work, run ahead of the trials that they belong to.
 
-A search asks for one setting after the other, but its next ones are mostly known. Where a method
+A search evaluates one setting after the other, but its next ones are mostly known. Where a method
 can fit several at once, they are: fold by fold, so that what they have in common is done once.
 """
 
@@ -74,5 +74,5 @@ class FoldsAhead:
 def _run_or_leave(task: Task, split: Split, hyperparameters: list[Any]) -> list[FoldResult]:
     try:
         return run_fold_of_settings(task, split, hyperparameters)
-    except Exception:  # the trial runs the fold by itself, and tells what is wrong with it
+    except Exception:  # the trial runs the fold by itself, and reports the error
         return []

@@ -1,6 +1,6 @@
 """Strategies: which points a search needs next, as pure functions of those that are done.
 
-Whatever process asks, the same finished points give the same answer: that is how several of them
+In any process, the same finished points give the same next points: that is how several of them
 work on one study, and how an interrupted one goes on.
 
 References

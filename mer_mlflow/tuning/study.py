@@ -34,7 +34,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from mer_mlflow.access import shown
+from mer_mlflow.access import redacted
 from mer_mlflow.errors import IncompleteError, TrackingError, UntrainableError
 from mer_mlflow.tracking.addresses import is_same_database, with_driver
 from mer_mlflow.tracking.database import OPTUNA, Schema, prepare_database, refuse_foreign
@@ -138,8 +138,8 @@ def check_storage(storage: str) -> None:
     for own in dict.fromkeys((mlflow.get_tracking_uri(), mlflow.get_registry_uri())):
         if is_same_database(storage, own):
             raise TrackingError(
-                f"storage={shown(storage)}: is the database of MLflow ({shown(own)}), which cannot "
-                f"hold searches too; name another database by {SCHEMA.setting}"
+                f"storage={redacted(storage)}: is the database of MLflow ({redacted(own)}), "
+                f"which cannot hold searches too; name another database by {SCHEMA.setting}"
             )
     refuse_foreign(storage, SCHEMA)
 
@@ -160,9 +160,9 @@ def _create_or_load(search: SearchSetting, storage: str) -> optuna.Study:
 
 
 def _unusable(storage: str, error: Exception) -> TrackingError:
-    reason = shown(str(error).splitlines()[0].replace(storage, shown(storage)))
+    reason = redacted(str(error).splitlines()[0].replace(storage, redacted(storage)))
     return TrackingError(
-        f"storage={shown(storage)}: cannot be used ({reason}); give the URL of a database"
+        f"storage={redacted(storage)}: cannot be used ({reason}); give the URL of a database"
     )
 
 

@@ -18,7 +18,7 @@ from mer_mlflow.commands.parameters import PREPARE, REPORT, STUDY
 from mer_mlflow.datasets import load_dataset
 from mer_mlflow.datasets.fourqaed import top_100
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.experiments.text import listed_columns, parse
+from mer_mlflow.experiments.text import parse, split_columns
 
 N_CLIPS = 80
 QUICK = ("--folds=2", "--repeats=1", "--workers=0")
@@ -222,12 +222,12 @@ def test_a_table_that_is_not_read_stops_nothing(
     ],
 )
 def test_lists_of_columns(text: str | None, names: tuple[str, ...]) -> None:
-    assert listed_columns(text) == names
+    assert split_columns(text) == names
 
 
 def test_list_with_an_open_quote_is_refused() -> None:
     with pytest.raises(ParameterError, match='allow_columns="a, b: unexpected end'):
-        listed_columns('"a, b')
+        split_columns('"a, b')
 
 
 def test_every_leak_is_one(write: Write) -> None:

@@ -29,9 +29,9 @@ from mer_mlflow.commands.report import main as report
 from mer_mlflow.datasets import Clips, dataset_names, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
 from mer_mlflow.experiments import Experiment, Parameter, Search, resolve, resolve_search
-from mer_mlflow.experiments.profiles import capped, get_profile
+from mer_mlflow.experiments.profiles import get_profile, limited
 from mer_mlflow.experiments.resolve import resolve_transforms
-from mer_mlflow.experiments.text import listed, parse, parse_assignments
+from mer_mlflow.experiments.text import parse, parse_assignments, split_names
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations.pretrained import PUBLISHED, find_weights
 from mer_mlflow.studies.reading import read_plan
@@ -158,7 +158,7 @@ def test_any_hyperparameters_are_values_or_named(refusal: Refusal, text: str, me
     declared = get_method(method)
 
     def resolve() -> None:
-        given_values = capped(
+        given_values = limited(
             declared, parse_assignments(text), profile=get_profile("quick"), max_epochs=None
         )
         resolved = declared.resolve(given_values)
@@ -291,5 +291,5 @@ def test_any_filter_of_a_report_that_is_unknown_is_named(
     refusal: Refusal, which: str, text: str
 ) -> None:
     known = {*method_names(), *dataset_names(), "paper"}
-    if set(listed(text)) - known:
+    if set(split_names(text)) - known:
         assert refusal(lambda: report([f"--{which}={text}"]), ParameterError)

@@ -17,7 +17,7 @@ from mer_mlflow.crossval.fold import Task, run_fold
 from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.datasets import QUADRANTS, dataset_names
-from mer_mlflow.experiments.profiles import capped, get_profile
+from mer_mlflow.experiments.profiles import get_profile, limited
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import Examples, Input, with_duration
 from mer_mlflow.training import EpochRecord, FittedModel, Method, Predict
@@ -49,7 +49,7 @@ def make_examples(method: Method, *, seed: int = 0, shuffled: bool = False) -> E
 
 def hyperparameters(method: Method) -> Any:
     small = {name: size for name, size in SMALL.items() if name in method.defaults}
-    return method.resolve(capped(method, small, profile=get_profile("quick"), max_epochs=EPOCHS))
+    return method.resolve(limited(method, small, profile=get_profile("quick"), max_epochs=EPOCHS))
 
 
 def fit(method: Method, examples: Examples, *, seed: int = 0) -> FittedModel:

@@ -14,7 +14,7 @@ from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import WeightsError
 from mer_mlflow.experiments import resolve
 from mer_mlflow.studies import board as module
-from mer_mlflow.studies.board import Board, Data, Outlook
+from mer_mlflow.studies.board import Board, Data, PlannedItem
 from mer_mlflow.studies.items import Action, Item, ItemStatus
 from mer_mlflow.studies.plan import Plan
 from mer_mlflow.studies.reading import parse_plan
@@ -44,8 +44,8 @@ def board_of(plan: Plan, clips: Clips, **changes: Any) -> Board:
     return Board(plan, changes.pop("data", data), **defaults | changes)
 
 
-def seen(board: Board, method: str, dataset: str) -> Outlook:
-    return board.outlooks[Item(action=Action.TRAIN, method=method, dataset=dataset)]
+def seen(board: Board, method: str, dataset: str) -> PlannedItem:
+    return board.planned_items[Item(action=Action.TRAIN, method=method, dataset=dataset)]
 
 
 def finished(plan: Plan, clips: Clips, method: str, f1: float, **tags: str) -> str:
@@ -73,11 +73,11 @@ def test_finished_runs_are_recognised_and_trials_are_not(store: Path, demo: Clip
     finished(plan, demo, "dnn_100", 0.6, trial="3")
     finished(plan, demo, "dnn_1714", 0.6, folds_expected="50")
     board = board_of(plan, demo)
-    assert seen(board, "svm", "demo").standing.status == ItemStatus.DONE
-    assert seen(board, "svm", "demo").standing.run_id == run_id
+    assert seen(board, "svm", "demo").state.status == ItemStatus.DONE
+    assert seen(board, "svm", "demo").state.run_id == run_id
     assert seen(board, "svm", "demo").arguments is None
     for method in ("dnn_100", "dnn_1714"):
-        assert seen(board, method, "demo").standing.status == ItemStatus.TO_DO
+        assert seen(board, method, "demo").state.status == ItemStatus.TO_DO
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_gate(
     for method, f1 in scores.items():
         finished(plan, demo, method, f1)
     board = board_of(plan, demo)
-    standing = seen(board, "dnn_100", "folder").standing
-    assert (standing.status, standing.reason) == (status, reason)
-    assert seen(board, "dnn_1714", "folder").standing.reason == ""
-    assert seen(board, "svm", "folder").standing.status == ItemStatus.TO_DO
+    state = seen(board, "dnn_100", "folder").state
+    assert (state.status, state.reason) == (status, reason)
+    assert seen(board, "dnn_1714", "folder").state.reason == ""
+    assert seen(board, "svm", "folder").state.status == ItemStatus.TO_DO
 
 
 def test_gate_without_a_baseline_to_compare_with(store: Path, demo: Clips) -> None:
@@ -111,10 +111,10 @@ def test_gate_without_a_baseline_to_compare_with(store: Path, demo: Clips) -> No
     board = board_of(plan, demo)
     svm = Item(action=Action.TRAIN, method="svm", dataset="demo")
     item = Item(action=Action.TRAIN, method="dnn_100", dataset="folder")
-    board.settle(svm, replace(board.standings[svm], status=ItemStatus.FAILED))
-    standing = board.look_again(item).standing
-    assert standing.status == ItemStatus.NOT_CONDUCTED
-    assert standing.reason == "no result of svm on demo to compare with"
+    board.settle(svm, replace(board.states[svm], status=ItemStatus.FAILED))
+    state = board.look_again(item).state
+    assert state.status == ItemStatus.NOT_CONDUCTED
+    assert state.reason == "no result of svm on demo to compare with"
 
 
 def test_what_a_dataset_lacks_is_named(store: Path, demo: Clips) -> None:
@@ -128,11 +128,11 @@ def test_what_a_dataset_lacks_is_named(store: Path, demo: Clips) -> None:
     )
     data = {"demo": Data(clips=silent), "folder": Data(reason="data_root=/x: the folder is empty")}
     board = board_of(plan, demo, data=data)
-    assert seen(board, "svm", "demo").standing.status == ItemStatus.TO_DO
-    cnn = seen(board, "cnn", "demo").standing
+    assert seen(board, "svm", "demo").state.status == ItemStatus.TO_DO
+    cnn = seen(board, "cnn", "demo").state
     assert cnn.status == ItemStatus.NO_DATA
     assert "160 of 160 clips have no audio file" in cnn.reason
-    svm = seen(board, "svm", "folder").standing
+    svm = seen(board, "svm", "folder").state
     assert (svm.status, svm.reason) == (ItemStatus.NO_DATA, "data_root=/x: the folder is empty")
 
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_set_up_is_passed_over(
     store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = parse("{datasets: [demo], duration: 2, methods: [svm, crnn]}")
-    crnn = seen(board_of(plan, demo), "crnn", "demo").standing
+    crnn = seen(board_of(plan, demo), "crnn", "demo").state
     assert crnn.status == ItemStatus.CANNOT_RUN
     assert crnn.reason == "duration=2: crnn needs at least 3.1 seconds"
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_set_up_is_passed_over(
         raise WeightsError("crnn_mtat: no weights in /w;\ngive weights=")
 
     monkeypatch.setattr(module, "resolve", without_weights)
-    svm = seen(board_of(plan, demo), "svm", "demo").standing
+    svm = seen(board_of(plan, demo), "svm", "demo").state
     assert svm.status == ItemStatus.NEEDS_WEIGHTS
     assert svm.reason == "crnn_mtat: no weights in /w; give weights="
 
@@ -158,29 +158,29 @@ def test_trainings_wait_for_their_search_and_fall_with_it(store: Path, demo: Cli
 {datasets: [demo], duration: 2, methods: [svm, cnn, cnn_gru],
  searches: {svm: , cnn: {variants: {strategy: neighbour}}}}""")
     board = board_of(plan, demo)
-    assert seen(board, "svm", "demo").standing.reason == "after its search"
+    assert seen(board, "svm", "demo").state.reason == "after its search"
     assert seen(board, "svm", "demo").arguments is None
     variant = Item(action=Action.SEARCH, method="cnn_gru", dataset="demo")
-    assert board.outlooks[variant].standing.reason == "after search cnn"
+    assert board.planned_items[variant].state.reason == "after search cnn"
     cnn = Item(action=Action.SEARCH, method="cnn", dataset="demo")
-    arguments = board.outlooks[cnn].arguments
+    arguments = board.planned_items[cnn].arguments
     assert arguments is not None
     assert arguments["space"].startswith("learning_rate=")
     assert "start" not in arguments
-    board.settle(cnn, replace(board.standings[cnn], status=ItemStatus.FAILED))
+    board.settle(cnn, replace(board.states[cnn], status=ItemStatus.FAILED))
     for item in (variant, Item(action=Action.TRAIN, method="cnn", dataset="demo")):
-        standing = board.look_again(item).standing
-        assert standing.status == ItemStatus.NOT_CONDUCTED
-        assert standing.reason == "no winner: search cnn demo failed"
+        state = board.look_again(item).state
+        assert state.status == ItemStatus.NOT_CONDUCTED
+        assert state.reason == "no winner: search cnn demo failed"
 
 
 def test_without_a_store_nothing_is_known(demo: Clips) -> None:
     plan = parse("{datasets: [demo], duration: 2, folds: 3, methods: [svm]}")
     board = board_of(plan, demo, client=None, experiment="")
-    outlook = seen(board, "svm", "demo")
-    assert (outlook.folds, outlook.standing.status) == ("1 x 3", ItemStatus.TO_DO)
-    assert outlook.arguments is not None
-    assert outlook.arguments == {
+    planned_item = seen(board, "svm", "demo")
+    assert (planned_item.folds, planned_item.state.status) == ("1 x 3", ItemStatus.TO_DO)
+    assert planned_item.arguments is not None
+    assert planned_item.arguments == {
         "dataset": "demo",
         "folds": "3",
         "duration": "2.0",

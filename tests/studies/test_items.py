@@ -7,8 +7,8 @@ import pytest
 from mer_mlflow.studies.items import (
     Action,
     Item,
+    ItemState,
     ItemStatus,
-    Standing,
     gate_verdict,
     items_csv,
     plan_items,
@@ -75,10 +75,10 @@ def test_gate_lets_pass_what_matches_the_baseline(
 
 def test_table_has_a_row_an_item() -> None:
     item = Item(action=Action.TRAIN, method="svm", dataset="demo")
-    standing = Standing(
+    state = ItemState(
         status=ItemStatus.FAILED, reason='exit code 2: "a", b', run_id="", seconds=1.25
     )
-    assert items_csv({item: standing}).decode() == (
+    assert items_csv({item: state}).decode() == (
         "method,dataset,action,status,reason,run_id,seconds\n"
         'svm,demo,train,failed,"exit code 2: ""a"", b",,1.2\n'
     )
@@ -86,5 +86,5 @@ def test_table_has_a_row_an_item() -> None:
 
 def test_reason_in_the_table_is_no_formula() -> None:
     item = Item(action=Action.TRAIN, method="svm", dataset="demo")
-    standing = Standing(status=ItemStatus.FAILED, reason="=1+1")
-    assert "svm,demo,train,failed,'=1+1,,\n" in items_csv({item: standing}).decode()
+    state = ItemState(status=ItemStatus.FAILED, reason="=1+1")
+    assert "svm,demo,train,failed,'=1+1,,\n" in items_csv({item: state}).decode()

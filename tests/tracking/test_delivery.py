@@ -19,8 +19,8 @@ from mer_mlflow.tracking import outage
 from mer_mlflow.tracking.delivery import (
     PARENT,
     SERVER,
-    Courier,
     Delivery,
+    DeliveryThread,
     deliver_left,
     server_name,
 )
@@ -196,14 +196,14 @@ def test_courier_delivers_while_the_journal_grows(
     journal: Journal, parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
-    courier = Courier(Unreliable(seed=3, share=0.2), journal)  # type: ignore[arg-type]
+    delivery_thread = DeliveryThread(Unreliable(seed=3, share=0.2), journal)  # type: ignore[arg-type]
     for i in range(N_FOLDS):
         journal.append(*fold(f"fold {i}", parent))
-        courier.call()
+        delivery_thread.call()
     end = Close(run=parent, status="FINISHED", end_time=9, tags={"mer.status": "complete"})
     journal.append(end)
-    courier.call()
-    courier.finish(patience=60)
+    delivery_thread.call()
+    delivery_thread.finish(patience=60)
     assert len(journal) == 0
     assert_delivered(parent, tmp_path)
 
@@ -232,11 +232,11 @@ def test_courier_says_that_results_wait_and_that_they_are_taken_again(
     monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(outage, "LONGEST_PAUSE_SECONDS", 0.01)
     client = Away(requests.ConnectionError("refused"))
-    courier = Courier(client, journal)  # type: ignore[arg-type]
+    delivery_thread = DeliveryThread(client, journal)  # type: ignore[arg-type]
     append_all(journal, parent)
-    courier.call()
+    delivery_thread.call()
     threading.Timer(0.5, client.is_back.set).start()
-    courier.finish(patience=60)
+    delivery_thread.finish(patience=60)
     said = capsys.readouterr().out.splitlines()
     assert said == [
         f"the tracking server does not take results (no connection): they wait in {journal.path}",
@@ -256,11 +256,11 @@ def test_courier_gives_up_and_says_where_the_rest_is(
     journal: Journal, parent: str, tmp_path: Path, error: Exception, patience: float, reason: str
 ) -> None:
     client = Away(error)
-    courier = Courier(client, journal)  # type: ignore[arg-type]
+    delivery_thread = DeliveryThread(client, journal)  # type: ignore[arg-type]
     append_all(journal, parent)
-    courier.call()
+    delivery_thread.call()
     with pytest.raises(UndeliveredError, match=f"taken 17 writes .{reason}.*a.journal.*-e sync"):
-        courier.finish(patience=patience)
+        delivery_thread.finish(patience=patience)
     client.is_back.set()
     journal.close()
     left = Journal(journal.path)
@@ -276,11 +276,11 @@ def test_courier_names_a_journal_that_takes_nothing_any_more(
         raise JournalError("journal a.journal cannot be written (disk is full)")
 
     monkeypatch.setattr(journal, "note_run", full)
-    courier = Courier(MlflowClient(), journal)
+    delivery_thread = DeliveryThread(MlflowClient(), journal)
     append_all(journal, parent)
-    courier.call()
+    delivery_thread.call()
     with pytest.raises(JournalError, match="disk is full"):
-        courier.finish(patience=60)
+        delivery_thread.finish(patience=60)
 
 
 def test_runs_that_a_dead_process_left_open_are_closed(journal: Journal, parent: str) -> None:
@@ -351,10 +351,10 @@ def test_what_the_server_did_not_keep_is_delivered_again(
     monkeypatch.setattr(outage, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(outage, "LONGEST_PAUSE_SECONDS", 0.01)
     client: Any = Forgetful(seed=seed, share=0.3)
-    courier = Courier(client, journal)
+    delivery_thread = DeliveryThread(client, journal)
     append_all(journal, parent)
-    courier.call()
-    courier.finish(patience=60)
+    delivery_thread.call()
+    delivery_thread.finish(patience=60)
     assert client.n_lost > 0
     assert len(journal) == 0
     assert_delivered(parent, tmp_path)
@@ -398,9 +398,9 @@ def test_journal_stays_where_the_server_never_keeps_it(
     monkeypatch.setenv("MER_TRACKING_PATIENCE", "0.5")
     append_all(journal, parent)
     client: Any = Forgetful(seed=0, share=1.0, names=(name,))
-    courier = Courier(client, journal)
+    delivery_thread = DeliveryThread(client, journal)
     with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal.*-e sync"):
-        courier.finish(patience=0.5)
+        delivery_thread.finish(patience=0.5)
     journal.close()
     left = Journal(journal.path)
     with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal waits"):
@@ -452,10 +452,10 @@ def test_deleted_parent_is_named_with_the_ways_to_go_on(
     append_all(journal, parent)
     client.delete_run(parent)
     words = rf"run {parent} was deleted .*`mlflow runs restore --run-id {parent}`.*-e sync.*a\.jou"
-    courier = Courier(client, journal)
-    courier.call()
+    delivery_thread = DeliveryThread(client, journal)
+    delivery_thread.call()
     with pytest.raises(DeletedError, match=words):
-        courier.finish(patience=60)
+        delivery_thread.finish(patience=60)
     journal.close()
     left = Journal(journal.path)
     with pytest.raises(DeletedError, match=words):
@@ -497,11 +497,11 @@ def test_deleted_experiment_is_named_and_nothing_is_lost(
     for _ in range(6):
         assert delivery.deliver_next()
     client.delete_experiment("0")
-    courier = Courier(client, journal)
-    courier.call()
+    delivery_thread = DeliveryThread(client, journal)
+    delivery_thread.call()
     words = r"experiment 0 was deleted .*`mlflow experiments restore --experiment-id 0`"
     with pytest.raises(DeletedError, match=words):
-        courier.finish(patience=60)
+        delivery_thread.finish(patience=60)
     journal.close()
     left = Journal(journal.path)
     for home in (None, "1"):

@@ -9,7 +9,7 @@ import pytest
 
 from mer_mlflow import get_method
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.experiments.profiles import capped, get_profile
+from mer_mlflow.experiments.profiles import get_profile, limited
 from mer_mlflow.methods import method_names
 
 
@@ -56,23 +56,23 @@ def test_unknown_method_is_named_with_the_known_ones() -> None:
 def test_quick_profile_caps_what_the_user_left_open() -> None:
     cnn = get_method("cnn")
     quick = get_profile("quick")
-    values = capped(cnn, {}, profile=quick, max_epochs=None)
+    values = limited(cnn, {}, profile=quick, max_epochs=None)
     assert values["epochs"] == cnn.quick_epochs
     assert values["batch_size"] == quick.max_batch_size
-    assert capped(cnn, {"epochs": 2}, profile=quick, max_epochs=None)["epochs"] == 2
-    assert capped(cnn, {"epochs": 50}, profile=quick, max_epochs=None)["epochs"] == 50
-    assert capped(cnn, {"batch_size": 16}, profile=quick, max_epochs=None)["batch_size"] == 16
-    assert capped(cnn, {"epochs": 50}, profile=quick, max_epochs=11)["epochs"] == 11
-    assert capped(cnn, {}, profile=get_profile("paper"), max_epochs=None) == {}
-    assert capped(get_method("svm"), {}, profile=quick, max_epochs=3) == {}
+    assert limited(cnn, {"epochs": 2}, profile=quick, max_epochs=None)["epochs"] == 2
+    assert limited(cnn, {"epochs": 50}, profile=quick, max_epochs=None)["epochs"] == 50
+    assert limited(cnn, {"batch_size": 16}, profile=quick, max_epochs=None)["batch_size"] == 16
+    assert limited(cnn, {"epochs": 50}, profile=quick, max_epochs=11)["epochs"] == 11
+    assert limited(cnn, {}, profile=get_profile("paper"), max_epochs=None) == {}
+    assert limited(get_method("svm"), {}, profile=quick, max_epochs=3) == {}
 
 
 def test_epochs_of_networks_beside_the_main_one_are_capped_too() -> None:
     gan, quick = get_method("cnn_gan"), get_profile("quick")
     names = ("epochs", "autoencoder_epochs", "gan_epochs")
-    values = capped(gan, {"gan_epochs": 9}, profile=quick, max_epochs=None)
+    values = limited(gan, {"gan_epochs": 9}, profile=quick, max_epochs=None)
     assert [values[name] for name in names] == [6, 6, 9]
-    values = capped(gan, {"gan_epochs": 9}, profile=quick, max_epochs=2)
+    values = limited(gan, {"gan_epochs": 9}, profile=quick, max_epochs=2)
     assert [values[name] for name in names] == [2, 2, 2]
 
 

@@ -4,8 +4,8 @@ Nothing is downloaded and nothing is recorded. Made-up artists play short tunes 
 and drums; each clip aims at one quadrant of Russell's circumplex. The musical cues (tempo, mode,
 register, articulation, loudness, brightness, roughness, percussion) lean towards arousal and
 valence the way listening studies found them to, each with noise of its own: one cue alone never
-tells the quadrant, and some clips are atypical. Good for trying the tools; scores on it say nothing
-about real music.
+determines the quadrant, and some clips are atypical. Good for trying the tools; scores on it say
+nothing about real music.
 
 References
 ----------

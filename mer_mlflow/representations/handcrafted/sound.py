@@ -27,7 +27,7 @@ SR = 22_050
 N_FFT, HOP = 2048, 512
 """Frames of 93 ms, 43 a second, for timbre, rhythm and melody."""
 LONG_N_FFT, LONG_HOP = 8192, 2048
-"""Frames of 372 ms, 11 a second, for harmony: they tell semitones apart from 90 Hz on."""
+"""Frames of 372 ms, 11 a second, for harmony: they separate semitones from 90 Hz on."""
 FINE_N_FFT, FINE_HOP = 256, 64
 """Frames of 12 ms, 345 a second, for attacks and roughness."""
 SHORTEST = LONG_N_FFT

@@ -1,4 +1,4 @@
-"""Park's artist network: one vector of 256 values that tells artists apart.
+"""Park's artist network: one vector of 256 values by which artists differ.
 
 A clip is cut into segments of 129 frames, ten of them in 30 s; the network's last activations are
 maximal over a segment's time and averaged over segments. A clip that is shorter than the excerpt is

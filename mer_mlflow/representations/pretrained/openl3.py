@@ -51,8 +51,8 @@ LAYER = SUMMARY = "frames"
 BLOCKS: Mapping[str, int] = {}
 N_VALUES = 512
 KINDS = {"kernel", "gamma"}
-"""Arrays that tell convolutions and normalisations from the front end, whose filters older files
-hold too."""
+"""Arrays that distinguish convolutions and normalisations from the front end, whose filters older
+files hold too."""
 UNREADABLE = (OSError, EOFError, zlib.error, RuntimeError, OverflowError)
 """What gzip and h5py raise on damaged files."""
 
