@@ -44,6 +44,6 @@ def load_estimator(folder: Path) -> FittedEstimator:
     trusted = [
         name
         for name in skops.io.get_untrusted_types(file=path)
-        if name.startswith(("sklearn.", "mer_mlflow.methods."))
+        if name.startswith(("sklearn.", "mer_mlflow.training."))
     ]
     return FittedEstimator(estimator=skops.io.load(path, trusted=trusted))

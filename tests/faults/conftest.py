@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mer_mlflow.errors import MerError
 
-EXAMPLES = int(os.environ.get("MER_FAULT_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("MER_FAULT_EXAMPLES", "15"))
 """Of each test; of tests that take long for one, a fifth of it."""
 for name, n_examples in (("faults", EXAMPLES), ("slow faults", max(1, EXAMPLES // 5))):
     settings.register_profile(
