@@ -33,7 +33,8 @@ from mlflow import MlflowClient
 
 from mer_mlflow import get_method, load_dataset, split_plan
 from mer_mlflow.crossval.executors import resolve_workers
-from mer_mlflow.crossval.validation import Setting, gather, resolve_setting, validate
+from mer_mlflow.crossval.setting import Setting, gather, resolve_setting
+from mer_mlflow.crossval.validation import validate
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments.profiles import get_profile, limited
 from mer_mlflow.representations import open_store

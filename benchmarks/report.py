@@ -45,7 +45,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval import CrossValidation, FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
-from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
 from mer_mlflow.methods import method_names
 from mer_mlflow.reporting.validations import Selection, read_validations

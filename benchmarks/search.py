@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mer_mlflow import MerError, get_method, load_dataset, split_plan
-from mer_mlflow.crossval.validation import Setting, gather, resolve_setting
+from mer_mlflow.crossval.setting import Setting, gather, resolve_setting
 from mer_mlflow.methods.svm import CALIBRATION_FOLDS
 from mer_mlflow.representations import open_store
 from mer_mlflow.training.feature_selection import MostRelevant

@@ -66,7 +66,7 @@ from tracking import (
 
 from mer_mlflow import split_plan
 from mer_mlflow.crossval import Setting, Split
-from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.tracking import Kind, RunTree, search
 from mer_mlflow.tracking.items import File, Metric, Param, fold_items
 

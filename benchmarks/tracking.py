@@ -48,7 +48,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval import FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
-from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
 from mer_mlflow.tracking import Kind, RunTree, search, write
 from mer_mlflow.tracking.items import Item, Metric, Param

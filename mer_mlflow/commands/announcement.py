@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets import Clips, data_root_or_default, default_dataset, load_dataset
 
 

@@ -11,7 +11,7 @@ from mer_mlflow.arithmetic import require
 from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import METHOD, SEARCH, SEARCHED, experiment_values
-from mer_mlflow.crossval.validation import Setting, gather
+from mer_mlflow.crossval.setting import Setting, gather
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.experiments import Experiment, ResolvedSearch, Search, resolve_search
 from mer_mlflow.methods import get_method

@@ -13,14 +13,9 @@ from mer_mlflow.commands.announcement import announce_dataset, announce_protocol
 from mer_mlflow.commands.command import INCOMPLETE, OK, print_where
 from mer_mlflow.commands.parameters import METHOD, TRAIN, experiment_values
 from mer_mlflow.crossval.metrics import SCORES
-from mer_mlflow.crossval.validation import (
-    CHANGED,
-    CrossValidation,
-    Setting,
-    gather,
-    gather_probes,
-    validate,
-)
+from mer_mlflow.crossval.results import CHANGED, CrossValidation
+from mer_mlflow.crossval.setting import Setting, gather, gather_probes
+from mer_mlflow.crossval.validation import validate
 from mer_mlflow.experiments import Experiment, resolve, winner_study
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress

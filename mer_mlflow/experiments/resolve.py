@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mer_mlflow.augmentation import Transform, draw_noise_from, get_transforms
 from mer_mlflow.crossval.executors import check_workers, resolve_workers
+from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.crossval.splits import SplitPlan
-from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.experiment import BEST_OF, TRAIN_ONLY, Experiment, Search

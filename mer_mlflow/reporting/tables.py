@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.metrics import SCORES, scores_of_counts
+from mer_mlflow.crossval.results import CHANGED
 from mer_mlflow.crossval.splits import FIXED_SPLITS, PROTOCOLS, split_id
-from mer_mlflow.crossval.validation import CHANGED
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import RunDataError
 from mer_mlflow.tracking import schema

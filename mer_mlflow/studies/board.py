@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mer_mlflow.crossval.executors import resolve_workers
-from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, MerError, RunDataError, WeightsError
 from mer_mlflow.experiments import BEST_OF, resolve, resolve_search

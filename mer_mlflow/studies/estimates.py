@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.tracking import schema
 from mer_mlflow.training import Method
 from mer_mlflow.tuning.space import SearchSpace, grid

@@ -9,7 +9,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.errors import RunDataError
 from mer_mlflow.studies.estimates import Cost, cost_of_run
 from mer_mlflow.terminal import printable

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mer_mlflow.crossval.validation import CrossValidation
+from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.tracking.items import File, confusion_matrix
 from mer_mlflow.training import Illustration

@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 
 from mer_mlflow.arithmetic import UNKNOWN, Facts, facts_text, facts_words, kinds
 from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.results import CHANGED, NOTES, CrossValidation, fold_row, prediction_table
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.crossval.validation import (
-    CHANGED,
-    NOTES,
-    CrossValidation,
-    Setting,
-    fold_row,
-    prediction_table,
-)
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import listing
 from mer_mlflow.spreadsheet import to_csv, unescaped

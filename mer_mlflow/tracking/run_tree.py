@@ -41,8 +41,9 @@ from mer_mlflow.crossval.executors import (
     worker_environment,
 )
 from mer_mlflow.crossval.fold import FoldResult
+from mer_mlflow.crossval.results import CrossValidation
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.crossval.validation import CrossValidation, Setting
 from mer_mlflow.errors import (
     DeletedError,
     JournalError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.tuning.space import SearchSpace
 from mer_mlflow.tuning.study import SearchSetting
 

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial, TrialState
 
-from mer_mlflow.crossval.validation import Setting
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.spreadsheet import to_csv
 from mer_mlflow.terminal import printable

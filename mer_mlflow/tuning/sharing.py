@@ -12,8 +12,8 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from mer_mlflow.crossval.fold import FoldResult, Task, run_fold_of_settings
+from mer_mlflow.crossval.setting import Setting, with_hyperparameters
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.crossval.validation import Setting, with_hyperparameters
 from mer_mlflow.representations import Examples
 from mer_mlflow.tuning.space import Point, point_key
 

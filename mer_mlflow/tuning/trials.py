@@ -12,7 +12,9 @@ import optuna
 from mer_mlflow.access import pages_address, run_page
 from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
 from mer_mlflow.crossval.fold import FoldResult
-from mer_mlflow.crossval.validation import Setting, fold_row, validate, with_hyperparameters
+from mer_mlflow.crossval.results import fold_row
+from mer_mlflow.crossval.setting import Setting, with_hyperparameters
+from mer_mlflow.crossval.validation import validate
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.representations import Examples
 from mer_mlflow.tracking import RunTree, schema

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import FoldResult, Task, run_fold
 from mer_mlflow.crossval.metrics import SCORES, score
-from mer_mlflow.crossval.validation import CrossValidation, fold_row, resolve_setting
+from mer_mlflow.crossval.results import CrossValidation, fold_row
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DivergenceError
 from mer_mlflow.representations import Examples

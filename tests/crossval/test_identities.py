@@ -18,8 +18,8 @@ import pytest
 from mer_mlflow import arithmetic
 from mer_mlflow.arithmetic import ARITHMETICS
 from mer_mlflow.augmentation import get_transforms
+from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.crossval.splits import SplitPlan, split_plan
-from mer_mlflow.crossval.validation import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations.pretrained import PUBLISHED

@@ -19,7 +19,7 @@ import numpy as np
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.executors import FoldFailed, FoldFinished, run_folds
 from mer_mlflow.crossval.fold import Task
-from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.representations import Examples
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mer_mlflow import cross_validate, get_method, split_plan
-from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import CheckError, IncompleteError, ParameterError
 

@@ -19,7 +19,8 @@ from mlflow.entities import ViewType
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.executors import FoldFailed, FoldFinished
-from mer_mlflow.crossval.validation import Setting, resolve_setting, validate
+from mer_mlflow.crossval.setting import Setting, resolve_setting
+from mer_mlflow.crossval.validation import validate
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import DeletedError, UndeliveredError
 from mer_mlflow.representations import assemble, open_store

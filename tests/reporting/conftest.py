@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval import Split
 from mer_mlflow.crossval.fold import Epoch, FoldResult
-from mer_mlflow.crossval.validation import CrossValidation, Setting, resolve_setting
+from mer_mlflow.crossval.results import CrossValidation
+from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.tracking import write
 from mer_mlflow.tracking.items import Item, Tag, setting_params, validation_items

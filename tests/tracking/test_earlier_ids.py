@@ -11,7 +11,9 @@ from mlflow import MlflowClient
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.executors import FoldFailed, FoldFinished
-from mer_mlflow.crossval.validation import CrossValidation, Setting, resolve_setting, validate
+from mer_mlflow.crossval.results import CrossValidation
+from mer_mlflow.crossval.setting import Setting, resolve_setting
+from mer_mlflow.crossval.validation import validate
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.representations import assemble, open_store
 from mer_mlflow.tracking import RunTree

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.fold import Epoch, FoldResult
-from mer_mlflow.crossval.validation import Setting, resolve_setting
+from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.items import File, Metric, fold_items, read_fold

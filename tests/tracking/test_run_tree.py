@@ -31,12 +31,9 @@ from mer_mlflow.crossval.executors import (
     FoldStarted,
 )
 from mer_mlflow.crossval.fold import Epoch
-from mer_mlflow.crossval.validation import (
-    CrossValidation,
-    Setting,
-    resolve_setting,
-    validate,
-)
+from mer_mlflow.crossval.results import CrossValidation
+from mer_mlflow.crossval.setting import Setting, resolve_setting
+from mer_mlflow.crossval.validation import validate
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import DeletedError, RunInProgressError, UndeliveredError
 from mer_mlflow.representations import assemble, open_store

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_mlflow.crossval import split_plan
-from mer_mlflow.crossval.validation import resolve_setting
+from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, ParameterError
 from mer_mlflow.methods import get_method

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow import cross_validate, get_method, split_plan
-from mer_mlflow.crossval.validation import Setting, resolve_setting
+from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations import assemble, open_store

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from mer_mlflow.crossval.validation import CHANGED
+from mer_mlflow.crossval.results import CHANGED
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.reporting.document import Block, Cell, Picture, Section, Text
 from mer_mlflow.reporting.figures import confusions, hardest_clips, learning_curves
