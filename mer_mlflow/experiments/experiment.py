@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import yaml
 
 from mer_mlflow.arithmetic import ARITHMETICS, NATIVE
 from mer_mlflow.crossval.executors import MOST_THREADS
 from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, PROTOCOLS
 from mer_mlflow.experiments.parameter import Role, declared, given_values, parameters
 from mer_mlflow.experiments.profiles import PROFILES
-from mer_mlflow.experiments.text import assignments_text
+from mer_mlflow.experiments.text import assignments_text, read_yaml
 from mer_mlflow.representations.audio import LONGEST
 from mer_mlflow.representations.examples import FEATURE_SOURCES, SHORTEST
 from mer_mlflow.training import Space, Value
@@ -156,6 +158,26 @@ class Experiment:
     def arguments(self) -> dict[str, str]:
         """Parameters of the command that runs it, as text, without defaults."""
         return _as_text(given_values(self))
+
+    def to_yaml(self) -> str:
+        """Parameters that differ from their defaults, as YAML."""
+        return yaml.safe_dump(given_values(self), sort_keys=False, allow_unicode=True)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Self:
+        """Read what :meth:`to_yaml` wrote, or what a user wrote in its place.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is unknown, or its value is of the wrong type or not allowed.
+
+        Examples
+        --------
+        >>> Experiment.from_yaml("method: cnn\\nhyperparameters: {batch_size: 16}").method
+        'cnn'
+        """
+        return cls(**read_yaml(parameters(cls), text))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
+
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.parameter import Parameter
 from mer_mlflow.training import Value
@@ -43,6 +45,45 @@ def parse(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, 
         if given.setdefault(name, text.strip()) != text.strip():
             raise ParameterError(f"{name} is given twice: {given[name]} and {text.strip()}")
         values[name] = value_of(known[name], text.strip())
+    return values
+
+
+def read_yaml(declared: Sequence[Parameter], text: str) -> dict[str, Any]:
+    """Parse YAML of one mapping from names to values.
+
+    Parameters
+    ----------
+    declared : what may be given
+    text : YAML; an empty value counts as not given
+
+    Returns
+    -------
+    value of each parameter, its default where it is not given
+
+    Raises
+    ------
+    ParameterError
+        If the text is no such mapping, a parameter is unknown, or its value is of the wrong type or
+        not allowed.
+    """
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParameterError(f"not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(given, dict | None):
+        raise ParameterError("not a mapping; write a line `name: value` for each parameter")
+    known = {parameter.name: parameter for parameter in declared}
+    values: dict[str, Any] = {parameter.name: parameter.default for parameter in declared}
+    for name, value in (given or {}).items():
+        if name not in known:
+            raise ParameterError(f"{name}: {unknown(str(name), known)}")
+        if isinstance(value, dict) and known[name].kind is dict:
+            values[name] = value
+        elif isinstance(value, dict | list):
+            raise ParameterError(f"{name}: must be one value, not several")
+        elif value is not None and str(value).strip():
+            text_of = str(value).lower() if isinstance(value, bool) else str(value).strip()
+            values[name] = value_of(known[name], text_of)
     return values
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments import TRAIN_ONLY, Experiment, Parameter, Role, Search, parameters
 from mer_mlflow.experiments.text import parse
 
@@ -47,6 +48,28 @@ def command_line(arguments: dict[str, str]) -> list[str]:
 def test_command_line_of_an_experiment_reads_as_the_experiment(experiment: Experiment) -> None:
     values = parse(parameters(Experiment), command_line(experiment.arguments()))
     assert Experiment(**values) == experiment
+
+
+@given(experiment=instances(Experiment))
+def test_yaml_of_an_experiment_reads_as_the_experiment(experiment: Experiment) -> None:
+    assert Experiment.from_yaml(experiment.to_yaml()) == experiment
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("methode: cnn", "methode: unknown parameter; did you mean method?"),
+        ("folds: 1", "folds=1: must be >= 2"),
+        ("folds: [5, 10]", "folds: must be one value"),
+        ("- cnn", "not a mapping"),
+        ("a: b: c", "not YAML"),
+        ("nested: maybe", "nested=maybe: must be true or false"),
+    ],
+)
+def test_bad_yaml_is_named(text: str, words: str) -> None:
+    with pytest.raises(ParameterError) as error:
+        Experiment.from_yaml(text)
+    assert words in str(error.value)
 
 
 @given(search=instances(Search, experiment=Experiment(method="cnn", repeats=1)))
