@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from mlflow.entities import Run
 
 from mer_mlflow.commands import study as command
 from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.main import dispatch
 from mer_mlflow.commands.parameters import STUDY
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments.text import parse
@@ -73,10 +73,10 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             yield
 
     def run(words: Sequence[str], *, prefix: str, environment: Mapping[str, str]) -> Outcome:
-        _, _, name, *arguments = words
+        arguments = words[3:]  # behind python -m mer_mlflow
         commands.append(prefix.removesuffix(" | ").strip())
         with here(environment), pytest.raises(SystemExit) as stop:
-            run_command(lambda: import_module(name).main(arguments))
+            run_command(lambda: dispatch(arguments))
         return Outcome(code=int(str(stop.value.code)), seconds=1.0, reason="it said so")
 
     here = environment
@@ -263,8 +263,9 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = written(store, text)
+    own = [argument for argument in arguments if argument.startswith("--plan=")]
     with pytest.raises(SystemExit) as stop:
-        run_command(lambda: main(plan, *arguments))
+        run_command(lambda: main(*(own or [plan]), *(set(arguments) - set(own))))
     said = capsys.readouterr()
     assert stop.value.code == 2
     assert said.err.startswith("error: ")
