@@ -18,6 +18,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from mer_mlflow.tracking import answers, outage
 from mer_mlflow.tracking.answers import check_answer
+from mer_mlflow.tracking.client import settle
 from mer_mlflow.tracking.outage import is_outage, own_retries, patiently, reason
 
 RUN, OTHER = "a" * 32, "b" * 32
@@ -67,6 +68,12 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.http.server_port}"
+
+
+@pytest.fixture(autouse=True)
+def settled() -> None:
+    """MLflow's client as commands use it."""
+    settle()
 
 
 @pytest.fixture
