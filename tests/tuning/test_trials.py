@@ -119,6 +119,7 @@ def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None
 
 def test_winner_is_found_again(store: Path) -> None:
     client = MlflowClient()
+    matplotlib.use("Agg")
     style = dict(matplotlib.rcParams)
     setting, search = make_setting(), make_search()
     study = run(search, store)
