@@ -69,7 +69,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     command = COMMANDS[name]
     if any(argument in HELP for argument in given):
         others = [argument for argument in given if argument not in HELP]
-        _print_help(_parser(command, method=requested_method(others)))
+        _print_help(_parser(command, method=requested_method(command.parameters, others)))
         return OK
     code: int = import_module(command.module).main(given)
     return code

@@ -100,9 +100,15 @@ def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
     )
 
 
-def requested_method(arguments: Sequence[str]) -> str:
-    """Methodology that a command line names, or the default."""
-    given = dict(pairs((), arguments)).get("method", "").strip()
+def requested_method(declared: Sequence[Parameter], arguments: Sequence[str]) -> str:
+    """Methodology that a command line names, or the default.
+
+    Parameters
+    ----------
+    declared : parameters of the command
+    arguments : command line
+    """
+    given = dict(pairs(declared, arguments)).get("method", "").strip()
     return given or str(METHOD[0].default)
 
 
@@ -119,7 +125,7 @@ def experiment_values(declared: Sequence[Parameter], arguments: Sequence[str]) -
     ParameterError
         If a parameter is unknown, given twice, or its value is of the wrong type or not allowed.
     """
-    own = hyperparameter_options(requested_method(arguments))
+    own = hyperparameter_options(requested_method(declared, arguments))
     given = parse((*declared, *own), arguments)
     values = {item.name: given.pop(item.name) for item in own}
     return given | {"hyperparameters": _joined(given["hyperparameters"], values)}

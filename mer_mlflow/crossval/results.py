@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mer_mlflow.crossval.executors import (
-    FoldFailed,
-)
+from mer_mlflow.crossval.executors import FoldFailed
 from mer_mlflow.crossval.fold import FoldResult
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.setting import Setting

@@ -15,9 +15,7 @@ import numpy as np
 from mer_mlflow.arithmetic import NATIVE, check_arithmetic
 from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
 from mer_mlflow.checks import ALLOW_COLUMNS, Finding, check_columns, refuse
-from mer_mlflow.crossval.executors import (
-    MOST_THREADS,
-)
+from mer_mlflow.crossval.executors import MOST_THREADS
 from mer_mlflow.crossval.fold import Choice
 from mer_mlflow.crossval.splits import SplitPlan
 from mer_mlflow.datasets.clips import Clips

@@ -46,7 +46,7 @@ def test_help_of_a_command_names_every_parameter(
 def test_help_has_choices_defaults_and_the_methods_hyperparameters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = printed(capsys, "train", "--method", "crnn", "--help")
+    text = printed(capsys, "train", "--method", "crnn", "--nested", "--help")
     assert "--profile {paper,quick}" in text
     assert "(default: 0)" in text
     assert all(f"--{name} " in text for name in get_method("crnn").defaults)
@@ -99,6 +99,8 @@ def test_hyperparameters_may_be_given_by_their_own_names() -> None:
     given = requested("--method", "cnn", "--batch-size", "16", "--hyperparameters=epochs=3")
     assert given.hyperparameters == {"epochs": "3", "batch_size": 16}
     assert requested("--method=cnn").hyperparameters is None
+    switched = requested("--nested", "--method", "cnn", "--batch_size", "16")
+    assert (switched.nested, switched.hyperparameters) == (True, {"batch_size": 16})
 
 
 def test_wrong_command_ends_with_code_2() -> None:
