@@ -83,12 +83,19 @@ def readable(text: str) -> str:
     return content.decode("utf-8", "backslashreplace")
 
 
+LONGEST_NAME = 10_000
+"""Characters of a name in a list; two paths have up to 8190."""
+
+
 def excerpt(text: str, *, most: int = 300) -> str:
     """Text as an error message has it: of a long one only its beginning."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 def listing(names: list[str], *, most: int = 5) -> str:
-    """Join names for an error message: the first ones, then how many more there are."""
-    shown = ", ".join(map(excerpt, names[:most]))
+    """Join names for an error message: the first ones, then how many more there are.
+
+    Names may be whole messages with two paths, whose ends say what to do: these are not cut.
+    """
+    shown = ", ".join(excerpt(name, most=LONGEST_NAME) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

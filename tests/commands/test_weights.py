@@ -23,7 +23,7 @@ from mer_mlflow.representations.pretrained import PUBLISHED
 SR = 16_000
 
 
-def split_names(text: str) -> dict[str, str]:
+def listed(text: str) -> dict[str, str]:
     """What is said of each weights, by name."""
     found: dict[str, str] = {}
     for line in text.splitlines():
@@ -42,7 +42,7 @@ def test_missing_and_unknown_files_are_told_apart(
     file.parent.mkdir(parents=True)
     file.write_bytes(b"numbers")
     assert weights(weights=str(tmp_path)) == OK
-    said = split_names(capsys.readouterr().out)
+    said = listed(capsys.readouterr().out)
     assert said.keys() == PUBLISHED.keys()
     assert "MISSING" in said["crnn_mtat"]
     assert "needed by crnn_mtat" in said["crnn_mtat"]
@@ -55,7 +55,7 @@ def test_missing_and_unknown_files_are_told_apart(
 
 def test_every_network_that_a_method_reads_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     weights()
-    said = split_names(capsys.readouterr().out)
+    said = listed(capsys.readouterr().out)
     for method in map(get_method, method_names()):
         for item in method.inputs:
             if item.network is not None:
@@ -65,7 +65,7 @@ def test_every_network_that_a_method_reads_is_listed(capsys: pytest.CaptureFixtu
 
 def test_published_files_are_there(real_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights(weights=str(real_weights))
-    assert "there, as published" in split_names(capsys.readouterr().out)["crnn_jamendo"]
+    assert "there, as published" in listed(capsys.readouterr().out)["crnn_jamendo"]
 
 
 def test_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:

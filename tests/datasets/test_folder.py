@@ -40,7 +40,7 @@ def test_audio_formats(sounds, tmp_path, suffix):
 
 
 @pytest.fixture
-def split_names(tmp_path, write_sound, write_csv):
+def listed(tmp_path, write_sound, write_csv):
     for i, file in enumerate(("b/one.wav", "a/two.flac", "three.ogg")):
         write_sound(tmp_path / file, 200.0 + 100 * i)
     return write_csv(
