@@ -107,9 +107,17 @@ def requested_method(declared: Sequence[Parameter], arguments: Sequence[str]) ->
     ----------
     declared : parameters of the command
     arguments : command line
+
+    Raises
+    ------
+    ParameterError
+        If it names two: an entry of MLproject that runs one methodology was given another.
     """
-    given = dict(pairs(declared, arguments)).get("method", "").strip()
-    return given or str(METHOD[0].default)
+    values = (text.strip() for name, text in pairs(declared, arguments) if name == "method")
+    given = list(dict.fromkeys(filter(None, values)))
+    if len(given) > 1:
+        raise ParameterError(f"method is given twice: {given[0]} and {given[1]}")
+    return given[0] if given else str(METHOD[0].default)
 
 
 def experiment_values(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, Any]:

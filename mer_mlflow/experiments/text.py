@@ -27,24 +27,20 @@ def parse(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, 
 
     Returns
     -------
-    value of each parameter, its default where it is not given
+    value of each parameter, the last one where it is given again, its default where it is not given
 
     Raises
     ------
     ParameterError
-        If a parameter is unknown or given twice, or its value is of the wrong type or not allowed.
+        If a parameter is unknown, or its value is of the wrong type or not allowed.
     """
     known = {parameter.name: parameter for parameter in declared}
-    given: dict[str, str] = {}
     values = {parameter.name: parameter.default for parameter in declared}
     for name, text in pairs(declared, arguments):
         if name not in known:
             raise ParameterError(f"{name}={text}: {unknown(name, known)}")
-        if not text.strip():
-            continue
-        if given.setdefault(name, text.strip()) != text.strip():
-            raise ParameterError(f"{name} is given twice: {given[name]} and {text.strip()}")
-        values[name] = value_of(known[name], text.strip())
+        if text.strip():
+            values[name] = value_of(known[name], text.strip())
     return values
 
 

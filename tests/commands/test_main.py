@@ -85,6 +85,7 @@ def test_shell_completes_commands_and_parameters(
         (["train", "--method=cnn", "--bach_size=3"], "bach_size=3: unknown parameter; did you"),
         (["train", "--method=svm", "--batch_size=3"], "batch_size=3: unknown parameter"),
         (["train", "--C=-1"], "C=-1: must be > 0"),
+        (["train", "--method=cnn", "--method=svm"], "method is given twice: cnn and svm"),
         (["train", "--C=1", "--hyperparameters=C=2"], "C is given twice"),
         (["train", "--C=1", "--hyperparameters=best"], "hyperparameters=best and C=1.0: give one"),
     ],

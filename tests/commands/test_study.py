@@ -263,9 +263,8 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = written(store, text)
-    own = [argument for argument in arguments if argument.startswith("--plan=")]
     with pytest.raises(SystemExit) as stop:
-        run_command(lambda: main(*(own or [plan]), *(set(arguments) - set(own))))
+        run_command(lambda: main(plan, *arguments))
     said = capsys.readouterr()
     assert stop.value.code == 2
     assert said.err.startswith("error: ")

@@ -45,13 +45,16 @@ def test_values_may_stand_behind_their_names_and_begin_with_a_dash() -> None:
         (["--zzz=5"], "zzz=5: unknown parameter; parameters are method, hyperparameters"),
         (["stray"], "stray: not a parameter; write --name=value"),
         (["--nested", "--folds"], "folds: has no value; write --folds=VALUE"),
-        (["--folds=5", "--folds=10"], "folds is given twice: 5 and 10"),
     ],
 )
 def test_bad_command_lines_are_named(arguments: list[str], words: str) -> None:
     with pytest.raises(ParameterError) as error:
         parse(DECLARED, arguments)
     assert words in str(error.value)
+
+
+def test_the_last_value_counts() -> None:
+    assert parse(DECLARED, ["--folds=5", "--folds=10"])["folds"] == 10
 
 
 def test_switches_need_no_value_and_names_may_have_hyphens() -> None:

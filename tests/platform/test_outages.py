@@ -13,8 +13,8 @@ from mlflow.entities import Run
 
 pytestmark = pytest.mark.platform
 
-COMMON = ("train", "--method=svm", "--dataset=demo", "--folds=10", "--workers=1")
-SHORT, TRAIN = (*COMMON, "--repeats=1"), (*COMMON, "--repeats=4")
+SHORT = ("train", "--method=svm", "--dataset=demo", "--folds=10", "--repeats=1", "--workers=1")
+TRAIN = (*SHORT, "--repeats=4")
 N_FOLDS, N_FOLDS_SHORT = 40, 10
 OUTAGE_SECONDS = float(os.environ.get("MER_FAULT_OUTAGE", "5"))
 ANSWER_SECONDS = 2.0
