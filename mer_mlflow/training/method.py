@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, runtime_checkable
@@ -138,8 +138,8 @@ class Method:
     baseline : name of the methodology that this one changes in one respect, empty for none
     require_clips : (quadrants of the training clips) raises a ``MerError`` where no model can be
         fitted to so many clips of each; None where any number will do
-    fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
-        the same as ``fit`` gives; where settings can share work
+    fit_together : (training examples, several hyperparameters, seed) -> a fitted model for each,
+        the same as ``fit`` gives; where fits can share work
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
     load : reads what a fitted model saved
@@ -172,7 +172,7 @@ class Method:
     baseline: str = ""
     reads: Callable[[Any], tuple[Input, ...]] | None = None
     require_clips: Callable[[NDArray[np.int64]], None] | None = None
-    fit_settings: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
+    fit_together: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -216,6 +216,33 @@ class Method:
             if complaint:
                 raise ParameterError(f"{name}={value}: {complaint} for {self.name}")
         return self.hyperparameters(**values)
+
+    @property
+    def shares_work(self) -> bool:
+        """Whether several fits take less time together than one after the other."""
+        return self.fit_together is not None
+
+    def fit_many(
+        self, train: Examples, settings: Sequence[Any], seed: int, on_epoch: OnEpoch
+    ) -> Iterator[FittedModel]:
+        """Fit a model with each of several sets of hyperparameters.
+
+        Parameters
+        ----------
+        train : training examples
+        settings : resolved hyperparameters of each model
+        seed : of the trainings, the same for all
+        on_epoch : called after every epoch
+
+        Yields
+        ------
+        fitted models, each the one that ``fit`` gives
+        """
+        if self.fit_together is not None and len(settings) > 1:
+            yield from self.fit_together(train, settings, seed)
+            return
+        for hyperparameters in settings:
+            yield self.fit(train, hyperparameters, seed, on_epoch)
 
     def inputs_for(self, hyperparameters: Any) -> tuple[Input, ...]:
         """What is read of each clip with resolved hyperparameters.

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mer_mlflow.crossval.fold import Task, run_fold
+from mer_mlflow.crossval.jobs import Job, Task, run_jobs
 from mer_mlflow.crossval.rehearsal import refusal
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.datasets import QUADRANTS, dataset_names
@@ -158,12 +158,12 @@ def test_same_seed_gives_the_same_model_and_another_seed_another(
 def test_settings_that_share_work_give_what_each_gives_alone(
     method: Method, fitted: FittedModel
 ) -> None:
-    if method.fit_settings is None:
+    if method.fit_together is None:
         return
     examples = make_examples(method)
     name, space = next((name, space) for name, space in method.spaces.items() if space.grid)
     other = replace(hyperparameters(method), **{name: space.grid[0]})
-    both = method.fit_settings(examples, [other, hyperparameters(method)], 0)
+    both = method.fit_together(examples, [other, hyperparameters(method)], 0)
     alone = method.fit(examples, other, 0, lambda record, predict: None)
     for shared, single in zip(both, (alone, fitted), strict=True):
         expected = single.predict(examples).probabilities
@@ -203,13 +203,9 @@ def test_epochs_are_reported_as_they_end(method: Method) -> None:
 
 
 def test_rehearsal_refuses_nothing_that_can_be_trained(method: Method) -> None:
-    task = Task(
-        method=method,
-        hyperparameters=hyperparameters(method),
-        examples=with_copies(make_examples(method)),
-        test_curve=True,
-    )
-    assert refusal(task, two_folds()[0]) is None
+    task = Task(method=method, examples=with_copies(make_examples(method)), test_curve=True)
+    job = Job(split=two_folds()[0], hyperparameters=hyperparameters(method))
+    assert refusal(task, job) is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,13 +255,8 @@ def test_training_reads_no_test_clip_and_no_copy_of_one(method: Method) -> None:
         return fitted
 
     split = two_folds()[0]
-    task = Task(
-        method=replace(method, fit=fit),
-        hyperparameters=hyperparameters(method),
-        examples=replace(examples, inputs=inputs),
-        test_curve=False,
-    )
-    run_fold(task, split, lambda epoch: None)
+    task = Task(method=replace(method, fit=fit), examples=replace(examples, inputs=inputs))
+    run_jobs(task, (Job(split=split, hyperparameters=hyperparameters(method)),))
     allowed = {*split.train, *(split.train + N_CLIPS)}
     assert all(rows and rows <= allowed for rows in read_in_training)
     assert {*split.test} <= set.union(*(array.rows for array in inputs))
@@ -290,18 +281,14 @@ EAGER = {
 @pytest.mark.parametrize("name", EAGER)
 def test_labels_that_inputs_do_not_tell_are_learnt_by_heart_alone(name: str) -> None:
     method = get_method(name)
-    task = Task(
-        method=method,
-        hyperparameters=method.resolve(EAGER[name]),
-        examples=with_copies(make_examples(method, seed=2, shuffled=True)),
-        test_curve=False,
-    )
+    eager = method.resolve(EAGER[name])
+    task = Task(method=method, examples=with_copies(make_examples(method, seed=2, shuffled=True)))
     by_heart, hits = [], []
     for split in two_folds():
-        result = run_fold(task, split, lambda epoch: None)
+        (result,) = run_jobs(task, (Job(split=split, hyperparameters=eager),))
         hits.append(np.mean(result.prediction.quadrants == result.true))
         train = task.examples.take(split.train)
-        fitted = method.fit(train, task.hyperparameters, 0, lambda record, predict: None)
+        fitted = method.fit(train, eager, 0, lambda record, predict: None)
         by_heart.append(np.mean(fitted.predict(train).quadrants == train.labels))
     assert min(by_heart) > 0.9, "a leak would not show"
     assert np.mean(hits) < 0.6
