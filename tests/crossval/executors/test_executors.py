@@ -229,10 +229,10 @@ def test_fold_that_takes_too_long_fails_and_others_go_on(plan: SplitPlan) -> Non
             first_worker().suspend()
         events.append(event)
 
-    make_executor(1, fold_timeout=20).run(make_task(), batches(plan.splits), on_event=on_event)
+    make_executor(1, fold_timeout=6).run(make_task(), batches(plan.splits), on_event=on_event)
     failed = [event for event in events if isinstance(event, FoldFailed)]
     assert [event.job.split.id for event in failed] == [slow]
-    assert failed[0].reason == "no result within fold_timeout=20 s"
+    assert failed[0].reason == "no result within fold_timeout=6 s"
     assert failed[0].is_late and not failed[0].is_certain
     kinds = [type(event) for event in events if event.job.split.id == slow]
     assert kinds == [FoldStarted, FoldRetried, FoldStarted, FoldFailed]
