@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import multiprocessing
 import time
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import optuna
@@ -117,25 +117,39 @@ def test_same_point_queued_twice_is_evaluated_once(storage: str) -> None:
     assert states[TrialState.COMPLETE] == 12
 
 
-def test_two_processes_share_a_study(storage: str) -> None:
+def start(code: str, *arguments: str) -> BaseProcess:
+    """Start a process that has this code's imports already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mer_mlflow.tuning.study"])
+    process = context.Process(target=exec, args=(code, {"arguments": arguments}))
+    process.start()
+    return process
+
+
+def exit_codes(*processes: BaseProcess) -> list[int | None]:
+    for process in processes:
+        process.join(120)
+    return [process.exitcode for process in processes]
+
+
+def test_two_processes_share_a_study(storage: str, tmp_path: Path) -> None:
     code = (
-        "import sys, time\n"
+        "import time\n"
+        "from pathlib import Path\n"
         "from mer_mlflow.tuning.study import SearchSetting, open_study, run_study\n"
         "search = SearchSetting(name='shared', strategy='grid', space={'C': tuple(range(1, 21))},\n"
         "                start={'C': 1}, n_trials=1, seed=0)\n"
         "def evaluate(trial, point):\n"
         "    time.sleep(0.05)\n"
-        "    print(point['C'], flush=True)\n"
+        "    with Path(arguments[1]).open('a') as file:\n"
+        "        file.write(f'{point[\"C\"]}\\n')\n"
         "    return 1.0 / point['C']\n"
-        "run_study(open_study(search, sys.argv[1]), search, evaluate)\n"
+        "run_study(open_study(search, arguments[0]), search, evaluate)\n"
     )
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code, storage], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    printed = [worker.communicate(timeout=120)[0].split() for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0]
-    assert sorted(int(word) for words in printed for word in words) == list(range(1, 21))
+    files = [tmp_path / "one", tmp_path / "other"]
+    assert exit_codes(*[start(code, storage, str(file)) for file in files]) == [0, 0]
+    seen = [int(word) for file in files if file.exists() for word in file.read_text().split()]
+    assert sorted(seen) == list(range(1, 21))
 
 
 def test_one_of_two_processes_is_killed_and_every_point_ends_once(
@@ -144,28 +158,25 @@ def test_one_of_two_processes_is_killed_and_every_point_ends_once(
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 1)
     monkeypatch.setattr(module, "GRACE_SECONDS", 2)
     code = (
-        "import os, sys, time\n"
+        "import os, time\n"
         "from optuna.trial import TrialState\n"
         "from mer_mlflow.tuning import study\n"
         "study.HEARTBEAT_SECONDS, study.GRACE_SECONDS = 1, 2\n"
         "search = study.SearchSetting(name='made grid', strategy='grid', n_trials=1, seed=0,\n"
         "    space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={})\n"
         "def evaluate(trial, point):\n"
-        "    while sys.argv[2] == 'doomed':\n"
+        "    while arguments[1] == 'doomed':\n"
         "        running = trial.study.get_trials(False, (TrialState.RUNNING,))\n"
         "        if any(other.number != trial.number for other in running):\n"
         "            os.kill(os.getpid(), 9)\n"
         "        time.sleep(0.05)\n"
         "    time.sleep(0.3)\n"
         "    return 0.5\n"
-        "study.run_study(study.open_study(search, sys.argv[1]), search, evaluate)\n"
+        "study.run_study(study.open_study(search, arguments[0]), search, evaluate)\n"
     )
     open_study(make_search(), storage)
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, storage, fate])
-        for fate in ("doomed", "lucky")
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [-9, 0]
+    processes = [start(code, storage, fate) for fate in ("doomed", "lucky")]
+    assert exit_codes(*processes) == [-9, 0]
     study = open_study(make_search(), storage)
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert len({point_key(trial.params) for trial in complete}) == len(complete) == 12
@@ -192,22 +203,21 @@ def test_trial_that_died_before_its_first_sign_of_life_is_run_again(
 
 
 KILLED_SEARCH = """
-import os, sys
+import os
 from mer_mlflow.tuning import study
-search = study.SearchSetting(name='made ' + sys.argv[2], strategy=sys.argv[2], n_trials=8, seed=0,
+search = study.SearchSetting(name='made ' + arguments[1], strategy=arguments[1], n_trials=8, seed=0,
     space={'C': (1.0, 2.0, 4.0, 8.0), 'units': (10, 20, 30)}, start={'C': 1.0, 'units': 10})
 def evaluate(trial, point):
     if trial.number == 2:
         os.kill(os.getpid(), 9)
     return 0.5
-study.run_study(study.open_study(search, sys.argv[1]), search, evaluate)
+study.run_study(study.open_study(search, arguments[0]), search, evaluate)
 """
 
 
 @pytest.mark.parametrize("strategy", ["grid", "tpe"])
 def test_trial_of_a_process_killed_here_is_run_again_at_once(strategy: str, storage: str) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED_SEARCH, storage, strategy])
-    assert killed.returncode == -9
+    assert exit_codes(start(KILLED_SEARCH, storage, strategy)) == [-9]
     search = make_search(strategy)
     (left,) = open_study(search, storage).get_trials(states=(TrialState.RUNNING,))
     study, seen = run(search, storage)
@@ -218,7 +228,7 @@ def test_trial_of_a_process_killed_here_is_run_again_at_once(strategy: str, stor
 
 def test_trial_of_a_killed_process_is_ended_where_nothing_is_left_to_do(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'optuna.db'}"
-    subprocess.run([sys.executable, "-c", KILLED_SEARCH, storage, "tpe"])
+    assert exit_codes(start(KILLED_SEARCH, storage, "tpe")) == [-9]
     study, seen = run(make_search("tpe", n_trials=2), storage)
     assert seen == []
     states = Counter(trial.state for trial in study.get_trials())
