@@ -24,7 +24,7 @@ from mer_mlflow.networks.won_crnn import WonCRNN, trunk_above
 from mer_mlflow.representations import Embedding, Examples
 from mer_mlflow.representations.audio import Audio
 from mer_mlflow.representations.pretrained import find_weights
-from mer_mlflow.training.torch_loop import train_transfer
+from mer_mlflow.training.torch_transfer import train_transfer
 from mer_mlflow.weights import Weights
 
 FOLDS, EPOCHS, TRAINED = 100, 200, 0.9

@@ -16,9 +16,9 @@ from mer_mlflow.training.keras_loop import (
     compile_network,
     load_network,
     outputs,
-    statistics,
 )
 from mer_mlflow.training.method import EpochRecord, Illustration, OnEpoch
+from mer_mlflow.training.normalisation import statistics
 from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 STAGE = "autoencoder"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +13,21 @@ from mer_mlflow.networks.blocks import FRONT_END
 from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
 from mer_mlflow.training.method import EpochRecord, OnEpoch, Prediction, most_probable
+from mer_mlflow.training.normalisation import most_relevant, standardised, statistics
 from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 NETWORK_FILE = "network.keras"
 NORMALISATION_FILE = "normalisation.npz"
-NEGLIGIBLE = 1e-6
-"""Deviation, relative to the mean, under which a feature counts as constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedNetwork:
-    """A trained network and what its input goes through before.
+    """A trained network, and the selection and normalisation of its input.
 
     Attributes
     ----------
     network : softmax over the quadrants
-    columns : features that it reads [shape=(n_kept,)]; empty where it reads all there is
+    columns : features that it reads [shape=(n_kept,)]; empty where it reads all
     mean, scale : statistics of the training clips' input: numbers, or one a feature
         [shape=(n_features,)]
     """
@@ -68,8 +66,7 @@ class FittedNetwork:
 
     def normalised(self, examples: Examples, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         """Input of the network for some examples [shape=(n_read, ...)]."""
-        values = _selected(examples.read(0, indices), self.columns).astype(np.float32)
-        return (values - self.mean) / self.scale
+        return standardised(examples.read(0, indices), self.columns, self.mean, self.scale)
 
 
 def load_network(folder: Path) -> FittedNetwork:
@@ -121,7 +118,7 @@ def train_network(
     """
     keras.utils.set_random_seed(seed)
     order = np.random.default_rng(seed)
-    columns = _most_relevant(train, n_features)
+    columns = most_relevant(train, n_features)
     network = build((len(columns),) if len(columns) else train.item_shape(0))
     config = {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
     compile_network(
@@ -177,44 +174,10 @@ def _train_epoch(
     return loss / len(order), n_correct / len(order)
 
 
-def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]:
-    if n_features is None:
-        return np.array([], dtype=np.int64)
-    from mer_mlflow.training.feature_selection import MostRelevant
-
-    selection = MostRelevant(n_features=n_features).fit(train.read(0), train.labels)
-    columns: NDArray[np.int64] = selection.get_support(indices=True)
-    return columns
-
-
-def statistics(
-    train: Examples, columns: NDArray[np.int64], *, by_feature: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation, batch by batch after Chan et al., 1983: sums of squares would cancel."""
-    n_read, mean, squares = 0, np.float64(0), np.float64(0)
-    for batch in batches(np.arange(len(train)), PREDICT_BATCH):
-        values = _selected(train.read(0, batch), columns).astype(np.float64)
-        if not by_feature:
-            values = values.ravel()
-        n_batch, batch_mean = len(values), values.mean(axis=0)
-        apart = batch_mean - mean
-        mean = mean + apart * n_batch / (n_read + n_batch)
-        squares = squares + np.square(values - batch_mean).sum(axis=0)
-        squares = squares + np.square(apart) * n_read * n_batch / (n_read + n_batch)
-        n_read += n_batch
-    scale = np.sqrt(squares / n_read)
-    safe = np.where(scale > NEGLIGIBLE * np.abs(mean), scale, 1.0)
-    return np.asarray(mean, dtype=np.float32), np.asarray(safe, dtype=np.float32)
-
-
-def _selected(values: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
-    return values[:, columns] if len(columns) else values
-
-
 def outputs(network: keras.Model, fitted: FittedNetwork, examples: Examples) -> NDArray[np.float32]:
-    """What a network says of examples that pass a fitted network's normalisation before."""
-    said = [
+    """Outputs of a network for examples that a fitted network's normalisation is applied to."""
+    values = [
         keras.ops.convert_to_numpy(network(fitted.normalised(examples, batch), training=False))
         for batch in batches(np.arange(len(examples)), PREDICT_BATCH)
     ]
-    return np.concatenate(said)
+    return np.concatenate(values)

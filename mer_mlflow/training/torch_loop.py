@@ -1,10 +1,11 @@
-"""Training a new output on a pretrained PyTorch network, frozen or in part trained further."""
+"""Training a PyTorch network on examples that stay in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,102 +13,107 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mer_mlflow.arithmetic import PORTABLE, is_in_effect
-from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.networks.won_crnn import N_UNITS, WonCRNN, trunk_above
 from mer_mlflow.representations import Examples
 from mer_mlflow.training.method import EpochRecord, OnEpoch, Prediction, most_probable
+from mer_mlflow.training.normalisation import most_relevant, standardised, statistics
 from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 FILE = "network.pt"
-MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
-"""Of the optimizers, as Won et al.'s published training has them."""
-PHASE_ENDS = (80, 99, 119)
-"""Last epoch of each phase but the last: Adam in the first, gradient descent in the others."""
-RATES = (1.0, 0.1, 0.01, 0.001)
-"""Learning rate of each phase as a share of the first."""
+
+Read = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Input of the network for some clips [shape=(n_read, ...)]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FittedTransfer:
-    """A network whose output was trained on the quadrants.
+class FittedTorchNetwork:
+    """A trained network, and the selection and normalisation of its input.
 
     Attributes
     ----------
     network : from inputs to logits of the quadrants
-    layer : of the published network, whose values are the inputs
+    sizes : arguments that the network was built with
+    columns : features that it reads [shape=(n_kept,)]; empty where it reads all
+    mean, scale : statistics of the training clips' input: numbers, or one a feature
+        [shape=(n_kept,)]
     """
 
-    network: nn.Sequential
-    layer: str
+    network: nn.Module
+    sizes: dict[str, Any]
+    columns: NDArray[np.int64]
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights, frozen ones too."""
+        """Number of weights."""
         return sum(weights.numel() for weights in self.network.parameters())
 
     def predict(self, examples: Examples) -> Prediction:
         """Quadrant of each clip, and the probability of every quadrant."""
-        self.network.eval()
-        with torch.inference_mode():
-            logits = [
-                self.network(_read(examples, batch))
-                for batch in batches(np.arange(len(examples)), PREDICT_BATCH)
-            ]
-        probabilities = torch.softmax(torch.cat(logits).double(), dim=1)
-        return most_probable(probabilities.numpy())
+        return predict_quadrants(self.network, self.reader(examples), n_clips=len(examples))
+
+    def reader(self, examples: Examples) -> Read:
+        """Return the function that reads and standardises some of these examples."""
+        return lambda batch: standardised(
+            examples.read(0, batch), self.columns, self.mean, self.scale
+        )
 
     def save(self, folder: Path) -> None:
-        """Write the weights into an existing folder."""
-        kept = {"layer": self.layer, "state": self.network.state_dict()}
-        torch.save(kept, folder / FILE)
+        """Write network and normalisation into an existing folder."""
+        arrays = {"columns": self.columns, "mean": self.mean, "scale": self.scale}
+        kept = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        torch.save({**kept, "sizes": self.sizes, "state": self.network.state_dict()}, folder / FILE)
 
 
-def load_transfer(folder: Path) -> FittedTransfer:
-    """Read what :meth:`FittedTransfer.save` wrote."""
+def load_network(folder: Path, *, build: Callable[..., nn.Module]) -> FittedTorchNetwork:
+    """Read what :meth:`FittedTorchNetwork.save` wrote.
+
+    Parameters
+    ----------
+    folder : that holds the network
+    build : makes the network of the sizes that it was built with
+    """
     kept = torch.load(folder / FILE, weights_only=True)
-    trunk = trunk_above(kept["layer"], WonCRNN())
-    network = nn.Sequential(trunk, output_layer(N_UNITS, dropout=0.0))
+    network = build(**kept["sizes"])
     network.load_state_dict(kept["state"])
-    return FittedTransfer(network=network, layer=kept["layer"])
+    return FittedTorchNetwork(
+        network=network,
+        sizes=kept["sizes"],
+        columns=kept["columns"].numpy(),
+        mean=kept["mean"].numpy(),
+        scale=kept["scale"].numpy(),
+    )
 
 
-def output_layer(n_values: int, *, dropout: float) -> nn.Sequential:
-    """Dropout and a dense layer to the quadrants."""
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(n_values, len(QUADRANTS)))
-
-
-def train_transfer(
+def train_network(
     train: Examples,
     *,
-    layer: str,
-    trunk: Callable[[], nn.Module],
-    is_frozen: bool,
-    dropout: float,
+    build: Callable[..., nn.Module],
+    sizes: dict[str, Any],
+    optimizer: str,
     learning_rate: float,
     batch_size: int,
     epochs: int,
     stop_accuracy: float,
+    by_feature: bool,
+    n_features: int | None = None,
     seed: int,
     on_epoch: OnEpoch,
-) -> FittedTransfer:
-    """Train a new output, and the trunk below it unless it is frozen.
-
-    A frozen trunk works as in inference, without dropout and with the statistics that it came with.
-    Its outputs do not change, so training gives the same whether they are the inputs (and the trunk
-    is empty) or are computed in each step.
+) -> FittedTorchNetwork:
+    """Train until the training accuracy is reached or the epochs are over.
 
     Parameters
     ----------
-    train : training examples, whose first input the trunk reads
-    layer : of the published network, whose values are the inputs
-    trunk : makes what lies between them and the output
-    is_frozen : whether that stays as it is
-    dropout : rate before the output
-    learning_rate : float > 0, of Adam until epoch 80; then a tenth, a hundredth from epoch 100 and
-        a thousandth from epoch 120 of it, of stochastic gradient descent
+    train : training examples with one input
+    build : makes the network of an ``input_shape`` and ``sizes``, called once everything is seeded
+    sizes : further arguments of ``build``
+    optimizer : ``sgd`` or ``adam``
+    learning_rate : float > 0
     batch_size : int > 0, clips of a step
     epochs : int > 0, at most
     stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
+    by_feature : whether each feature is standardised by itself, or all values together
+    n_features : how many of the most relevant features are kept, None for all values
     seed : of weights, dropout and order
     on_epoch : called after every epoch
 
@@ -117,21 +123,27 @@ def train_transfer(
         If the loss is no longer a finite number.
     """
     torch.manual_seed(seed)
-    output = output_layer(N_UNITS, dropout=dropout)
-    below = trunk()
-    network = nn.Sequential(below, output)
-    fitted = FittedTransfer(network=network, layer=layer)
-    below.requires_grad_(not is_frozen)
-    torch.manual_seed(seed)
     order = np.random.default_rng(seed)
-    optimizer = _optimizer(network, 0, learning_rate)
+    columns = most_relevant(train, n_features)
+    shape = (len(columns),) if len(columns) else train.item_shape(0)
+    sizes = {"input_shape": shape, **sizes}
+    network = build(**sizes)
+    mean, scale = statistics(train, columns, by_feature=by_feature)
+    fitted = FittedTorchNetwork(
+        network=network, sizes=sizes, columns=columns, mean=mean, scale=scale
+    )
+    weights = [each for each in network.parameters() if each.requires_grad]
+    is_adam = optimizer == "adam"
+    steps = adam(weights, learning_rate) if is_adam else torch.optim.SGD(weights, learning_rate)
     for epoch in range(1, epochs + 1):
-        if epoch - 1 in PHASE_ENDS:
-            optimizer = _optimizer(network, 1 + PHASE_ENDS.index(epoch - 1), learning_rate)
         network.train()
-        below.train(not is_frozen)
-        loss, accuracy = _train_epoch(
-            network, optimizer, train, order.permutation(len(train)), batch_size
+        loss, accuracy = train_epoch(
+            network,
+            steps,
+            fitted.reader(train),
+            train.labels,
+            order=order.permutation(len(train)),
+            batch_size=batch_size,
         )
         refuse_divergence(loss, epoch=epoch, learning_rate=learning_rate)
         on_epoch(EpochRecord(epoch=epoch, loss=loss, accuracy=accuracy), fitted.predict)
@@ -140,19 +152,35 @@ def train_transfer(
     return fitted
 
 
-def _train_epoch(
+def train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
-    train: Examples,
+    read: Read,
+    labels: NDArray[np.int64],
+    *,
     order: NDArray[np.int64],
     batch_size: int,
 ) -> tuple[float, float]:
-    labels = torch.from_numpy(train.labels)
+    """Train for one epoch.
+
+    Parameters
+    ----------
+    network : from inputs to logits, in the mode that it is trained in
+    optimizer : of its weights
+    read : reads the input of some clips
+    labels : quadrants of all clips [shape=(n_clips,)]
+    order : positions of the clips, in the order of this epoch [shape=(n_clips,)]
+    batch_size : int > 0, clips of a step
+
+    Returns
+    -------
+    mean loss, and share of the clips that were put into their quadrant before their step
+    """
     loss, n_correct = 0.0, 0
     for batch in batches(order, batch_size):
         optimizer.zero_grad()
-        logits = network(_read(train, batch))
-        wanted = labels[torch.from_numpy(batch)]
+        logits = network(torch.from_numpy(read(batch)))
+        wanted = torch.from_numpy(labels[batch])
         step = nn.functional.cross_entropy(logits, wanted)
         step.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -161,18 +189,36 @@ def _train_epoch(
     return loss / len(order), n_correct / len(order)
 
 
-def _read(examples: Examples, batch: NDArray[np.int64]) -> Tensor:
-    return torch.from_numpy(examples.read(0, batch).astype(np.float32))
+def predict_quadrants(network: nn.Module, read: Read, *, n_clips: int) -> Prediction:
+    """Predict quadrants and their probabilities.
+
+    Parameters
+    ----------
+    network : from inputs to logits of the quadrants
+    read : reads the input of some clips
+    n_clips : number of clips
+    """
+    network.eval()
+    with torch.inference_mode():
+        logits = [
+            network(torch.from_numpy(read(batch)))
+            for batch in batches(np.arange(n_clips), PREDICT_BATCH)
+        ]
+    return most_probable(torch.softmax(torch.cat(logits).double(), dim=1).numpy())
 
 
-def _optimizer(network: nn.Module, phase: int, learning_rate: float) -> torch.optim.Optimizer:
-    weights = [each for each in network.parameters() if each.requires_grad]
-    rate = RATES[phase] * learning_rate
-    if phase == 0:
-        # the roots of MKL, which an Adam that is not fused takes, are approximations that differ
-        # between processors
-        is_fused = True if is_in_effect(PORTABLE) else None
-        return torch.optim.Adam(weights, lr=rate, weight_decay=WEIGHT_DECAY, fused=is_fused)
-    return torch.optim.SGD(
-        weights, lr=rate, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
-    )
+def adam(
+    weights: Iterable[Tensor], learning_rate: float, *, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """Adam, whose steps are the same on all processors where the arithmetic is portable.
+
+    Parameters
+    ----------
+    weights : that are trained
+    learning_rate : float > 0
+    weight_decay : L2 penalty
+    """
+    # the roots of MKL, which an Adam that is not fused takes, are approximations that differ
+    # between processors
+    is_fused = True if is_in_effect(PORTABLE) else None
+    return torch.optim.Adam(weights, lr=learning_rate, weight_decay=weight_decay, fused=is_fused)

@@ -55,7 +55,7 @@ def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], Fitted
 
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
         from mer_mlflow.networks.won_crnn import trunk_above
-        from mer_mlflow.training.torch_loop import train_transfer
+        from mer_mlflow.training.torch_transfer import train_transfer
 
         layer = LAYERS[hyperparameters.unfreeze]
         is_frozen = layer == won_crnn.GRU
@@ -82,6 +82,6 @@ def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], Fitted
 
 def load_transfer(folder: Path) -> FittedModel:
     """Read a network that was saved."""
-    from mer_mlflow.training import torch_loop
+    from mer_mlflow.training import torch_transfer
 
-    return torch_loop.load_transfer(folder)
+    return torch_transfer.load_transfer(folder)

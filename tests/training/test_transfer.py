@@ -17,7 +17,7 @@ from mer_mlflow.networks.won_crnn import WonCRNN, trunk_above
 from mer_mlflow.representations import Embedding, Examples
 from mer_mlflow.representations.pretrained import find_weights
 from mer_mlflow.training import EpochRecord
-from mer_mlflow.training.torch_loop import FittedTransfer, train_transfer
+from mer_mlflow.training.torch_transfer import FittedTransfer, train_transfer
 
 N_CLIPS = 16
 
