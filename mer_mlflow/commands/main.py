@@ -149,11 +149,13 @@ def _add_parameters(parser: argparse.ArgumentParser, parameters: Sequence[Parame
 
 
 def _add(group: argparse._ActionsContainer, parameter: Parameter) -> None:
-    choices = ("true", "false") if parameter.kind is bool else parameter.limits.choices or None
+    choices = ("true", "false") if parameter.kind is bool else parameter.limits.choices
+    if parameter.limits.prefix:
+        choices = ()
     default = "" if parameter.default is None else f" (default: {_typed(parameter.default)})"
     group.add_argument(
         f"--{parameter.name}",
-        choices=choices,
+        choices=choices or None,
         metavar=None if choices else METAVARS[parameter.kind],
         help=f"{parameter.help}{default}".replace("%", "%%"),
     )

@@ -14,9 +14,9 @@ from rich.table import Table
 from mer_mlflow.access import pages_address, redacted
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import REPORT
-from mer_mlflow.crossval.splits import PROTOCOLS
+from mer_mlflow.crossval.splits import check_protocol
 from mer_mlflow.datasets import get_dataset
-from mer_mlflow.errors import ParameterError, TrackingError
+from mer_mlflow.errors import TrackingError
 from mer_mlflow.experiments.text import parse, split_names
 from mer_mlflow.methods import get_method
 from mer_mlflow.output import check_output, replace_files
@@ -151,9 +151,8 @@ def _filters(methods: str | None, datasets: str | None, protocol: str | None) ->
         get_method(method)
     for dataset in split_names(datasets):
         get_dataset(dataset)
-    if protocol not in (None, *PROTOCOLS):
-        known = ", ".join(PROTOCOLS)
-        raise ParameterError(f"protocol={protocol}: unknown; protocols are {known}")
+    if protocol is not None:
+        check_protocol(protocol)
     return {
         "methods": split_names(methods),
         "datasets": split_names(datasets),

@@ -13,7 +13,7 @@ from mer_mlflow.crossval.executors import FoldFailed
 from mer_mlflow.crossval.jobs import FoldResult
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.setting import Setting
-from mer_mlflow.crossval.splits import FIXED_SPLITS
+from mer_mlflow.crossval.splits import is_fixed
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import DivergenceError, IncompleteError, listing
 
@@ -68,7 +68,7 @@ class CrossValidation:
         if not self.is_complete:
             raise IncompleteError(self.shortage)
         plan = self.setting.plan
-        share = None if plan.protocol in FIXED_SPLITS else plan.test_share
+        share = None if is_fixed(plan.protocol) else plan.test_share
         return {
             name: summarise(self.folds[name].to_numpy(dtype=np.float64), test_share=share)
             for name in self.folds.columns

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import DatasetError, ParameterError
 
-PROTOCOLS = ("paper", "grouped", "fixed", "fixed-40-30-30")
-"""``paper``: stratified folds. ``grouped``: no artist on both sides. ``fixed``: the 70 / 15 / 15
-partition that the dataset brings; ``fixed-40-30-30`` its other one."""
+FIXED = "fixed"
+PROTOCOLS = ("paper", "grouped", FIXED)
+"""``paper``: stratified folds. ``grouped``: no artist on both sides. ``fixed``: the partition that
+the dataset brings; of several the one named 70_15_15. ``fixed-NAME`` is the partition NAME."""
+PARTITION = f"{FIXED}-"
+USUAL_PARTITION = "70_15_15"
 
 MOST_REPEATS = 1000
 LARGEST_SEED = 2**31 - 1
 """What all libraries that draw something take."""
-
-FIXED_SPLITS = {"fixed": "70_15_15", "fixed-40-30-30": "40_30_30"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class SplitPlan:
 
     Attributes
     ----------
-    protocol : one of ``PROTOCOLS``
+    protocol : one of ``PROTOCOLS``, or ``fixed-`` and the name of a partition of the dataset
     n_splits, n_repeats : folds of a repetition, repetitions; fewer repetitions are a prefix of more
     seed : that the plan was drawn with
     splits : all splits, repetition by repetition
@@ -134,7 +135,7 @@ def split_plan(
     Parameters
     ----------
     clips : the dataset
-    protocol : one of ``PROTOCOLS``
+    protocol : one of ``PROTOCOLS``, or ``fixed-`` and the name of a partition of the dataset
     n_splits : int >= 2, folds of a repetition; a fixed partition has one whatever is requested
     n_repeats : int from 1 to 1000, repetitions, each with its own shuffle
     seed : int from 0 to 2**31 - 1
@@ -146,13 +147,12 @@ def split_plan(
     DatasetError
         If the protocol needs artists or a partition that the dataset lacks.
     """
-    if protocol not in PROTOCOLS:
-        raise ParameterError(f"protocol={protocol}: unknown; protocols are {', '.join(PROTOCOLS)}")
+    check_protocol(protocol)
     if not 1 <= n_repeats <= MOST_REPEATS:
         raise ParameterError(f"repeats={n_repeats}: must be >= 1 and <= {MOST_REPEATS}")
     check_seed(seed)
-    if protocol in FIXED_SPLITS:
-        pairs = [[_fixed_split(clips, FIXED_SPLITS[protocol])]] * n_repeats
+    if is_fixed(protocol):
+        pairs = [[_fixed_split(clips, _partition(clips, protocol))]] * n_repeats
     else:
         _check_folds(clips, n_splits)
         groups = _artist_groups(clips, n_splits) if protocol == "grouped" else None
@@ -172,6 +172,24 @@ def split_plan(
         seed=seed,
         splits=splits,
     )
+
+
+def is_fixed(protocol: str) -> bool:
+    """Whether a protocol is a partition of the dataset: all repetitions test the same clips."""
+    return protocol == FIXED or protocol.startswith(PARTITION)
+
+
+def check_protocol(protocol: str) -> None:
+    """Make sure that a protocol is known; whether a dataset has its partition is not checked.
+
+    Raises
+    ------
+    ParameterError
+        If it is unknown.
+    """
+    if protocol not in PROTOCOLS and not protocol.startswith(PARTITION):
+        known = ", ".join((*PROTOCOLS, f"{PARTITION}NAME"))
+        raise ParameterError(f"protocol={protocol}: unknown; protocols are {known}")
 
 
 def split_id(repeat: int, fold: int) -> str:
@@ -241,13 +259,20 @@ def _folds(
     return folds
 
 
+def _partition(clips: Clips, protocol: str) -> str:
+    """Name of the dataset's partition that a protocol is."""
+    if protocol == FIXED and len(clips.fixed_splits) == 1:
+        return next(iter(clips.fixed_splits))
+    wanted = USUAL_PARTITION if protocol == FIXED else protocol.removeprefix(PARTITION)
+    for name in clips.fixed_splits:
+        if name.replace("_", "-") == wanted.replace("_", "-"):
+            return name
+    there = ", ".join(PARTITION + name.replace("_", "-") for name in sorted(clips.fixed_splits))
+    advice = f"it has {there}" if there else "it has none: use protocol=paper"
+    raise DatasetError(f"protocol={protocol}: dataset {clips.name} lacks that partition; {advice}")
+
+
 def _fixed_split(clips: Clips, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    if split not in clips.fixed_splits:
-        there = ", ".join(sorted(clips.fixed_splits)) or "none"
-        raise DatasetError(
-            f"dataset {clips.name} brings no partition {split} (brings: {there}); "
-            "add its tvt_dataframes folder, or use protocol=paper"
-        )
     parts = np.array([part or "" for part in clips.fixed_splits[split]])
     train, test = np.flatnonzero(parts == "train"), np.flatnonzero(parts == "test")
     for part, positions in (("train", train), ("test", test)):

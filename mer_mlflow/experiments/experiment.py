@@ -14,7 +14,7 @@ import yaml
 
 from mer_mlflow.arithmetic import ARITHMETICS, NATIVE
 from mer_mlflow.crossval.executors import MOST_THREADS
-from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, PROTOCOLS
+from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, PARTITION, PROTOCOLS
 from mer_mlflow.experiments.parameter import Role, declared, given_values, parameters
 from mer_mlflow.experiments.profiles import PROFILES
 from mer_mlflow.experiments.text import assignments_text, read_yaml
@@ -39,7 +39,7 @@ class Experiment:
     dataset : name; by default original-4qaed where a data root is known, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
     profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
-    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
+    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-NAME``
     folds, repeats, max_epochs, duration : override the profile
     seed : of splits, synthesised clips and training
     features : ``published`` or ``extracted``; by default published where the dataset has them
@@ -81,7 +81,10 @@ class Experiment:
         limits=Space(choices=tuple(PROFILES)),
     )
     protocol: str = declared(
-        "paper", kind=str, help="paper, grouped or fixed", limits=Space(choices=PROTOCOLS)
+        "paper",
+        kind=str,
+        help="paper, grouped, fixed or fixed-NAME",
+        limits=Space(choices=PROTOCOLS, prefix=PARTITION),
     )
     folds: int | None = declared(None, kind=int, help="folds of a repetition", limits=Space(low=2))
     repeats: int | None = declared(

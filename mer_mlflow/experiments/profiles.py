@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mer_mlflow.crossval.splits import FIXED_SPLITS, SplitPlan, split_plan
+from mer_mlflow.crossval.splits import SplitPlan, is_fixed, split_plan
 from mer_mlflow.datasets import Clips, get_dataset
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.training import Method, Value
@@ -74,7 +74,7 @@ def sized_plan(
     clips : the dataset
     profile : whose numbers of folds and repetitions count where none are given; fixed partitions
         are not repeated unless requested
-    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-40-30-30``
+    protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-NAME``
     folds, repeats : override the profile
     seed : int >= 0
 
@@ -83,7 +83,7 @@ def sized_plan(
     MerError
         If the splits cannot be drawn.
     """
-    usual_repeats = 1 if protocol in FIXED_SPLITS else profile.n_repeats
+    usual_repeats = 1 if is_fixed(protocol) else profile.n_repeats
     return split_plan(
         clips,
         protocol=protocol,

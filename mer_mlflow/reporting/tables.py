@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.crossval.metrics import SCORES, scores_of_counts
 from mer_mlflow.crossval.results import CHANGED
-from mer_mlflow.crossval.splits import FIXED_SPLITS, PROTOCOLS, split_id
+from mer_mlflow.crossval.splits import PROTOCOLS, is_fixed, split_id
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import RunDataError
 from mer_mlflow.tracking import schema
@@ -149,7 +149,7 @@ def _check_predictions(predictions: pd.DataFrame, shape: Shape) -> None:
     repeats = predictions["split"].str.partition("-")[0]
     if pd.DataFrame({"repeat": repeats, "clip": predictions["clip"]}).duplicated().any():
         raise RunDataError(f"{name}: a clip is tested twice in one repetition")
-    tests_all = shape.protocol in PROTOCOLS and shape.protocol not in FIXED_SPLITS
+    tests_all = shape.protocol in PROTOCOLS and not is_fixed(shape.protocol)
     if tests_all and len(predictions) != shape.n_clips * shape.n_repeats:
         raise RunDataError(f"{name} does not test each of {shape.n_clips} clips in each repetition")
 

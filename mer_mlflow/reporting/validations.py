@@ -17,7 +17,7 @@ from mlflow.entities import Run
 
 from mer_mlflow.arithmetic import PORTABLE, facts_words, read_facts
 from mer_mlflow.crossval.metrics import SCORES, Summary, summarise
-from mer_mlflow.crossval.splits import FIXED_SPLITS, LARGEST_SEED, MOST_REPEATS
+from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, is_fixed
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.methods import get_method, method_names
@@ -228,7 +228,7 @@ class Validation:
     @property
     def test_share(self) -> float | None:
         """Clips tested per clip trained on; None where all splits test the same clips."""
-        if self.protocol in FIXED_SPLITS:
+        if is_fixed(self.protocol):
             return None
         return float(self.params.get(schema.TEST_SHARE) or 1 / (self.n_splits - 1))
 
@@ -451,11 +451,11 @@ def _check_params(
     )
     reading.whole(params, schema.SEED, low=0, high=LARGEST_SEED, default=0)
     reading.number(params, schema.SECONDS, low=0, high=MOST_SECONDS, default=0)
-    if protocol not in FIXED_SPLITS:
+    if not is_fixed(protocol):
         reading.number(params, schema.TEST_SHARE, low=0, high=MOST_CLIPS, default=1)
     if not is_complete:
         return
-    if protocol not in FIXED_SPLITS and n_splits < 2:
+    if not is_fixed(protocol) and n_splits < 2:
         raise RunDataError(f"cv.n_splits={n_splits}: protocol {protocol} has at least 2")
     if n_splits * n_repeats != n_expected:
         raise RunDataError(

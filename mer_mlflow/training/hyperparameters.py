@@ -42,7 +42,7 @@ class Space:
     Attributes
     ----------
     low, high : inclusive bounds of a number; ``exclusive_low`` leaves ``low`` itself out
-    choices : the words that it may be
+    choices : the words that it may be; where ``prefix`` is given, any that begins with it too
     grid : values that a grid search tries
     """
 
@@ -50,12 +50,15 @@ class Space:
     high: float = math.inf
     exclusive_low: bool = False
     choices: tuple[str, ...] = ()
+    prefix: str = ""
     grid: tuple[Value, ...] = ()
 
     def complaint(self, value: Value) -> str | None:
         """Say what is wrong with a value, None where it is allowed."""
         if self.choices:
-            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
+            has_prefix = self.prefix and str(value).startswith(self.prefix)
+            words = ", ".join((*self.choices, *([f"{self.prefix}…"] if self.prefix else [])))
+            return None if value in self.choices or has_prefix else f"must be one of {words}"
         if isinstance(value, str):
             return None
         above = value > self.low if self.exclusive_low else value >= self.low

@@ -150,6 +150,22 @@ def test_fixed_partition_is_used_as_it_is() -> None:
     assert plan.splits[0].seed != plan.splits[1].seed
 
 
+def test_partition_is_found_by_its_name() -> None:
+    labels, parts = [0, 1, 2, 3] * 5, ["train"] * 12 + ["validate"] * 4 + ["test"] * 4
+    other = (*parts[16:], *parts[:16])
+    clips = replace(make_clips(labels), fixed_splits={"by_song": tuple(parts)})
+    (alone,) = split_plan(clips, protocol="fixed", n_repeats=1).splits
+    (named,) = split_plan(clips, protocol="fixed-by-song", n_repeats=1).splits
+    assert list(alone.test) == list(named.test) == list(range(16, 20))
+    two = replace(clips, fixed_splits={"by_song": tuple(parts), "70_15_15": other})
+    assert list(split_plan(two, protocol="fixed", n_repeats=1).splits[0].test) == list(range(4))
+    three = replace(clips, fixed_splits={"by_song": tuple(parts), "40_30_30": other})
+    with pytest.raises(DatasetError, match=r"it has fixed-40-30-30, fixed-by-song$"):
+        split_plan(three, protocol="fixed", n_repeats=1)
+    with pytest.raises(DatasetError, match=r"fixed-loo: dataset .* it has fixed-by-song$"):
+        split_plan(clips, protocol="fixed-loo", n_repeats=1)
+
+
 def test_frame_lists_every_use_of_every_clip() -> None:
     clips = make_clips([0, 1, 2, 3] * 3)
     frame = split_plan(clips, n_splits=3, n_repeats=2).to_frame(clips)
@@ -166,7 +182,7 @@ def test_frame_lists_every_use_of_every_clip() -> None:
         ({"n_repeats": 0}, ParameterError, "repeats=0"),
         ({"seed": -1}, ParameterError, "seed=-1"),
         ({"protocol": "grouped", "n_splits": 2}, DatasetError, "names no artists"),
-        ({"protocol": "fixed"}, DatasetError, "no partition 70_15_15"),
+        ({"protocol": "fixed"}, DatasetError, "lacks that partition; it has none"),
     ],
 )
 def test_bad_arguments_are_named(
