@@ -37,7 +37,8 @@ def weights(*, weights: str | None = None) -> int:
     needed_by = _needed_by()
     for name, published in PUBLISHED.items():
         print(f"{name}: {_state(name, weights)}")
-        print(f"  needed by {', '.join(needed_by.get(name, ()))}")
+        methods = ", ".join(needed_by.get(name, ()))
+        print(f"  needed by {methods or f'embedding_svm with -P inputs={name}'}")
         print(f"  published {published.source}, {published.path} ({published.licence})")
     print(f"give the folder of the files by -P weights=, or by {ROOT_VARIABLE}")
     return OK
