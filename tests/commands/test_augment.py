@@ -75,7 +75,7 @@ def test_mask_has_a_figure_and_nothing_to_listen_to(
         (["--transform=echo"], "augment=echo: unknown; transforms are time_shift"),
         ([], "transform: is needed"),
         (["--transform=rg", "--clip=nowhere.wav"], "nowhere.wav: no such file"),
-        (["--transform=rg", "--noise_root=."], "no transform mixes a background noise in"),
+        (["--transform=rg", "--noise_root=."], "no transform adds background noise"),
         (["--transform=bg", "--noise_root=nowhere"], "noise_root=nowhere: no such folder"),
         (["--transform=rg", "--output=mlflow.db/x"], "output=mlflow.db/x: cannot be written"),
     ],
@@ -121,8 +121,8 @@ def test_training_takes_transforms_of_ones_own(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--method=svm", "--augment=rg"], "augment: svm reads no audio"),
-        (["--method=sample_cnn", "--augment=tfm"], "sample_cnn reads no spectrogram"),
+        (["--method=svm", "--augment=rg"], "augment: svm has no audio input"),
+        (["--method=sample_cnn", "--augment=tfm"], "sample_cnn has no spectrogram input"),
         (["--method=cnn", "--augment=rg,rg"], "augment: rg is given twice"),
         (["--method=cnn", "--noise_root=."], "noise_root is given, but no transform"),
     ],
