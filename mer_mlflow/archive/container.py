@@ -217,7 +217,7 @@ def writing(target: Path) -> Iterator[tuple[ArchiveWriter, Path]]:
     except Exception as error:
         if not _is_full(error):
             raise
-        words = f"archive={target}: the disk is full, nothing was left there; make room or name"
+        words = f"archive={target}: the disk is full, nothing was left there; free disk space or name"
         raise ParameterError(f"{words} another folder") from error
 
 

@@ -424,7 +424,7 @@ def _check_space(archive: Archive, heads: list[_Head], workers: int) -> None:
     if needed > free:
         raise ParameterError(
             f"{folder}: {needed / 2**20:.0f} MiB are needed there to unpack runs and "
-            f"{free / 2**20:.0f} are free; make room, or name another folder in TMPDIR"
+            f"{free / 2**20:.0f} are free; free disk space, or name another folder in TMPDIR"
         )
 
 

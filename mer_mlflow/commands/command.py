@@ -84,7 +84,7 @@ def _shortage(error: Exception) -> str | None:
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; make room and give the same command again"
+    return f"{where}{error.strerror}; free disk space and give the same command again"
 
 
 def _complain(words: str) -> None:

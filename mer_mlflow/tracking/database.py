@@ -372,6 +372,6 @@ def _unreadable(path: Path, error: Exception) -> TrackingError:
 def _cannot_be_made(path: Path, error: Exception) -> TrackingError:
     cause = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
     return TrackingError(
-        f"{path.resolve()}: no database can be made there ({cause}); make room, or name a file "
+        f"{path.resolve()}: no database can be made there ({cause}); free disk space, or name a file "
         "in another folder, and give the same command again"
     )

@@ -348,7 +348,7 @@ def _name_runs(database: sqlite3.Connection) -> None:
 
 def _no_room(path: Path, error: Exception) -> JournalError:
     return JournalError(
-        f"journal {path} cannot be written ({error}); make room there, or set {ROOT_VARIABLE} to "
+        f"journal {path} cannot be written ({error}); free disk space there, or set {ROOT_VARIABLE} to "
         "another folder, and give the same command again"
     )
 

@@ -284,7 +284,7 @@ def test_packed_tables_are_refused_and_not_unpacked(
 ) -> None:
     content = pack(b"path,quadrant\n" + b"a.wav,Q1\n" * 1_000_000)
     assert len(content) < MEBI
-    assert f"is packed ({name}); unpack it" in refusal_of_table(tmp_path, content)
+    assert f"is compressed ({name}); unpack it" in refusal_of_table(tmp_path, content)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_what_has_no_room_is_not_there_at_all(tmp_path: Path) -> None:
     journal.append(close("one"))
     journal._database.execute("PRAGMA max_page_count=1")
     large = Batch(metrics=(), params={}, tags={}, files=(File(name="f", content=bytes(10**6)),))
-    with pytest.raises(JournalError, match=r"a\.journal cannot be written .*full.*make room"):
+    with pytest.raises(JournalError, match=r"a\.journal cannot be written .*full.*free disk space"):
         journal.append(close("two"), Write(run="two", batch=large))
     with reopened(journal) as again:
         assert read_all(again) == [close("one")]
