@@ -1,4 +1,4 @@
-"""Adversarial training of generators, one a quadrant, in front of an autoencoder's decoder.
+"""Adversarial training of one generator per quadrant, followed by an autoencoder's decoder.
 
 References
 ----------
@@ -24,7 +24,7 @@ N_NOISE = 64
 FIRST_MOMENTUM = 0.5
 DROPOUT = 0.3
 RECORDED, GENERATED = 0.9, 0.0
-"""What the critic is to say: a little less than certain of recordings, so that it never is."""
+"""Targets of the critic; below 1 for recordings (label smoothing)."""
 
 
 def generate(
@@ -38,27 +38,27 @@ def generate(
     seed: int,
     on_epoch: OnEpoch,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Train a generator for each quadrant and let it make spectrograms.
+    """Train a generator for each quadrant, and generate spectrograms.
 
     Parameters
     ----------
     train : training examples, whose first input is a spectrogram
     autoencoder : trained on the same examples; its decoder is not trained further
-    n_each : int > 0, spectrograms of each quadrant
-    learning_rate : float > 0, of generator and critic
-    batch_size : int > 0, recordings of a step; as many are generated
+    n_each : int > 0, spectrograms per quadrant
+    learning_rate : float > 0, learning rate of generator and critic
+    batch_size : int > 0, recordings per step; the same number is generated
     epochs : int > 0
-    seed : of weights, order and noise
+    seed : seed of weights, order and noise
     on_epoch : called after every epoch with the generator's loss
 
     Returns
     -------
-    spectrograms in decibels [shape=(n_made, n_mels, n_frames)], and the quadrant of each
+    spectrograms in decibels [shape=(n_made, n_mels, n_frames)], and their quadrants
 
     Raises
     ------
     DivergenceError
-        If a loss is no longer a finite number.
+        If a loss is not finite.
     """
     present = np.unique(train.labels)
     bottlenecks = []

@@ -1,4 +1,4 @@
-"""Training a Keras network on examples that stay in the store."""
+"""Training of a Keras network on examples that are read from the store in batches."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 NETWORK_FILE = "network.keras"
 NORMALISATION_FILE = "normalisation.npz"
 NEGLIGIBLE = 1e-6
-"""Deviation, relative to the mean, under which a feature counts as constant."""
+"""Standard deviation, relative to the mean, below which a feature counts as constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedNetwork:
-    """A trained network and what its input goes through before.
+    """A trained network and the normalisation of its input.
 
     Attributes
     ----------
-    network : softmax over the quadrants
-    columns : features that it reads [shape=(n_kept,)]; empty where it reads all there is
-    mean, scale : statistics of the training clips' input: numbers, or one a feature
+    network : network with a softmax over the quadrants
+    columns : positions of the selected features [shape=(n_kept,)]; empty for all
+    mean, scale : statistics of the training clips' input: scalars, or one value per feature
         [shape=(n_features,)]
     """
 
@@ -45,17 +45,17 @@ class FittedNetwork:
         return int(self.network.count_params())
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         raw = outputs(self.network, self, examples).astype(np.float64)
         return most_probable(raw / raw.sum(axis=1, keepdims=True))
 
     @property
     def front_end_size(self) -> int:
-        """Number of values where the network's front end ends."""
+        """Number of outputs of the network's front end."""
         return int(self.network.get_layer(FRONT_END).output.shape[1])
 
     def front_end(self, examples: Examples) -> NDArray[np.float32]:
-        """Values of each clip where the network's front end ends [shape=(n_clips, n_values)]."""
+        """Compute the outputs of the network's front end [shape=(n_clips, n_values)]."""
         end = self.network.get_layer(FRONT_END).output
         return outputs(keras.Model(self.network.input, end), self, examples)
 
@@ -67,13 +67,13 @@ class FittedNetwork:
         )
 
     def normalised(self, examples: Examples, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Input of the network for some examples [shape=(n_read, ...)]."""
+        """Return the normalised input of some examples [shape=(n_read, ...)]."""
         values = _selected(examples.read(0, indices), self.columns).astype(np.float32)
         return (values - self.mean) / self.scale
 
 
 def load_network(folder: Path) -> FittedNetwork:
-    """Read what :meth:`FittedNetwork.save` wrote."""
+    """Read a model written by :meth:`FittedNetwork.save`."""
     with np.load(folder / NORMALISATION_FILE) as kept:
         return FittedNetwork(
             network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
@@ -97,27 +97,27 @@ def train_network(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedNetwork:
-    """Train until the training accuracy is reached or the epochs are over.
+    """Train until the training accuracy or the maximum number of epochs is reached.
 
     Parameters
     ----------
     train : training examples, read in batches from the first input
-    build : makes the network for an input shape, called once everything is seeded
+    build : function that returns the network for an input shape; called after seeding
     optimizer : name of a Keras optimizer
     learning_rate : float > 0
-    batch_size : int > 0, clips of a step
-    epochs : int > 0, at most
-    stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
-    by_feature : whether each feature is standardised by itself, as columns of a table are, or
-        all values together, as those of a spectrogram are
-    n_features : how many of the most relevant features are kept, None for all values
-    seed : of weights, dropout and order
+    batch_size : int > 0, clips per step
+    epochs : int > 0, maximum number of epochs
+    stop_accuracy : training accuracy of an epoch, 0 to 1, at which training stops
+    by_feature : whether each feature is standardised separately, as for columns of a table, or
+        all values together, as for a spectrogram
+    n_features : number of most relevant features that are selected, None for all
+    seed : seed of weights, dropout and order
     on_epoch : called after every epoch
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     keras.utils.set_random_seed(seed)
     order = np.random.default_rng(seed)
@@ -171,7 +171,7 @@ def _most_relevant(train: Examples, n_features: int | None) -> NDArray[np.int64]
 def statistics(
     train: Examples, columns: NDArray[np.int64], *, by_feature: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation, batch by batch after Chan et al., 1983: sums of squares would cancel."""
+    """Compute mean and deviation in batches (Chan et al., 1983); sums of squares would cancel."""
     n_read, mean, squares = 0, np.float64(0), np.float64(0)
     for batch in batches(np.arange(len(train)), PREDICT_BATCH):
         values = _selected(train.read(0, batch), columns).astype(np.float64)
@@ -193,7 +193,7 @@ def _selected(values: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def outputs(network: keras.Model, fitted: FittedNetwork, examples: Examples) -> NDArray[np.float32]:
-    """What a network says of examples that pass a fitted network's normalisation before."""
+    """Compute a network's outputs for examples, with a fitted network's normalisation."""
     said = [
         keras.ops.convert_to_numpy(network(fitted.normalised(examples, batch), training=False))
         for batch in batches(np.arange(len(examples)), PREDICT_BATCH)

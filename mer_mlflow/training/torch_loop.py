@@ -1,4 +1,4 @@
-"""Training a new output on a pretrained PyTorch network, frozen or in part trained further."""
+"""Transfer learning in PyTorch: a new output on a pretrained network, frozen or fine-tuned."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
 FILE = "network.pt"
 MOMENTUM, WEIGHT_DECAY = 0.9, 1e-4
-"""Of the optimizers, as Won et al.'s published training has them."""
+"""Parameters of the optimizers, as in Won et al.'s published code."""
 PHASE_ENDS = (80, 99, 119)
-"""Last epoch of each phase but the last: Adam in the first, gradient descent in the others."""
+"""Last epoch of each phase except the final one: Adam in the first phase, then SGD."""
 RATES = (1.0, 0.1, 0.01, 0.001)
-"""Learning rate of each phase as a share of the first."""
+"""Learning rate of each phase, relative to the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedTransfer:
-    """A network whose output was trained on the quadrants.
+    """A network with a new output for quadrants.
 
     Attributes
     ----------
-    network : from inputs to logits of the quadrants
-    layer : of the published network, whose values are the inputs
+    network : network from inputs to logits of the quadrants
+    layer : layer of the published network whose outputs are the inputs
     """
 
     network: nn.Sequential
@@ -42,11 +42,11 @@ class FittedTransfer:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights, frozen ones too."""
+        """Number of weights, including frozen ones."""
         return sum(weights.numel() for weights in self.network.parameters())
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         self.network.eval()
         with torch.inference_mode():
             logits = [
@@ -63,7 +63,7 @@ class FittedTransfer:
 
 
 def load_transfer(folder: Path) -> FittedTransfer:
-    """Read what :meth:`FittedTransfer.save` wrote."""
+    """Read a model written by :meth:`FittedTransfer.save`."""
     kept = torch.load(folder / FILE, weights_only=True)
     trunk = trunk_above(kept["layer"], WonCRNN())
     network = nn.Sequential(trunk, output_layer(N_UNITS, dropout=0.0))
@@ -72,7 +72,7 @@ def load_transfer(folder: Path) -> FittedTransfer:
 
 
 def output_layer(n_values: int, *, dropout: float) -> nn.Sequential:
-    """Dropout and a dense layer to the quadrants."""
+    """Return dropout and a dense layer for the quadrants."""
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(n_values, len(QUADRANTS)))
 
 
@@ -90,31 +90,31 @@ def train_transfer(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedTransfer:
-    """Train a new output, and the trunk below it unless it is frozen.
+    """Train a new output, and the trunk before it unless it is frozen.
 
-    A frozen trunk works as in inference, without dropout and with the statistics that it came with.
-    Its outputs do not change, so training gives the same whether they are the inputs (and the trunk
-    is empty) or are computed in each step.
+    A frozen trunk works as in inference: without dropout, and with its published statistics. Its
+    outputs are constant, so training gives the same result whether they are precomputed inputs (and
+    the trunk is empty) or computed in each step.
 
     Parameters
     ----------
-    train : training examples, whose first input the trunk reads
-    layer : of the published network, whose values are the inputs
-    trunk : makes what lies between them and the output
-    is_frozen : whether that stays as it is
-    dropout : rate before the output
-    learning_rate : float > 0, of Adam until epoch 80; then a tenth, a hundredth from epoch 100 and
-        a thousandth from epoch 120 of it, of stochastic gradient descent
-    batch_size : int > 0, clips of a step
-    epochs : int > 0, at most
-    stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
-    seed : of weights, dropout and order
+    train : training examples, whose first input is that of the trunk
+    layer : layer of the published network whose outputs are the inputs
+    trunk : function that returns the layers between the inputs and the new output
+    is_frozen : whether the trunk is frozen
+    dropout : dropout rate before the output
+    learning_rate : float > 0, learning rate of Adam until epoch 80; then SGD with a tenth of it,
+        a hundredth from epoch 100 and a thousandth from epoch 120
+    batch_size : int > 0, clips per step
+    epochs : int > 0, maximum number of epochs
+    stop_accuracy : training accuracy of an epoch, 0 to 1, at which training stops
+    seed : seed of weights, dropout and order
     on_epoch : called after every epoch
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     torch.manual_seed(seed)
     output = output_layer(N_UNITS, dropout=dropout)
@@ -169,8 +169,8 @@ def _optimizer(network: nn.Module, phase: int, learning_rate: float) -> torch.op
     weights = [each for each in network.parameters() if each.requires_grad]
     rate = RATES[phase] * learning_rate
     if phase == 0:
-        # the roots of MKL, which an Adam that is not fused takes, are approximations that differ
-        # between processors
+        # other implementations of Adam use MKL's approximate square roots, which differ between
+        # processors
         is_fused = True if is_in_effect(PORTABLE) else None
         return torch.optim.Adam(weights, lr=rate, weight_decay=WEIGHT_DECAY, fused=is_fused)
     return torch.optim.SGD(
