@@ -286,7 +286,7 @@ def difference(facts: Facts, other: Facts) -> str:
     )
 
 
-def facts_words(facts: Facts) -> str:
+def readable_facts(facts: Facts) -> str:
     """Describe the facts that results depend on: ``blas openblas Haswell, numpy X86_V3``."""
     return ", ".join(f"{name} {fact}" for name, fact in sorted(compared(facts).items())) or UNKNOWN
 

@@ -83,8 +83,8 @@ def length_fault(spelled: str) -> str | None:
     for part in spelled.replace("\\", "/").split("/"):
         if (n_bytes := len(part.encode())) > MOST_NAME_BYTES:
             return (
-                f"a file name of {n_bytes} bytes ({excerpt(part)}); the limit is {MOST_NAME_BYTES}: "
-                "rename the file"
+                f"a file name of {n_bytes} bytes ({excerpt(part)}); the limit is "
+                f"{MOST_NAME_BYTES}: rename the file"
             )
     return None
 

@@ -44,8 +44,8 @@ def read_demo(root: Path | None = None) -> Reading:
         except OSError as error:
             raise DatasetError(
                 f"{folder}: the demo dataset cannot be generated ({error.strerror}); "
-                f"{remedy(error)} there, or set MER_CACHE_ROOT to another folder, and give the same "
-                "command again"
+                f"{remedy(error)} there, or set MER_CACHE_ROOT to another folder, and give the "
+                "same command again"
             ) from error
     return read_quadrant_folders(
         name="demo",

@@ -1,4 +1,4 @@
-"""A table as CSV, for spreadsheets and data frames."""
+"""Tables as CSV, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ EMPTY = ("", "-", "–", "—")
 
 
 def to_csv(table: Table) -> str:
-    """Write a table as CSV: texts quoted and escaped, numbers bare and in full precision.
+    """Write a table as CSV: texts are quoted and escaped, numbers have full precision.
 
-    Two kinds of further columns keep what a bare number or text would lose. ``<title> as shown``
-    follows numbers whose text says more, such as a deviation; ``<title> address`` follows cells
-    that lead somewhere.
+    There are two kinds of additional columns: ``<title> as shown`` for numbers whose text contains
+    more, such as a standard deviation, and ``<title> address`` for links.
 
     Parameters
     ----------
-    table : to write
+    table : the table
 
     Returns
     -------
-    lines that end in a line feed, the first with the titles
+    lines that end with a line feed; the first one has the titles
     """
     columns = [
         written
