@@ -70,7 +70,7 @@ def augment(
     files = list(_files(change, audio, name=name, duration=duration, seed=seed))
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run, write
+    from mer_mlflow.tracking import Kind, active_run, check_store, close_abandoned, open_run, write
     from mer_mlflow.tracking.items import Param
 
     check_store()
@@ -79,7 +79,7 @@ def augment(
     client = MlflowClient()
     run = open_run(client, name=f"augment {name}")
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
-    with at_work(client, run_id, kind=Kind.AUGMENT):
+    with active_run(client, run_id, kind=Kind.AUGMENT):
         close_abandoned(client, experiment, kind=Kind.AUGMENT, but=run_id)
         write(client, run_id, [Param(key="augment.key", value=change.key), *files])
         client.set_terminated(run_id, "FINISHED")

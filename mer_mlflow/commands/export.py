@@ -49,13 +49,13 @@ def export(*, experiment: str | None = None, archive: str | None = None) -> int:
         )
     check_store()
     client = MlflowClient()
-    home = _experiment(client, experiment)
-    name = str(client.get_experiment(home).name)
+    experiment_id = _experiment(client, experiment)
+    name = str(client.get_experiment(experiment_id).name)
     target = archive_path(archive or f"{ODD.sub('_', name)}.zip")
     check_target(target)
     name_run(f"export {target.name}")
     with progress("export: runs") as advance:
-        exported = export_runs(client, home, target, on_progress=advance)
+        exported = export_runs(client, experiment_id, target, on_progress=advance)
     if exported.closed:
         print(
             f"export: not finished: {_counted(exported.closed)}; in the archive as interrupted, "

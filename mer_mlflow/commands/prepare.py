@@ -66,12 +66,12 @@ def prepare(
     name = announce_dataset(dataset, data_root)
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store
+    from mer_mlflow.tracking import Kind, active_run, check_store
 
     check_store()
     with ExitStack() as stack:
         if given := os.environ.get("MLFLOW_RUN_ID"):  # a run is there before anything is known
-            stack.enter_context(at_work(MlflowClient(), given, kind=Kind.PREPARE))
+            stack.enter_context(active_run(MlflowClient(), given, kind=Kind.PREPARE))
         return _prepare(name, data_root, duration, allowed, arithmetic)
 
 
@@ -197,13 +197,13 @@ def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
 def _track(clips: Clips, summary: str, *, n_errors: int) -> None:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, close_abandoned, open_run, write
+    from mer_mlflow.tracking import Kind, active_run, close_abandoned, open_run, write
     from mer_mlflow.tracking.items import File, Metric
 
     client = MlflowClient()
     run = open_run(client, name=f"prepare {clips.name}")
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
-    with at_work(client, run_id, kind=Kind.PREPARE, dataset=clips.name):
+    with active_run(client, run_id, kind=Kind.PREPARE, dataset=clips.name):
         close_abandoned(client, experiment, kind=Kind.PREPARE, but=run_id)
         write(
             client,

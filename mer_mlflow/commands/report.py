@@ -32,10 +32,10 @@ from mer_mlflow.reporting.validations import Selection, read_validations
 from mer_mlflow.terminal import cell, console, printable
 from mer_mlflow.tracking import (
     Kind,
-    abandoned_words,
-    at_work,
+    active_run,
     check_store,
     close_abandoned,
+    describe_abandoned,
     experiment_id,
     open_run,
     write,
@@ -86,12 +86,12 @@ def report(
     folder = given_path(output, name="output")
     check_output(folder, REPORT_NAMES, folders=REPORT_FOLDERS)
     run = open_run(client, name="report")
-    run_id, home = str(run.info.run_id), str(run.info.experiment_id)
-    with at_work(client, run_id, kind=Kind.REPORT):
-        close_abandoned(client, home, kind=Kind.REPORT, but=run_id)
-        _report(client, run_id, requested or [home], folder, wanted, pages)
+    run_id, experiment_id = str(run.info.run_id), str(run.info.experiment_id)
+    with active_run(client, run_id, kind=Kind.REPORT):
+        close_abandoned(client, experiment_id, kind=Kind.REPORT, but=run_id)
+        _report(client, run_id, requested or [experiment_id], folder, wanted, pages)
     print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
-    print_where(run_id, home)
+    print_where(run_id, experiment_id)
     return OK
 
 
@@ -132,7 +132,7 @@ def _report(
         print(f"report: files of an earlier version are in {aside} now", flush=True)
     _print_ranking(selection)
     for source in sources:
-        for words in abandoned_words(client, source):
+        for words in describe_abandoned(client, source):
             print(f"warning: {words}")
     write(
         client,

@@ -64,8 +64,8 @@ def storage_url(given: str | None) -> str:
 def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float | None) -> int:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run, schema
-    from mer_mlflow.tracking.outage import own_retries, patiently
+    from mer_mlflow.tracking import Kind, active_run, check_store, close_abandoned, open_run, schema
+    from mer_mlflow.tracking.outage import retry, without_client_retries
     from mer_mlflow.tracking.writer import batch, send
     from mer_mlflow.tuning.record import search_items
     from mer_mlflow.tuning.sharing import FoldsAhead
@@ -86,7 +86,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
     n_before = len(study.get_trials(deepcopy=False))
     tags = {schema.PROFILE: resolved.profile, schema.STUDY: wanted.name}
-    with at_work(client, run_id, kind=Kind.SEARCH, study=wanted.name):
+    with active_run(client, run_id, kind=Kind.SEARCH, study=wanted.name):
         for kind in (Kind.SEARCH, Kind.PARENT):
             close_abandoned(client, experiment, kind=kind, but=run_id, study=wanted.name)
         with progress("representations") as clip_progress:
@@ -113,9 +113,9 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
         with progress("trials") as trial_progress:
             run_study(study, wanted, evaluate, on_trial=trial_progress)
         found = batch(search_items(study, wanted, setting))
-        with own_retries():
-            patiently(lambda: send(client, run_id, found))
-            patiently(lambda: client.set_terminated(run_id, "FINISHED"))
+        with without_client_retries():
+            retry(lambda: send(client, run_id, found))
+            retry(lambda: client.set_terminated(run_id, "FINISHED"))
     if len(study.get_trials(deepcopy=False)) == n_before:
         print("nothing was run: this search was finished before")
     _print_outcome(study, setting)

@@ -78,7 +78,7 @@ def study(
         check_storage(storage_url(storage))
     client, experiment = _experiment(may_create=not dry_run)
     from mer_mlflow.studies.board import Board
-    from mer_mlflow.tracking import abandoned_words
+    from mer_mlflow.tracking import describe_abandoned
 
     data = {name: _load(name, roots[name]) for name in planned.datasets}
     board = Board(
@@ -91,7 +91,7 @@ def study(
     )
     _print_board(board, n_workers)
     if client is not None:
-        for words in abandoned_words(client, experiment):
+        for words in describe_abandoned(client, experiment):
             print(f"warning: {words}", flush=True)
     if dry_run or client is None:
         return OK

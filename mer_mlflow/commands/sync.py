@@ -38,7 +38,7 @@ def sync(*, journal: str | None = None) -> int:
 
     from mer_mlflow.tracking import check_store
     from mer_mlflow.tracking.journal import Journal, journal_root, journals
-    from mer_mlflow.tracking.outage import own_retries
+    from mer_mlflow.tracking.outage import without_client_retries
 
     files = list(journals(journal_root())) if journal is None else [Path(journal)]
     if journal is not None:
@@ -46,7 +46,7 @@ def sync(*, journal: str | None = None) -> int:
     check_store()
     name_run("sync")
     client = MlflowClient()
-    with own_retries():
+    with without_client_retries():
         codes = [_deliver(client, file, is_chosen=journal is not None) for file in files]
     if not files:
         print(f"nothing waits in {journal_root()}")

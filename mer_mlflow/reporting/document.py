@@ -90,7 +90,7 @@ class Text:
     content : text without markup
     """
 
-    words: str
+    content: str
 
 
 Block = Text | Table | Picture

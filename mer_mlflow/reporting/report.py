@@ -60,7 +60,7 @@ def build_report(
     >>> from mlflow import MlflowClient
     >>> from mer_mlflow.reporting.validations import read_validations
     >>> selection = read_validations(MlflowClient(), ["1"])  # doctest: +SKIP
-    >>> document = build_report(selection)  # doctest: +SKIP
+    >>> document = build_report(selection, address="http://127.0.0.1:5000")  # doctest: +SKIP
     """
     context = Context(selection=selection, address=address.rstrip("/"), reasons=reasons or {})
     n_partial = len(selection.validations) - len(selection.complete)

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from mer_mlflow.studies.items import Item, ItemState, items_csv
 from mer_mlflow.studies.plan import Plan, plan_text
-from mer_mlflow.tracking import Kind, Status, announced, close_abandoned, open_run, schema, write
+from mer_mlflow.tracking import Kind, Status, close_abandoned, heartbeat, open_run, schema, write
 from mer_mlflow.tracking.items import File, Param
 
 
@@ -28,7 +28,7 @@ class Record:
         self.run_id, self.experiment_id = str(run.info.run_id), str(run.info.experiment_id)
         self._presence = ExitStack()
         self._presence.enter_context(
-            announced(client, self.run_id, kind=Kind.STUDY, plan=plan.name, status=Status.RUNNING)
+            heartbeat(client, self.run_id, kind=Kind.STUDY, plan=plan.name, status=Status.RUNNING)
         )
         close_abandoned(
             client,

@@ -1,12 +1,11 @@
-"""The run tree: a parent run for a cross-validation, a child run for each of its folds.
+"""Run tree: a parent run for a cross-validation, a child run for each of its folds.
 
-The parent continues what an interrupted parent of the same identity left: finished children move
-over to it, unfinished ones are closed, and the old parent is marked superseded. Children of a
-complete parent stay where they are and are copied, as are those of clips that an earlier version
-gave other ids.
+A new parent continues an interrupted parent of the same identity: finished children get the new
+parent, unfinished ones are closed, and the old parent is marked as superseded. Children of a
+complete parent are copied instead, as are those whose clips had other ids in an earlier version.
 
-Reading waits for a server that is away; what is written goes to a journal, and from there to the
-server as soon as it takes it.
+Read requests are repeated while the server is unavailable. Writes are appended to a journal, and
+delivered to the server as soon as possible.
 """
 
 from __future__ import annotations
@@ -65,12 +64,12 @@ from mer_mlflow.tracking.delivery import (
 )
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
-    announced,
+    describe_process,
     hardware_tags,
     is_alive,
     process_tags,
-    process_words,
     software_tags,
+    started_at,
 )
 from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.findings import finding_tags
@@ -103,7 +102,7 @@ from mer_mlflow.tracking.journal import (
     new_journal,
     now,
 )
-from mer_mlflow.tracking.outage import own_retries, patience, patiently, reason
+from mer_mlflow.tracking.outage import patience, reason, retry, without_client_retries
 from mer_mlflow.tracking.readback import (
     LostWriteError,
     artifact_sizes,
@@ -115,9 +114,9 @@ from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run, search
 from mer_mlflow.tracking.writer import batch, send, write
 
 FLUSH_SECONDS = 5.0
-"""Time between writes of the epochs that have passed."""
+"""Time between writes of finished epochs."""
 LEAVING_SECONDS = 10.0
-"""Patience with the server where the run is stopped anyway."""
+"""Time to wait for the server if the run is stopped anyway."""
 UNREADABLE = (
     MlflowException,
     OSError,
@@ -129,28 +128,28 @@ UNREADABLE = (
     ParameterError,
     RunDataError,
 )
-"""What reading a fold raises where its run is damaged, or its files are away."""
+"""Exceptions of reading a fold whose run is damaged, or whose files are missing."""
 
 
 Finished = tuple[Run, Split, FoldResult]
-"""A finished fold's run, its split, and its result as read from the run."""
+"""A finished fold's run, its split, and its result, read from the run."""
 
 
 class RunTree(AbstractContextManager["RunTree"]):
-    """The runs of one cross-validation, opened with ``with``.
+    """The runs of one cross-validation, as a context manager.
 
-    Follows the folds as a listener of :func:`mer_mlflow.crossval.validation.validate`.
+    It records folds as a listener of :func:`mer_mlflow.crossval.validation.validate`.
 
     Parameters
     ----------
-    setting : what is cross-validated
+    setting : setting of the cross-validation
     tags : further tags of the parent run
-    source : where the dataset was read from
-    is_main : whether the parent is the run that ``mlflow run`` made, or a new one beside it
+    source : location of the dataset
+    is_main : whether the parent is the run created by ``mlflow run``, or an additional one
 
     Attributes
     ----------
-    on_fold : may be set; called after each fold with (finished, expected, result or failure)
+    on_fold : optional callback after each fold: (finished, expected, result or failure)
     """
 
     def __init__(
@@ -197,38 +196,38 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be known of the folds that were adopted."""
+        """Warnings about folds of earlier runs that are reused."""
         found = []
         if self.n_of_other_software:
             found.append(
-                f"{self.n_of_other_software} of them were run by another version of the code or "
+                f"{self.n_of_other_software} of them were run with another version of the code or "
                 "its packages (see their tags)"
             )
         if self.n_of_other_arithmetic:
             found.append(
-                f"{self.n_of_other_arithmetic} of them were run by other arithmetic "
-                f"({self._differences}), which gives other scores; -P "
-                "arithmetic=portable computes alike on all x86-64 processors with AVX2"
+                f"{self.n_of_other_arithmetic} of them were run with different arithmetic "
+                f"({self._differences}), which changes scores; -P arithmetic=portable gives "
+                "equal results on all x86-64 processors with AVX2"
             )
         return tuple(found)
 
     @property
     def n_run(self) -> int:
-        """Folds that were run here, not read from earlier runs."""
+        """Number of folds that were run, not read from earlier runs."""
         return self._n_finished - len(self.known)
 
     def __enter__(self) -> Self:
         self._patience = patience()
         root = journal_root()
         with ExitStack() as stack:
-            stack.enter_context(own_retries())
+            stack.enter_context(without_client_retries())
             self._run = open_run(
                 self._client, name=_run_name(self._setting, self._tags), is_main=self._is_main
             )
             try:
-                patiently(self._announce)
+                retry(self._announce)
                 held = self._deliver_left(root)
-                earlier, finished = patiently(self._find_earlier)
+                earlier, finished = retry(self._find_earlier)
                 _refuse_to_repeat({each for each in held if self._has_ended(each, earlier)})
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
@@ -253,7 +252,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._exit.__exit__(kind, error, trace)
 
     def on_event(self, event: FoldEvent) -> None:
-        """Write what happened in a fold."""
+        """Record an event of a fold."""
         items = self._items(event)
         with self._lock:
             match event:
@@ -270,7 +269,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self.on_fold(self._n_finished, len(self._setting.plan.splits), event)
 
     def conclude(self, validation: CrossValidation) -> None:
-        """Write the summary of a cross-validation; scores only where every fold has a result."""
+        """Write the summary of a cross-validation; scores only if every fold has a result."""
         items: list[Item] = [Metric(key="folds_done", value=float(len(validation.results)))]
         items += arithmetic_tags(validation.results)
         if validation.is_complete:
@@ -280,7 +279,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
 
     def give_up(self) -> None:
-        """Close the parent without a result when the ``with`` ends, whatever ends it."""
+        """Close the parent without a result at the end of the context, also without an error."""
         self._status = Status.PRUNED
         items = [Metric(key="folds_done", value=float(self._n_finished))]
         self._append(Write(run=self.run_id, batch=batch(items)))
@@ -319,14 +318,14 @@ class RunTree(AbstractContextManager["RunTree"]):
             PARENT: self.run_id,
             IDENTITY: self._setting.identity,
             NAME: _run_name(self._setting, self._tags),
-            # a heartbeat that does not beat would say that this process is alive
+            # heartbeats would not be updated, but suggest a living process
             **{key: value for key, value in self._process.items() if key != schema.HEARTBEAT},
         }
 
     def _deliver_left(self, root: Path) -> set[str]:
-        """Deliver what earlier processes of this cross-validation could not deliver.
+        """Deliver the journals of earlier processes of this cross-validation.
 
-        Returns the runs whose journals another process holds.
+        Return the runs whose journals are locked by another process.
         """
         server, held = server_name(self._client.tracking_uri), set()
         left = (journals(root, prefix=setting.identity) for setting in self._settings)
@@ -342,18 +341,18 @@ class RunTree(AbstractContextManager["RunTree"]):
                 journal.close()
                 continue
             try:
-                deliver_left(self._client, journal, home=self.experiment_id)
-            except DeletedError as error:  # of another experiment: this one goes on without
+                deliver_left(self._client, journal, new_experiment=self.experiment_id)
+            except DeletedError as error:  # of another experiment: not needed here
                 print(f"warning: {error}", flush=True)
                 journal.close()
         return held
 
     def _has_ended(self, run_id: str, earlier: Mapping[str, Run]) -> bool:
-        """Whether an earlier run, which may be deleted, is not at work in this experiment."""
+        """Return whether an earlier run, which may be deleted, is not active in this experiment."""
         if run_id in earlier:
             return True
         try:
-            run = patiently(lambda: self._client.get_run(run_id))
+            run = retry(lambda: self._client.get_run(run_id))
         except MlflowException as error:
             if not is_missing(error):
                 raise
@@ -362,17 +361,17 @@ class RunTree(AbstractContextManager["RunTree"]):
         return bool(is_here and run.info.lifecycle_stage != LifecycleStage.ACTIVE)
 
     def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
-        """Earlier parents of the same identity that are not at work, and their finished folds."""
+        """Return inactive earlier parents of the same identity, and their finished folds."""
         earlier = {
             run.info.run_id: run
             for setting in self._settings
             for run in self._search(Kind.PARENT, setting)
             if run.info.run_id != self.run_id
         }
-        at_work = {key for key, run in earlier.items() if _is_at_work(run)}
-        self._refuse_to_disturb([earlier[key] for key in at_work])
-        ended = {key: run for key, run in earlier.items() if key not in at_work}
-        return ended, list(self._finished_children(at_work))
+        active = {key for key, run in earlier.items() if _is_active(run)}
+        self._refuse_active([earlier[key] for key in active])
+        ended = {key: run for key, run in earlier.items() if key not in active}
+        return ended, list(self._finished_children(active))
 
     def _continue_earlier(self, earlier: dict[str, Run], finished: list[Finished]) -> None:
         self.known = {split.id: result for _, split, result in finished}
@@ -409,14 +408,14 @@ class RunTree(AbstractContextManager["RunTree"]):
                 self._append(*self._superseding(earlier[key]))
 
     def _flag(self, run_id: str) -> None:
-        """Let a run that stands for this one have the findings that it may have been without."""
+        """Add the findings of checks to an earlier run that replaces this one."""
         tags = finding_tags(self._setting.findings)
         if tags:
             items = [Tag(key=key, value=value) for key, value in tags.items()]
             self._append(Write(run=run_id, batch=batch(items)))
 
     def _compare_arithmetic(self, results: Sequence[FoldResult]) -> None:
-        """Count the folds that workers of this process would not compute as they were computed."""
+        """Count the reused folds whose arithmetic differs from that of this process's workers."""
         if not results:
             return
         setting = self._setting
@@ -424,10 +423,10 @@ class RunTree(AbstractContextManager["RunTree"]):
         here = describe_worker(setting.method.framework, tuple(sorted(variables.items())))
         others = [each for each in results if compared(each.arithmetic) != compared(here)]
         self.n_of_other_arithmetic = len(others)
-        words = dict.fromkeys(difference(each.arithmetic, here) for each in others)
-        self._differences = "; ".join(words)
+        differences = dict.fromkeys(difference(each.arithmetic, here) for each in others)
+        self._differences = "; ".join(differences)
 
-    def _finished_children(self, at_work: Set[str]) -> Iterator[Finished]:
+    def _finished_children(self, active: Set[str]) -> Iterator[Finished]:
         waiting = {split.id: split for split in self._setting.plan.splits}
         children = (
             (setting, child)
@@ -436,7 +435,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         )
         for setting, child in children:
             split_id = child.data.tags.get(schema.SPLIT, "")
-            if child.data.tags.get(MLFLOW_PARENT_RUN_ID) in at_work:
+            if child.data.tags.get(MLFLOW_PARENT_RUN_ID) in active:
                 continue
             if child.info.status == "RUNNING":
                 self._client.set_terminated(child.info.run_id, "KILLED")
@@ -445,14 +444,14 @@ class RunTree(AbstractContextManager["RunTree"]):
                 if result is not None:
                     yield child, waiting.pop(split_id), result
 
-    def _refuse_to_disturb(self, at_work: Iterable[Run]) -> None:
-        mine = (announced(self._process), self.run_id)
-        for run in at_work:
+    def _refuse_active(self, active: Iterable[Run]) -> None:
+        mine = (started_at(self._process), self.run_id)
+        for run in active:
             tags = run.data.tags
-            if (announced(tags), run.info.run_id) < mine:
+            if (started_at(tags), run.info.run_id) < mine:
                 raise RunInProgressError(
-                    f"run {run.info.run_id} is at work on the same cross-validation "
-                    f"({process_words(tags)}); wait for it, or stop it and try again"
+                    f"run {run.info.run_id} is executing the same cross-validation "
+                    f"({describe_process(tags)}); wait for it, or stop it and try again"
                 )
 
     def _copy(self, child: Run, split: Split, result: FoldResult) -> None:
@@ -467,27 +466,27 @@ class RunTree(AbstractContextManager["RunTree"]):
         return search(self._client, self.experiment_id, kind=kind, identity=setting.identity)
 
     def _read(self, child: Run, split: Split, setting: Setting) -> FoldResult | None:
-        """Read a fold's result; None, with a warning, where its run does not have one."""
+        """Read a fold's result; None, with a warning, if its run has no valid one."""
         try:
-            sizes = patiently(lambda: artifact_sizes(self._client, child))
-            return patiently(lambda: self._read_artifacts(child, split, setting, sizes))
+            sizes = retry(lambda: artifact_sizes(self._client, child))
+            return retry(lambda: self._read_artifacts(child, split, setting, sizes))
         except UNREADABLE as error:
-            words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
-            print(f"warning: {printable(words)}", flush=True)
+            message = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
+            print(f"warning: {printable(message)}", flush=True)
             return None
 
     def _read_artifacts(
         self, child: Run, split: Split, setting: Setting, sizes: Mapping[str, int | None]
     ) -> FoldResult:
-        metrics, home = child.data.metrics, str(child.info.artifact_uri)
+        metrics, artifacts = child.data.metrics, str(child.info.artifact_uri)
 
         def content(name: str) -> str:
             if name not in sizes:
                 raise ValueError(f"it has no artifact {name}")
-            found = read_text(home, name)
+            found = read_text(artifacts, name)
             size = len(found.encode())
             if sizes[name] not in (None, size):
-                raise ContentDecodingError(f"{name}: {size} of {sizes[name]} bytes came")
+                raise ContentDecodingError(f"{name}: received {size} of {sizes[name]} bytes")
             return found
 
         result = read_fold(
@@ -565,7 +564,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         while not self._stop.wait(FLUSH_SECONDS):
             with contextlib.suppress(
                 Exception
-            ):  # the next turn tries again; a fold's end must work
+            ):  # it is tried again later; the end of a fold must succeed
                 self._flush_epochs()
                 if time.monotonic() - last_beat >= HEARTBEAT_SECONDS:
                     self._client.set_tag(self.run_id, schema.HEARTBEAT, str(time.time()))
@@ -585,12 +584,12 @@ class RunTree(AbstractContextManager["RunTree"]):
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._pulse.join(timeout=FLUSH_SECONDS)  # its last heartbeat may wait for an answer
+        self._pulse.join(timeout=FLUSH_SECONDS)  # its last heartbeat may wait for a response
         is_planned = error is None or self._status == Status.PRUNED
         tags = {}
         if error is not None and not is_planned:
             self._status = _status_after(error)
-            tags = {schema.ERROR: _error_words(error)}
+            tags = {schema.ERROR: _describe_error(error)}
         try:
             with self._lock:
                 self._append(*self._closing(tags))
@@ -625,8 +624,8 @@ class RunTree(AbstractContextManager["RunTree"]):
         )
 
     def _abandon_at_once(self, error: BaseException) -> None:
-        """Close the parent where there is no journal yet."""
-        tags = {schema.ERROR: _error_words(error), schema.STATUS: _status_after(error)}
+        """Close the parent if there is no journal yet."""
+        tags = {schema.ERROR: _describe_error(error), schema.STATUS: _status_after(error)}
         with contextlib.suppress(MlflowException):
             self._client.set_terminated(self.run_id, "FAILED")
             write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
@@ -640,7 +639,7 @@ def _refuse_to_repeat(held: Set[str]) -> None:
         )
 
 
-def _error_words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     return redacted(f"{type(error).__name__}: {error}")
 
 
@@ -656,7 +655,7 @@ def _run_name(setting: Setting, tags: Mapping[str, str]) -> str:
 
 
 def _weights_tags(setting: Setting) -> dict[str, str]:
-    """Names of the pretrained weights with their digests, and of those that are not known."""
+    """Return the names of pretrained weights with digests, and of those with unknown digests."""
     found = {
         schema.WEIGHTS: [f"{each.name}:{each.digest[:12]}" for each in setting.weights],
         schema.UNVERIFIED_WEIGHTS: [each.name for each in setting.weights if not each.is_known],
@@ -664,7 +663,7 @@ def _weights_tags(setting: Setting) -> dict[str, str]:
     return {tag: " ".join(names) for tag, names in found.items() if names}
 
 
-def _is_at_work(run: Run) -> bool:
+def _is_active(run: Run) -> bool:
     return _status(run) == Status.RUNNING and is_alive(run.data.tags)
 
 

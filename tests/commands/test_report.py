@@ -180,5 +180,5 @@ def test_runs_that_dead_processes_left_are_named(
         (store / "plan.yaml").write_text("{datasets: [demo], methods: [svm]}")
         assert study(plan=str(store / "plan.yaml"), dry_run=True) == 0
     said = capsys.readouterr().out
-    assert f"warning: run {left} (search made) is left RUNNING by a process that has ended" in said
+    assert f"warning: run {left} (search made) is RUNNING, but its process has ended" in said
     assert "search alive" not in said

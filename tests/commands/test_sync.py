@@ -106,7 +106,7 @@ def test_refused_journal_says_why_and_stays(
     _, path = leave_journal(root, "one")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root.parent / 'other.db'}")
     assert sync(journal=str(path)) == 3
-    assert f"the tracking server does not take {path}" in capsys.readouterr().err
+    assert f"the tracking server rejects {path}" in capsys.readouterr().err
     assert path.exists()
 
 

@@ -149,11 +149,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "predictions.parquet is missing",
     ),
     "no folds": (lambda values: values.files.pop("folds.parquet"), "folds.parquet is missing"),
-    "empty file": (file("folds", b""), "is no table in Parquet"),
-    "web page": (file("predictions", PAGE), "predictions.parquet is no table in Parquet"),
+    "empty file": (file("folds", b""), "is not a readable Parquet table"),
+    "web page": (file("predictions", PAGE), "predictions.parquet is not a readable Parquet table"),
     "garbled": (
         lambda values: values.files.update({"folds.parquet": values.files["folds.parquet"][::-1]}),
-        "folds.parquet is no table in Parquet",
+        "folds.parquet is not a readable Parquet table",
     ),
     "many rows": (many_rows, "predictions.parquet has 1000000 rows"),
     "long texts": (long_texts, "column clip: texts are too long"),
@@ -169,7 +169,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "numbers for texts": (
         lambda values: values.change("predictions", clip=1),
-        "column clip: holds int64, must hold texts",
+        "column clip: contains int64, must contain texts",
     ),
     "missing text": (
         lambda values: values.change("predictions", clip=first(None)),

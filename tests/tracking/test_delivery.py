@@ -239,8 +239,8 @@ def test_courier_says_that_results_wait_and_that_they_are_taken_again(
     delivery_thread.finish(patience=60)
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"the tracking server does not take results (no connection): they wait in {journal.path}",
-        "the tracking server takes results again",
+        f"the tracking server does not accept results (no connection): they are kept in {journal.path}",
+        "the tracking server accepts results again",
     ]
     assert_delivered(parent, tmp_path)
 
@@ -299,7 +299,7 @@ def test_server_that_does_not_know_the_run_gets_nothing(
     append_all(journal, parent)
     n_waiting = len(journal)
     other = MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
-    with pytest.raises(UndeliveredError, match=r"does not take .*a\.journal"):
+    with pytest.raises(UndeliveredError, match=r"rejects .*a\.journal"):
         deliver_left(other, journal)
     assert len(journal) == n_waiting
     assert len(other.search_runs(["0"])) == 0
@@ -403,7 +403,7 @@ def test_journal_stays_where_the_server_never_keeps_it(
         delivery_thread.finish(patience=0.5)
     journal.close()
     left = Journal(journal.path)
-    with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal waits"):
+    with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal is kept"):
         deliver_left(client, left)
     assert left.path.exists()
     deliver_left(MlflowClient(), left)
@@ -461,7 +461,7 @@ def test_deleted_parent_is_named_with_the_ways_to_go_on(
     with pytest.raises(DeletedError, match=words):
         deliver_left(client, left)
     with pytest.raises(DeletedError, match=words):
-        deliver_left(client, left, home="another")
+        deliver_left(client, left, new_experiment="another")
     client.restore_run(parent)
     deliver_left(client, left)
     assert_delivered(parent, tmp_path)
@@ -476,7 +476,7 @@ def test_new_run_takes_the_folds_of_a_deleted_one(
     client.delete_run(parent)
     if is_gone:
         _purge(parent)
-    deliver_left(client, journal, home="0")
+    deliver_left(client, journal, new_experiment="0")
     assert not journal.path.exists()
     runs = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert [run.info.status for run in runs] == N_FOLDS * ["FINISHED"]
@@ -504,9 +504,9 @@ def test_deleted_experiment_is_named_and_nothing_is_lost(
         delivery_thread.finish(patience=60)
     journal.close()
     left = Journal(journal.path)
-    for home in (None, "1"):
+    for new_experiment in (None, "1"):
         with pytest.raises(DeletedError, match=rf"{words}.*a\.journal"):
-            deliver_left(client, left, home=home)
+            deliver_left(client, left, new_experiment=new_experiment)
     client.restore_experiment("0")
     deliver_left(client, left)
     assert_delivered(parent, tmp_path)

@@ -208,7 +208,7 @@ def test_journals_are_found_and_damaged_ones_are_named(tmp_path: Path) -> None:
     with pytest.raises(JournalGoneError, match="no such journal"):
         Journal(tmp_path / "d.journal")
     assert not (tmp_path / "d.journal").exists()
-    with pytest.raises(JournalError, match="is there already"):
+    with pytest.raises(JournalError, match="exists already"):
         new_journal(tmp_path / "a.journal", FACTS)
 
 

@@ -40,8 +40,8 @@ def section(context: Context) -> Section:
             "independent: for an uncorrected paired t-test over 100 folds, far too many "
             "differences are significant. p is Nadeau and Bengio's corrected resampled t-test, "
             "adjusted by Holm for all pairs of a table. The probabilities are those of the "
-            f"Bayesian correlated t-test (Corani and Benavoli) with a region of practical equivalence of "
-            f"{100 * ONE_POINT:.0f} point; a verdict needs 95 %."
+            f"Bayesian correlated t-test (Corani and Benavoli) with a region of practical "
+            f"equivalence of {100 * ONE_POINT:.0f} point; a verdict needs 95 %."
         ),
         Text(
             content="There is no test across datasets: three datasets, two of which contain the "

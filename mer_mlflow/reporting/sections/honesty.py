@@ -209,8 +209,9 @@ def _mixed(context: Context) -> Iterator[Block]:
         yield Text(
             content="Kernels for other processors add numbers in a different order, and in the "
             "training of a network these rounding differences change the scores. A "
-            "cross-validation whose folds were computed by different kernels cannot be reproduced on one computer; "
-            "-P arithmetic=portable gives equal results on all x86-64 processors with AVX2."
+            "cross-validation whose folds were computed by different kernels cannot be "
+            "reproduced on one computer; -P arithmetic=portable gives equal results on all "
+            "x86-64 processors with AVX2."
         )
     yield from table(
         "mixed",
