@@ -192,7 +192,7 @@ def test_older_archive_does_not_undo_a_later_one(
     before = state(target, tmp_path / "a")
     moved(copy, tmp_path / "copy.zip")
     for older in ("first.zip", "copy.zip"):
-        with pytest.raises(ParameterError, match=r"1 runs, .* nor as an earlier one"):
+        with pytest.raises(ParameterError, match=r"1 runs, .* and from an earlier one"):
             arrived(target, tmp_path / older)
     assert state(target, tmp_path / "b") == before
 
@@ -302,7 +302,7 @@ def test_two_runs_of_one_origin_are_refused(
     moved(origin, tmp_path / "first.zip")
     ids = run_ids(origin)
     origin.set_tag(ids["report"], "mer.imported_from", ids["svm"])
-    words = f"are both run {ids['svm']}; delete one of them"
+    words = f"are copies of run {ids['svm']}; delete one of them"
     with pytest.raises(ParameterError, match=words):
         moved(origin, tmp_path / "second.zip")
     with pytest.raises(ParameterError, match=words):
@@ -409,7 +409,7 @@ def test_interrupted_import_is_continued_by_a_later_archive(
         with pytest.raises(TrackingError):
             arrived(Failing(target, at=at), tmp_path / "first.zip")  # type: ignore[arg-type]
         if any("named" in run.data.params for run in runs_of(target)):
-            with pytest.raises(ParameterError, match="nor as an earlier one"):
+            with pytest.raises(ParameterError, match="and from an earlier one"):
                 arrived(target, tmp_path / "second.zip")
             continue
         arrived(target, tmp_path / "second.zip")
@@ -510,7 +510,7 @@ def test_deleted_experiment_is_not_written_to(
     target.delete_experiment(target.create_experiment("study"))
     with pytest.raises(DeletedError, match=r"=study: experiment \d+ was deleted"):
         arrived(target, tmp_path / "study.zip")
-    with pytest.raises(ParameterError, match="cannot be made"):
+    with pytest.raises(ParameterError, match="cannot be created"):
         arrived(target, tmp_path / "study.zip", "x" * 600)
 
 

@@ -155,14 +155,14 @@ def mlflow_run(*arguments: str) -> None:
     ("main", "arguments", "words"),
     [
         (export, ["--experiment=mine"], "experiment=mine: no such experiment (there are: Default)"),
-        (export, ["--archive=mlflow.db"], "archive=mlflow.db: is there already"),
-        (export, ["--archive=no/where.zip"], "archive=no/where.zip: there is no folder no"),
+        (export, ["--archive=mlflow.db"], "archive=mlflow.db: exists already"),
+        (export, ["--archive=no/where.zip"], "archive=no/where.zip: folder no does not exist"),
         (export, ["--archive=a\nb"], "archive='a\\nb': has characters"),
         (export, ["--experiment=a\nb"], "experiment='a\\nb': has characters"),
         (export, [], "experiment=Default: has no runs of this project"),
         (import_, [], "archive: is needed"),
-        (import_, ["--archive=no.zip"], "archive=no.zip: there is no such file"),
-        (import_, ["--archive=mlflow.db"], "archive=mlflow.db: it is no archive"),
+        (import_, ["--archive=no.zip"], "archive=no.zip: no such file"),
+        (import_, ["--archive=mlflow.db"], "archive=mlflow.db: it is not an archive"),
         (import_, ["--archive=a.zip", "--experiment=a\nb"], "experiment='a\\nb': has characters"),
     ],
 )

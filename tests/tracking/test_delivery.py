@@ -239,7 +239,8 @@ def test_courier_says_that_results_wait_and_that_they_are_taken_again(
     delivery_thread.finish(patience=60)
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"the tracking server does not accept results (no connection): they are kept in {journal.path}",
+        "the tracking server does not accept results (no connection): they are kept in "
+        f"{journal.path}",
         "the tracking server accepts results again",
     ]
     assert_delivered(parent, tmp_path)
