@@ -166,8 +166,8 @@ def is_in_effect(arithmetic: str) -> bool:
     if arithmetic == NATIVE:
         return True
     first = _first_environment()
-    strangers = _choosing(first) - PORTABLE_VARIABLES.keys()
-    return not strangers and PORTABLE_VARIABLES.items() <= first.items()
+    others = _choosing(first) - PORTABLE_VARIABLES.keys()
+    return not others and PORTABLE_VARIABLES.items() <= first.items()
 
 
 def require(arithmetic: str) -> None:

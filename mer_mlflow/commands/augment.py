@@ -1,4 +1,4 @@
-"""augment: make a synthesised copy of one clip, to listen to and look at."""
+"""augment: write a synthesised copy of one clip, with audio and spectrograms."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def augment(
     noise_root: str | None = None,
     output: str = "augmented",
 ) -> int:
-    """Change one clip as a training copy is changed, and write it beside the original.
+    """Transform one clip like a training clip, and write it together with the original.
 
     Parameters
     ----------
     transform : name of a transform
     clip : audio file
-    seed : of the size that is drawn
+    seed : seed of the random factor
     noise_root : folder of recordings for background noise, by default noise is synthesised
-    output : folder that the audio and the figure are written to
+    output : folder for audio files and figure
 
     Returns
     -------
@@ -86,7 +86,7 @@ def augment(
     for file in files:
         print(f"written: {folder / file.name}")
     if isinstance(change, TimeFrequencyMask):
-        print("a mask changes the spectrogram only: there is nothing to listen to")
+        print("a mask changes only the spectrogram: there is no audio file")
     print_where(run_id, experiment)
     return OK
 
@@ -115,5 +115,5 @@ def main(arguments: Sequence[str]) -> int:
     given = parse(AUGMENT, arguments)
     for name in ("transform", "clip"):
         if given[name] is None:
-            raise ParameterError(f"{name}: is needed; see the README for the parameters")
+            raise ParameterError(f"{name}: is required; see the README for the parameters")
     return augment(**given)

@@ -44,7 +44,7 @@ with own_environment():
     from keras import layers
 
 
-def settle() -> None:
+def configure() -> None:
     """Set the global configuration of Keras."""
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
@@ -67,6 +67,6 @@ def compute_exact_roots() -> None:
     math_ops.rsqrt = inverse_root  # type: ignore[attr-defined]
 
 
-settle()
+configure()
 if backend_name() == "tensorflow" and is_in_effect(PORTABLE):
     compute_exact_roots()

@@ -8,7 +8,7 @@ import os
 from mer_mlflow.tracking.answers import require_whole_answers
 
 
-def settle() -> None:
+def configure() -> None:
     """Set the global configuration of MLflow's client; repeated calls have no effect."""
     # printing a run's address costs a request per fold, and output of MLflow breaks progress bars
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -23,7 +23,7 @@ from mer_mlflow.access import user_name
 from mer_mlflow.deletions import deleted
 from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
 from mer_mlflow.tracking import schema
-from mer_mlflow.tracking.client import settle
+from mer_mlflow.tracking.client import configure
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import retry, unusable_store, without_client_retries
@@ -77,7 +77,7 @@ def check_store() -> None:
     TrackingError
         If it is not available.
     """
-    settle()
+    configure()
     prepare_database(mlflow.get_tracking_uri(), mlflow_schema())
     is_file = mlflow.get_tracking_uri().startswith(SQLITE)
     most = FILE_SECONDS if is_file else START_SECONDS
@@ -110,7 +110,7 @@ def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:
     -------
     the run of ``MLFLOW_RUN_ID``, else a new one in ``MLFLOW_EXPERIMENT_NAME`` or ``Default``
     """
-    settle()
+    configure()
     with without_client_retries():
         given = os.environ.get("MLFLOW_RUN_ID") if is_main else None
         run_id = given or _new_run(client, name)

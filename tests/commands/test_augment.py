@@ -66,14 +66,14 @@ def test_mask_has_a_figure_and_nothing_to_listen_to(
 ) -> None:
     assert main(["--transform=tfm", f"--clip={clip}", "--seed=2"]) == 0
     assert [path.name for path in (store / "augmented").iterdir()] == ["song_tfm_2.png"]
-    assert "nothing to listen to" in capsys.readouterr().out
+    assert "there is no audio file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--transform=echo"], "augment=echo: unknown; transforms are time_shift"),
-        ([], "transform: is needed"),
+        ([], "transform: is required"),
         (["--transform=rg", "--clip=nowhere.wav"], "nowhere.wav: no such file"),
         (["--transform=rg", "--noise_root=."], "no transform adds background noise"),
         (["--transform=bg", "--noise_root=nowhere"], "noise_root=nowhere: no such folder"),

@@ -76,7 +76,7 @@ def test_report_of_a_version_without_a_list_is_moved_and_others_files_stay(
     (folder / ".mer_report.json").unlink()
     (folder / "tables" / "mine.csv").write_text("mine")
     assert report() == 0
-    assert f"files of an earlier version are in {Path('reports/earlier')} now" in (
+    assert f"files of an earlier version were moved to {Path('reports/earlier')}" in (
         capsys.readouterr().out
     )
     assert (folder / "tables" / "mine.csv").read_text() == "mine"

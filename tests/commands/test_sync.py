@@ -62,7 +62,7 @@ def test_everything_that_waits_is_delivered_once(
         assert MlflowClient().get_run(parent).data.tags["mer.status"] == "interrupted"
     assert list(root.iterdir()) == []
     assert sync() == 0
-    assert f"nothing waits in {root}" in capsys.readouterr().out
+    assert f"nothing to deliver in {root}" in capsys.readouterr().out
     assert [children(parent) for parent in parents] == [["FINISHED"], ["FINISHED"]]
 
 
@@ -72,7 +72,7 @@ def test_journal_of_another_server_waits_until_it_is_named(
     parent, path = leave_journal(root, "one", server="http://elsewhere:5000")
     assert sync() == 3
     said = capsys.readouterr().out
-    assert "2 writes wait for http://elsewhere:5000" in said
+    assert "2 writes are to be delivered to http://elsewhere:5000" in said
     assert f"journal={path}" in said
     assert children(parent) == []
     assert sync(journal=str(path)) == 0

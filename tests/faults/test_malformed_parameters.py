@@ -125,7 +125,7 @@ def value_or_refusal(refusal: Refusal, parameter: Parameter, text: str) -> None:
     )
     if words is None:
         value = values[0][parameter.name]
-        kinds = (parameter.kind, str) if parameter.words else parameter.kind
+        kinds = (parameter.kind, str) if parameter.keywords else parameter.kind
         assert value == parameter.default or isinstance(value, kinds)
     else:
         assert words.startswith(f"{parameter.name}=")

@@ -128,7 +128,7 @@ def test_server_that_stays_away_leaves_a_journal_to_deliver(
     assert_whole(platform, client, "stayed away", uninterrupted)
     again = platform.work("sync")
     assert again.returncode == 0
-    assert "nothing waits" in again.stdout
+    assert "nothing to deliver" in again.stdout
 
 
 def test_requests_may_fail_in_every_way(

@@ -18,7 +18,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from mer_mlflow.tracking import answers, outage
 from mer_mlflow.tracking.answers import check_answer
-from mer_mlflow.tracking.client import settle
+from mer_mlflow.tracking.client import configure
 from mer_mlflow.tracking.outage import is_outage, reason, retry, without_client_retries
 
 RUN, OTHER = "a" * 32, "b" * 32
@@ -73,7 +73,7 @@ class Server:
 @pytest.fixture(autouse=True)
 def settled() -> None:
     """MLflow's client as commands use it."""
-    settle()
+    configure()
 
 
 @pytest.fixture
