@@ -423,10 +423,10 @@ def _check_seal(file: IO[bytes], path: Path) -> None:
     size = file.seek(0, os.SEEK_END)
     end = size - N_DIGITS
     file.seek(max(0, end - len(SEAL)))
-    said = file.read()
-    if end < len(SEAL) or not said.startswith(SEAL):
+    comment = file.read()
+    if end < len(SEAL) or not comment.startswith(SEAL):
         raise _refused(path, "it is not an archive of the entry point export, or is truncated")
-    if _digest(file, end).encode() != said.removeprefix(SEAL):
+    if _digest(file, end).encode() != comment.removeprefix(SEAL):
         raise _refused(path, "it is damaged: its SHA-256 is wrong")
 
 

@@ -94,14 +94,14 @@ def _train_generator(
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     shape = train.item_shape(0)
-    judge = critic(input_shape=shape, dropout=DROPOUT)
-    maker = generator(output_shape=shape, n_noise=N_NOISE)
-    painter = keras.Sequential([maker, autoencoder.decoder])
+    discriminator = critic(input_shape=shape, dropout=DROPOUT)
+    trained = generator(output_shape=shape, n_noise=N_NOISE)
+    pipeline = keras.Sequential([trained, autoencoder.decoder])
     autoencoder.decoder.trainable = False
-    _compile(judge, learning_rate)
-    judge.trainable = False
-    against = keras.Sequential([painter, judge])
-    _compile(against, learning_rate)
+    _compile(discriminator, learning_rate)
+    discriminator.trainable = False
+    adversarial = keras.Sequential([pipeline, discriminator])
+    _compile(adversarial, learning_rate)
 
     def noise(n: int) -> NDArray[np.float32]:
         return rng.normal(size=(n, N_NOISE)).astype(np.float32)
@@ -110,18 +110,18 @@ def _train_generator(
         loss = 0.0
         for batch in batches(rng.permutation(len(train)), batch_size):
             recorded = autoencoder.encoder.normalised(train, batch)
-            painted = keras.ops.convert_to_numpy(painter(noise(len(batch)), training=False))
-            shown = np.concatenate([recorded, painted])
-            says = np.repeat([RECORDED, GENERATED], len(batch)).astype(np.float32)[:, np.newaxis]
-            judge.trainable = True
-            judge.train_on_batch(shown, says)
-            judge.trainable = False
-            wished = np.ones((len(batch), 1), dtype=np.float32)
-            loss += float(against.train_on_batch(noise(len(batch)), wished)) * len(batch)
+            generated = keras.ops.convert_to_numpy(pipeline(noise(len(batch)), training=False))
+            inputs = np.concatenate([recorded, generated])
+            targets = np.repeat([RECORDED, GENERATED], len(batch)).astype(np.float32)[:, np.newaxis]
+            discriminator.trainable = True
+            discriminator.train_on_batch(inputs, targets)
+            discriminator.trainable = False
+            ones = np.ones((len(batch), 1), dtype=np.float32)
+            loss += float(adversarial.train_on_batch(noise(len(batch)), ones)) * len(batch)
         loss /= len(train)
         refuse_divergence(loss, epoch=epoch, learning_rate=learning_rate)
         on_epoch(EpochRecord(epoch=epoch, loss=loss, accuracy=None, stage=stage), None)
-    return maker
+    return trained
 
 
 def _compile(network: keras.Model, learning_rate: float) -> None:

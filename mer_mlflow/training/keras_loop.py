@@ -194,8 +194,8 @@ def _selected(values: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
 
 def outputs(network: keras.Model, fitted: FittedNetwork, examples: Examples) -> NDArray[np.float32]:
     """Compute a network's outputs for examples, with a fitted network's normalisation."""
-    said = [
+    values = [
         keras.ops.convert_to_numpy(network(fitted.normalised(examples, batch), training=False))
         for batch in batches(np.arange(len(examples)), PREDICT_BATCH)
     ]
-    return np.concatenate(said)
+    return np.concatenate(values)
