@@ -102,7 +102,7 @@ def replace_files(
             both = {name: [*written.get(name, ()), *listed[name]] for name in listed}
             lists = [json.dumps({"files": each}) for each in (written | both, listed)]
             swap.stage(files, lists)
-            with swap.undone_if_it_fails():
+            with swap.rollback_on_error():
                 moved = swap.put_aside(aside)
                 swap.replace(_list_name(kind), 0)
                 for name in files:
@@ -135,7 +135,7 @@ def add_files(folder: Path, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix("files")) as temporary:
             swap = _Swap(folder, Path(temporary))
             swap.stage(files, [])
-            with swap.undone_if_it_fails():
+            with swap.rollback_on_error():
                 for name in files:
                     swap.replace(name)
 
@@ -157,7 +157,7 @@ class _Swap:
         (self._temporary / "old").mkdir()
 
     @contextlib.contextmanager
-    def undone_if_it_fails(self) -> Iterator[None]:
+    def rollback_on_error(self) -> Iterator[None]:
         try:
             yield
         except BaseException:

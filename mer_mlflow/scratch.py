@@ -41,7 +41,7 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def remove_left(within: Path | None = None) -> None:
+def remove_abandoned(within: Path | None = None) -> None:
     """Remove the scratch folders of this user's processes on this machine that have ended.
 
     Parameters
@@ -50,11 +50,11 @@ def remove_left(within: Path | None = None) -> None:
     """
     with contextlib.suppress(OSError), os.scandir(within or tempfile.gettempdir()) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and _is_left(entry):
+            if entry.name.startswith(PREFIX) and _is_abandoned(entry):
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _is_left(entry: os.DirEntry[str]) -> bool:
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
     made = NAME.fullmatch(entry.name)
     if made is None or made["host"] != socket.gethostname():
         return False

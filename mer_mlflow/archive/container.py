@@ -25,7 +25,7 @@ from typing import IO, Any
 from mer_mlflow.archive.text import check_printable
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.paths import FULL, given_path
-from mer_mlflow.scratch import remove_left, scratch_folder
+from mer_mlflow.scratch import remove_abandoned, scratch_folder
 
 FORMAT = 1
 CONTENT = "runs of mer_mlflow"
@@ -200,7 +200,7 @@ def writing(target: Path) -> Iterator[tuple[ArchiveWriter, Path]]:
     """
     check_target(target)
     try:
-        remove_left(target.parent)
+        remove_abandoned(target.parent)
         with scratch_folder(target.parent) as folder:
             part = folder / "archive"
             staged = folder / "staged"

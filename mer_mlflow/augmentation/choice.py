@@ -104,9 +104,9 @@ def refuse_unusable(
         if not isinstance(each, TimeFrequencyMask | BackgroundNoise):
             for package in ("audiomentations", "python_stretch"):
                 require_package(package, needed_by=f"augment: {type(each).__name__}")
-    heard = [item for item in inputs if not item.is_handcrafted]
-    if transforms and not heard:
+    from_audio = [item for item in inputs if not item.is_handcrafted]
+    if transforms and not from_audio:
         raise ParameterError(f"augment: {method} has no audio input that can be transformed")
     masks = any(isinstance(each, TimeFrequencyMask) for each in transforms)
-    if masks and not all(item.is_spectrogram for item in heard):
+    if masks and not all(item.is_spectrogram for item in from_audio):
         raise ParameterError(f"augment=tfm: {method} has no spectrogram input that can be masked")

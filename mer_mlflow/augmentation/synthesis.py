@@ -67,11 +67,11 @@ class Synthesised:
         return self.of.duration
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]; random factors depend on
         the whole file."""
         changed = 0.0 if isinstance(self.by, TimeFrequencyMask) else SPARE * self.duration
-        return max(changed, self.of.heard)
+        return max(changed, self.of.required_seconds)
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Transform one clip and compute its representation [shape=self.shape]."""

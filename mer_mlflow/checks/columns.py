@@ -51,7 +51,7 @@ class Columns:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """Description of its location, for messages."""
         return f"table '{self.name}' of dataset {self.dataset}"
 
     @cached_property
@@ -127,7 +127,7 @@ def check_columns(
         )
     ]
     allowed = {column_label(name.strip()).casefold() for name in allow}
-    return tuple(part for finding in findings for part in _parted(finding, allowed))
+    return tuple(part for finding in findings for part in _split_allowed(finding, allowed))
 
 
 def column_label(name: str) -> str:
@@ -138,7 +138,7 @@ def column_label(name: str) -> str:
     return '"' + printable.replace('"', '""') + '"' if set(printable) & set(',"') else printable
 
 
-def _parted(finding: Finding, allowed: set[str]) -> Iterator[Finding]:
+def _split_allowed(finding: Finding, allowed: set[str]) -> Iterator[Finding]:
     for is_allowed in (True, False):
         names = tuple(
             name

@@ -99,9 +99,9 @@ def _files(change: Transform, audio: Audio, *, name: str, duration: float, seed:
     figure = before_and_after(mel.compute(audio), synthesised, mel)
     files = [File(name=f"{name}.png", content=figure)]
     if not isinstance(change, TimeFrequencyMask):
-        heard = Waveform(sr=LISTEN_SR, duration=duration)
-        copy = Synthesised(of=heard, by=change, seed=seed)
-        before, after = heard.compute(audio), copy.compute(audio)
+        waveform = Waveform(sr=LISTEN_SR, duration=duration)
+        copy = Synthesised(of=waveform, by=change, seed=seed)
+        before, after = waveform.compute(audio), copy.compute(audio)
         loudest = max(1.0, float(np.abs(before).max()), float(np.abs(after).max()))
         for suffix, samples in (("before", before), ("after", after)):
             buffer = io.BytesIO()

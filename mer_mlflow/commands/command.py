@@ -17,7 +17,7 @@ from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environme
 from mer_mlflow.deletions import deletion
 from mer_mlflow.errors import MerError, UndeliveredError
 from mer_mlflow.paths import FULL
-from mer_mlflow.scratch import remove_left
+from mer_mlflow.scratch import remove_abandoned
 from mer_mlflow.terminal import guard_output
 
 TOGETHER_SECONDS = 2.0
@@ -44,7 +44,7 @@ def run_command(command: Callable[[], int]) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     guard_output()
     _use_default_style()
-    remove_left()
+    remove_abandoned()
     try:
         code = command()
     except NotInEffectError as error:

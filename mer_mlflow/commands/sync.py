@@ -55,7 +55,7 @@ def sync(*, journal: str | None = None) -> int:
 
 def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> int:
     """Deliver a journal, print the result and return the exit code."""
-    from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_left, server_name
+    from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_journal, server_name
     from mer_mlflow.tracking.environment import is_alive
     from mer_mlflow.tracking.journal import Journal, JournalGoneError, JournalInUseError
 
@@ -83,7 +83,7 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> int:
         return INCOMPLETE
     try:
         with progress("writes") as advance:
-            n_delivered = deliver_left(client, waiting, on_progress=advance)
+            n_delivered = deliver_journal(client, waiting, on_progress=advance)
     except DeletedError as error:
         print(f"error: {name}: {error}", file=sys.stderr)
         return BAD_INPUT

@@ -57,10 +57,10 @@ class Parameter:
         ParameterError
             If it is not allowed.
         """
-        complaint = self.limits.complaint(value)
-        if complaint is not None:
+        fault = self.limits.fault(value)
+        if fault is not None:
             shown = f"{value:g}" if isinstance(value, float) else value
-            raise ParameterError(f"{self.name}={shown}: {complaint}")
+            raise ParameterError(f"{self.name}={shown}: {fault}")
 
     def converted(self, value: Value) -> Any:
         """Convert a number or text to the parameter's type.

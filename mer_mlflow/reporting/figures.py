@@ -107,7 +107,7 @@ def forest(scores: pd.DataFrame) -> Figure:
         _chance(),
     ]
     _legend(figure, handles)
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def fold_distributions(folds: pd.DataFrame) -> Figure:
@@ -129,7 +129,7 @@ def fold_distributions(folds: pd.DataFrame) -> Figure:
     box = Patch(facecolor="white", edgecolor=BLACK, label="quartiles, whiskers to the extremes")
     median = Line2D([], [], color=BLACK, lw=2.4, label="median")
     _legend(figure, [_mark("o", SKY, "fold"), box, median, _chance()])
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def confusions(matrices: Sequence[tuple[str, str, pd.DataFrame]]) -> Figure:
@@ -176,7 +176,7 @@ def confusions(matrices: Sequence[tuple[str, str, pd.DataFrame]]) -> Figure:
     )
     bar.ax.tick_params(labelsize=TEXT)
     bar.set_label("share of clips of the true quadrant, in %", fontsize=TEXT)
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def learning_curves(epochs: pd.DataFrame) -> Figure:
@@ -224,7 +224,7 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
     ]
     measured = epochs[["test_loss", "test_accuracy"]].notna().any(axis=None)
     _legend(figure, handles if measured else handles[:1] + handles[2:])
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def dataset_slopes(scores: pd.DataFrame, datasets: Sequence[str]) -> Figure:
@@ -247,7 +247,7 @@ def dataset_slopes(scores: pd.DataFrame, datasets: Sequence[str]) -> Figure:
     height = max(3.0, sizes.sum())
     figure = _figure(height + 0.6)
     axes = figure.subplots()
-    _dress(axes, grid="y")
+    _style_axes(axes, grid="y")
     axes.set_xticks(range(len(datasets)), [_wrapped(dataset, 20) for dataset in datasets])
     axes.set_xlim(-0.25, len(datasets) - 0.75)
     axes.set_ylabel("macro F1 in %", fontsize=TEXT)
@@ -270,7 +270,7 @@ def dataset_slopes(scores: pd.DataFrame, datasets: Sequence[str]) -> Figure:
             fontsize=TEXT,
             va="center",
         )
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
@@ -312,7 +312,7 @@ def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
         for share in (0, 50, 100)
     ]
     _legend(figure, [*quadrants, *sizes], n_columns=7)
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def verdict_matrix(pairs: pd.DataFrame) -> Figure:
@@ -351,7 +351,7 @@ def verdict_matrix(pairs: pd.DataFrame) -> Figure:
     axes.spines[:].set_visible(False)
     patches = [Patch(facecolor=colour, edgecolor=DARK, label=name) for name, colour in VERDICTS]
     _legend(figure, patches, title="The row's method, compared with the column's, is")
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def _figure(
@@ -360,14 +360,14 @@ def _figure(
     return Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout)
 
 
-def _settled(figure: Figure) -> Figure:
+def _with_fixed_layout(figure: Figure) -> Figure:
     """Fix the layout, which would otherwise change with every file that is saved."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
 
 
-def _dress(axes: Axes, *, grid: Literal["both", "x", "y"]) -> None:
+def _style_axes(axes: Axes, *, grid: Literal["both", "x", "y"]) -> None:
     axes.tick_params(labelsize=TEXT, length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=PALE, lw=0.6)
@@ -477,7 +477,7 @@ def _panels(
     grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     panels = dict(zip(datasets, grid.flat, strict=False))
     for dataset, axes in panels.items():
-        _dress(axes, grid="both")
+        _style_axes(axes, grid="both")
         axes.set_title(_wrapped(dataset, 75 // n_columns), fontsize=TEXT)
         axes.axvline(CHANCE, color=GREY, ls=":", lw=1)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10), integer=True))
@@ -528,7 +528,7 @@ def _plot_confusion(axes: Axes, counts: pd.DataFrame) -> None:
             column,
             row,
             f"{share:.0f}" if known else "–",
-            color=_ink(colours(share / 100)[:3] if known else (1, 1, 1)),
+            color=_text_colour(colours(share / 100)[:3] if known else (1, 1, 1)),
             fontsize=TEXT,
             ha="center",
             va="center",
@@ -539,7 +539,7 @@ def _plot_confusion(axes: Axes, counts: pd.DataFrame) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _ink(colour: tuple[float, float, float]) -> str:
+def _text_colour(colour: tuple[float, float, float]) -> str:
     """Return black or white, whichever has more contrast."""
     light = np.asarray(colour, dtype=np.float64)
     luminance = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
@@ -547,7 +547,7 @@ def _ink(colour: tuple[float, float, float]) -> str:
 
 
 def _plot_epochs(axes: Axes, rows: pd.DataFrame, measure: str, most: int) -> None:
-    _dress(axes, grid="y")
+    _style_axes(axes, grid="y")
     axes.set_ylabel(measure + " in %" * (measure == "accuracy"), fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     n_training = rows.groupby("epoch")["split"].nunique()
@@ -682,7 +682,7 @@ def _plot_verdict(
     axes.text(
         *place,
         SIGNS[kind] + number,
-        color=_ink(to_rgb(colour)),
+        color=_text_colour(to_rgb(colour)),
         fontsize=TEXT,
         ha="center",
         va="center",

@@ -62,9 +62,9 @@ class Chunks:
         return self.of.duration
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
-        return self.of.heard
+        return self.of.required_seconds
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
         """Compute the chunks of one clip [shape=(n_chunks, ..., length)]."""

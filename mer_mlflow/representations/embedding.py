@@ -61,7 +61,7 @@ class Embedding:
         return "float32"
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
         return max(self.duration, self._module.SHORTEST)
 

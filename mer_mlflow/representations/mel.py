@@ -64,7 +64,7 @@ class Mel:
         return (self.n_mels, 1 + round(self.duration * self.sr) // self.hop_length)
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
         return self.duration
 

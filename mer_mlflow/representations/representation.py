@@ -65,7 +65,7 @@ class Representation(Protocol):
         """Excerpt of each clip [s]."""
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:

@@ -280,7 +280,7 @@ def _compute_entry(
     Return whether it was written, or the error of the audio file.
     """
     try:
-        array = representation.compute(decode(file, seconds=representation.heard))
+        array = representation.compute(decode(file, seconds=representation.required_seconds))
     except AudioError as error:
         return error
     if not np.isfinite(array).all():

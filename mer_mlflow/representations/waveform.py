@@ -43,7 +43,7 @@ class Waveform:
         return (round(self.duration * self.sr),)
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
         return self.duration
 

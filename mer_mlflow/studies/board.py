@@ -153,7 +153,7 @@ class Board:
     def _inspect(self, item: Item) -> PlannedItem:
         data = self._data[item.dataset]
         if data.clips is None:
-            return _aside(ItemStatus.NO_DATA, data.reason)
+            return _not_run(ItemStatus.NO_DATA, data.reason)
         winner = self._winner(item)
         if isinstance(winner, ItemState):
             return PlannedItem(state=winner)
@@ -163,9 +163,9 @@ class Board:
             else:
                 planned_item = self._training(item, data, winner)
         except WeightsError as error:
-            return _aside(ItemStatus.NEEDS_WEIGHTS, str(error))
+            return _not_run(ItemStatus.NEEDS_WEIGHTS, str(error))
         except MerError as error:
-            return _aside(ItemStatus.CANNOT_RUN, str(error))
+            return _not_run(ItemStatus.CANNOT_RUN, str(error))
         if planned_item.state.status != ItemStatus.TO_DO:
             return planned_item
         gate = self._gate(item)
@@ -244,7 +244,7 @@ class Board:
         resolved = resolve_search(wanted, data.clips)
         lacking = _lacking(resolved.setting)
         if lacking:
-            return _aside(ItemStatus.NO_DATA, lacking)
+            return _not_run(ItemStatus.NO_DATA, lacking)
         run = self._evidence.searched.get(resolved.search.name)
         n_tried = n_points(wanted.strategy, resolved.search.space, wanted.trials)
         planned_item = self._planned_item(resolved.setting, run, n_tried=n_tried)
@@ -268,7 +268,7 @@ class Board:
         setting = resolve(experiment, data.clips, winner=best).setting
         lacking = _lacking(setting)
         if lacking:
-            return _aside(ItemStatus.NO_DATA, lacking)
+            return _not_run(ItemStatus.NO_DATA, lacking)
         if winner is not None and best is None:
             reason = "after its search"
             planned_item = self._planned_item(setting, None)
@@ -304,7 +304,7 @@ class Board:
         )
 
 
-def _aside(status: ItemStatus, reason: str) -> PlannedItem:
+def _not_run(status: ItemStatus, reason: str) -> PlannedItem:
     return PlannedItem(state=ItemState(status=status, reason=" ".join(reason.split())))
 
 

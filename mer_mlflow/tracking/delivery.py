@@ -81,7 +81,7 @@ class Delivery:
         self._last = number
         return True
 
-    def kill_left(self) -> None:
+    def close_open_runs(self) -> None:
         """Close the runs for which the journal has no entry that closes them."""
         for known in self._journal.runs():
             if known.is_open and known.run_id is not None:
@@ -323,7 +323,7 @@ def server_name(uri: str) -> str:
     return redacted(uri).rstrip("/") if "://" in uri else str(Path(uri).resolve())
 
 
-def deliver_left(
+def deliver_journal(
     client: MlflowClient,
     journal: Journal,
     *,
@@ -363,7 +363,7 @@ def deliver_left(
         while retry(delivery.deliver_next):
             n_delivered = min(n_delivered + 1, n_waiting)
             on_progress(n_delivered, n_waiting)
-        retry(delivery.kill_left)
+        retry(delivery.close_open_runs)
         retry(delivery.confirm_left)
         if parent is not None:
             retry(lambda: _close_left_parent(client, journal.facts[PARENT]))

@@ -59,7 +59,7 @@ from mer_mlflow.tracking.delivery import (
     PARENT,
     SERVER,
     DeliveryThread,
-    deliver_left,
+    deliver_journal,
     server_name,
 )
 from mer_mlflow.tracking.environment import (
@@ -228,7 +228,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 retry(self._announce)
                 held = self._deliver_left(root)
                 earlier, finished = retry(self._find_earlier)
-                _refuse_to_repeat({each for each in held if self._has_ended(each, earlier)})
+                _refuse_undelivered({each for each in held if self._has_ended(each, earlier)})
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
             except BaseException as error:
@@ -341,7 +341,7 @@ class RunTree(AbstractContextManager["RunTree"]):
                 journal.close()
                 continue
             try:
-                deliver_left(self._client, journal, new_experiment=self.experiment_id)
+                deliver_journal(self._client, journal, new_experiment=self.experiment_id)
             except DeletedError as error:  # of another experiment: not needed here
                 print(f"warning: {error}", flush=True)
                 journal.close()
@@ -631,7 +631,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
 
 
-def _refuse_to_repeat(held: Set[str]) -> None:
+def _refuse_undelivered(held: Set[str]) -> None:
     if held:
         raise RunInProgressError(
             f"results of run {min(held)} are being delivered by another process; wait for it, and "

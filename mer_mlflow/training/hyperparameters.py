@@ -52,7 +52,7 @@ class Space:
     choices: tuple[str, ...] = ()
     grid: tuple[Value, ...] = ()
 
-    def complaint(self, value: Value) -> str | None:
+    def fault(self, value: Value) -> str | None:
         """Return why a value is not allowed, None if it is."""
         if self.choices:
             return None if value in self.choices else f"must be one of {', '.join(self.choices)}"

@@ -214,9 +214,9 @@ class Method:
                 known = ", ".join(defaults)
                 raise ParameterError(f"{self.name} has no hyperparameter '{name}' (has: {known})")
             values[name] = converted(name, value, type(defaults[name]))
-            complaint = self.spaces[name].complaint(values[name])
-            if complaint:
-                raise ParameterError(f"{name}={value}: {complaint} for {self.name}")
+            fault = self.spaces[name].fault(values[name])
+            if fault:
+                raise ParameterError(f"{name}={value}: {fault} for {self.name}")
         return self.hyperparameters(**values)
 
     def inputs_for(self, hyperparameters: Any) -> tuple[Input, ...]:

@@ -279,7 +279,7 @@ def test_run_that_changed_at_home_alone_is_refused_too(
     arrived(target, tmp_path / "out.zip")
     target.set_tag(run_ids(target)["svm"], "mer.status", "superseded")
     moved(target, tmp_path / "back.zip")
-    with pytest.raises(ParameterError, match=f"1 runs, {run_ids(origin)['svm']} first"):
+    with pytest.raises(ParameterError, match=f"1 runs, such as {run_ids(origin)['svm']},"):
         arrived(origin, tmp_path / "back.zip")
 
 
@@ -484,7 +484,9 @@ def test_experiment_without_runs_of_this_project_is_not_exported(
     client.set_terminated(client.create_run(experiment).info.run_id)
     if not ended:
         add(client, experiment, "r01-f01", kind="fold", ended=False)
-    with pytest.raises(ParameterError, match="experiment=study: has no runs of this project"):
+    with pytest.raises(
+        ParameterError, match="experiment=study: has no finished runs of this project"
+    ):
         moved(client, tmp_path / "study.zip")
     assert not (tmp_path / "study.zip").exists()
 

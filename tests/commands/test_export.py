@@ -159,7 +159,7 @@ def mlflow_run(*arguments: str) -> None:
         (export, ["--archive=no/where.zip"], "archive=no/where.zip: folder no does not exist"),
         (export, ["--archive=a\nb"], "archive='a\\nb': has characters"),
         (export, ["--experiment=a\nb"], "experiment='a\\nb': has characters"),
-        (export, [], "experiment=Default: has no runs of this project"),
+        (export, [], "experiment=Default: has no finished runs of this project"),
         (import_, [], "archive: is required"),
         (import_, ["--archive=no.zip"], "archive=no.zip: no such file"),
         (import_, ["--archive=mlflow.db"], "archive=mlflow.db: it is not an archive"),

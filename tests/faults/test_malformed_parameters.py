@@ -165,7 +165,7 @@ def test_any_hyperparameters_are_values_or_named(refusal: Refusal, text: str, me
         declared.inputs_for(resolved)
         for name, value in dataclasses.asdict(resolved).items():
             assert type(value) is type(declared.defaults[name])
-            assert declared.spaces[name].complaint(value) is None
+            assert declared.spaces[name].fault(value) is None
 
     refusal(resolve, ParameterError)
 

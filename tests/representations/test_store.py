@@ -33,7 +33,7 @@ class Peak:
     key = "peak"
     shape = (2,)
     dtype = "float32"
-    heard = 1.0
+    required_seconds = 1.0
 
     def compute(self, audio):
         peak = float(np.abs(audio.samples).max())
@@ -225,7 +225,7 @@ def test_representation_that_is_not_as_declared_is_not_kept(store, clips):
         key = "other"
         shape = (3,)
 
-    with pytest.raises(ValueError, match="as not declared"):
+    with pytest.raises(ValueError, match="not as declared"):
         store.fill(clips, Other())
 
 

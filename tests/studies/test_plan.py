@@ -143,7 +143,7 @@ def test_values_are_read_as_meant() -> None:
         (EXAMPLE, "", "study.yaml: the plan is empty"),
         (EXAMPLE, "- svm\n", "is not a mapping of key: value"),
         (EXAMPLE, "title: 2001-99-99\n", "not usable YAML"),
-        (EXAMPLE, "[" * 3000, "not YAML"),
+        (EXAMPLE, "[" * 3000, "not usable YAML"),
         (EXAMPLE, "!!python/name:os.system ''", "not YAML"),
     ],
 )

@@ -183,7 +183,7 @@ def test_killed_process_leaves_whole_entries(tmp_path: Path) -> None:
     log = path.with_name("a.journal-wal")
     while not (log.exists() and log.stat().st_size > 50_000):
         assert process.poll() is None
-    with pytest.raises(JournalInUseError, match="at work"):
+    with pytest.raises(JournalInUseError, match="still running"):
         Journal(path)
     process.kill()
     process.wait()

@@ -198,7 +198,7 @@ def compose(*, seed: int = 0) -> tuple[DemoPiece, ...]:
         raise ValueError(f"seed must not be negative, got {seed}")
     n_clips = N_CLIPS_PER_QUADRANT * len(_AROUSAL_VALENCE)
     cast_seed, order_seed, *piece_seeds = np.random.SeedSequence(seed).spawn(2 + n_clips)
-    artists = _cast(np.random.default_rng(cast_seed))
+    artists = _draw_artists(np.random.default_rng(cast_seed))
     quadrants = _interleaved_quadrants(np.random.default_rng(order_seed))
     return tuple(
         _compose_piece(
@@ -233,7 +233,7 @@ def render(piece: DemoPiece) -> NDArray[np.float32]:
     return _set_level(room + 0.7 * drums, loudness=piece.loudness)
 
 
-def _cast(rng: np.random.Generator) -> tuple[_Artist, ...]:
+def _draw_artists(rng: np.random.Generator) -> tuple[_Artist, ...]:
     homes = tuple(_AROUSAL_VALENCE)
     return tuple(
         _Artist(

@@ -41,7 +41,7 @@ def to_csv(table: Table) -> str:
 def _columns(column: Column, cells: tuple[Cell, ...]) -> Iterator[list[str | float]]:
     if column.is_number:
         yield [escaped(column.title), *map(_number, cells)]
-    if not column.is_number or any(_says_more(cell) for cell in cells):
+    if not column.is_number or any(_has_more(cell) for cell in cells):
         title = f"{column.title} as shown" if column.is_number else column.title
         yield [escaped(text) for text in (title, *(cell.text for cell in cells))]
     if any(cell.address for cell in cells):
@@ -56,7 +56,7 @@ def _number(cell: Cell) -> str | float:
     return int(value) if value.is_integer() else value
 
 
-def _says_more(cell: Cell) -> bool:
+def _has_more(cell: Cell) -> bool:
     try:
         float(cell.text.replace("−", "-"))
     except ValueError:

@@ -79,7 +79,7 @@ class Handcrafted:
         return (len(self.names),)
 
     @property
-    def heard(self) -> float:
+    def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
         return self.duration
 

@@ -41,8 +41,8 @@ HARMONIC_FRAMES, PERCUSSIVE_BINS = 17, 17
 def _number_of_layers(sound: Sound) -> NDArray[np.int64]:
     """Number of simultaneous voices [shape=(n_frames,)]."""
     reference = np.percentile(sound.layers[0], 90)
-    heard = (sound.layers > LAYER_SHARE * reference) & (sound.layers > 0.0)
-    return np.asarray(heard.sum(axis=0))
+    is_voiced = (sound.layers > LAYER_SHARE * reference) & (sound.layers > 0.0)
+    return np.asarray(is_voiced.sum(axis=0))
 
 
 def layers(sound: Sound) -> Array:
