@@ -484,9 +484,7 @@ def test_experiment_without_runs_of_this_project_is_not_exported(
     client.set_terminated(client.create_run(experiment).info.run_id)
     if not ended:
         add(client, experiment, "r01-f01", kind="fold", ended=False)
-    with pytest.raises(
-        ParameterError, match="experiment=study: has no finished runs of this project"
-    ):
+    with pytest.raises(ParameterError, match="experiment=study: has no finished runs"):
         moved(client, tmp_path / "study.zip")
     assert not (tmp_path / "study.zip").exists()
 

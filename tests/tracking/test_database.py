@@ -287,7 +287,9 @@ def test_locked_database_is_waited_for(
     with locked(tmp_path / "a.db") as opened:
         threading.Timer(0.6, opened.rollback).start()
         prepare_database(url, SMALL)
-    words = f"waiting for {tmp_path / 'a.db'}: another process keeps the database locked (at most 6"
+    words = (
+        f"waiting for {tmp_path / 'a.db'}: another process keeps the database locked (at most 600"
+    )
     assert [line[: len(words)] for line in capsys.readouterr().out.splitlines()] == [words]
 
 
