@@ -22,8 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from mer_mlflow import get_method
-from mer_mlflow.crossval.executors import EpochEnded, FoldEvent, FoldFailed, FoldFinished, run_folds
-from mer_mlflow.crossval.fold import Task
+from mer_mlflow.crossval.executors import (
+    EpochEnded,
+    FoldEvent,
+    FoldFailed,
+    FoldFinished,
+    ProcessExecutor,
+)
+from mer_mlflow.crossval.jobs import Job, Task
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.representations import Examples, Mel
 from mer_mlflow.representations.store import StoredArray
@@ -94,13 +100,9 @@ def run(
             case FoldFailed():
                 raise SystemExit(f"{name}: {event.reason}")
 
-    task = Task(
-        method=method,
-        hyperparameters=method.resolve(hyperparameters),
-        examples=examples,
-        test_curve=False,
-    )
-    run_folds(task, [split], workers=1, threads=1, on_event=on_event)
+    job = Job(split=split, hyperparameters=method.resolve(hyperparameters))
+    task = Task(method=method, examples=examples)
+    ProcessExecutor(workers=1).run(task, [(job,)], on_event=on_event)
     return ends, memory[0]
 
 

@@ -32,7 +32,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from mer_mlflow import get_method, load_dataset, split_plan
-from mer_mlflow.crossval.executors import resolve_workers
+from mer_mlflow.crossval.executors import make_executor, resolve_workers
 from mer_mlflow.crossval.setting import Setting, gather, resolve_setting
 from mer_mlflow.crossval.validation import validate
 from mer_mlflow.datasets import Clips
@@ -113,9 +113,10 @@ def timed(spent: list[float], entries: list[Any]) -> Iterator[None]:
 def cross_validate(setting: Setting) -> float:
     """Cross-validate and track, as ``train`` does; processor time that it takes [s]."""
     examples = gather(setting, store=open_store())
+    executor = make_executor(resolve_workers(None))
     before = processor_seconds()
     with RunTree(setting, tags={}, source="benchmark") as runs:
-        runs.conclude(validate(setting, examples, workers=resolve_workers(None), listener=runs))
+        runs.conclude(validate(setting, examples, executor=executor, listener=runs))
     return processor_seconds() - before
 
 

@@ -45,6 +45,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval import CrossValidation, FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
+from mer_mlflow.crossval.jobs import Job
 from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
 from mer_mlflow.methods import method_names
@@ -177,8 +178,8 @@ def recorded(setting: Setting) -> Run:
     results = tuple(map(example_result, setting.plan.splits))
     with RunTree(setting, tags={"mer.profile": "paper"}, source="benchmark") as tree:
         for split, result in zip(setting.plan.splits, results, strict=True):
-            tree.on_event(FoldStarted(split=split))
-            tree.on_event(FoldFinished(split=split, result=result))
+            tree.on_event(FoldStarted(job=Job(split=split, hyperparameters=None)))
+            tree.on_event(FoldFinished(job=Job(split=split, hyperparameters=None), result=result))
         tree.conclude(CrossValidation(setting=setting, results=results))
     return MlflowClient().get_run(tree.run_id)
 

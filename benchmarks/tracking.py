@@ -48,6 +48,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval import FoldResult, Setting, Split
 from mer_mlflow.crossval.executors import FoldFinished, FoldStarted
+from mer_mlflow.crossval.jobs import Job
 from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import QUADRANTS, Clips
 from mer_mlflow.tracking import Kind, RunTree, search, write
@@ -174,8 +175,8 @@ def log_obviously(child: Child) -> str:
 
 def log_by_tree(tree: RunTree, split: Split, result: FoldResult) -> None:
     """Log a child with its files through the events that a cross-validation sends."""
-    tree.on_event(FoldStarted(split=split))
-    tree.on_event(FoldFinished(split=split, result=result))
+    tree.on_event(FoldStarted(job=Job(split=split, hyperparameters=None)))
+    tree.on_event(FoldFinished(job=Job(split=split, hyperparameters=None), result=result))
 
 
 def recorded_child(client: MlflowClient, tree: RunTree, setting: Setting, split: Split) -> Child:

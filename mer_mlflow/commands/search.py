@@ -53,7 +53,7 @@ def search(requested: Search) -> int:
     resolved = resolve_search(requested, clips)
     announce_protocol(resolved.setting, profile=resolved.profile)
     url = storage_url(requested.storage)
-    return _run(resolved, source=source, url=url, fold_timeout=experiment.fold_timeout)
+    return _run(resolved, source=source, url=url)
 
 
 def storage_url(given: str | None) -> str:
@@ -61,7 +61,7 @@ def storage_url(given: str | None) -> str:
     return given or os.environ.get(STORAGE_VARIABLE) or STORAGE
 
 
-def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float | None) -> int:
+def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import Kind, active_run, check_store, close_abandoned, open_run, schema
@@ -91,8 +91,8 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
             close_abandoned(client, experiment, kind=kind, but=run_id, study=wanted.name)
         with progress("representations") as clip_progress:
             examples = gather(setting, store=open_store(), on_progress=clip_progress)
-        ahead = FoldsAhead(setting, examples, workers=resolved.n_workers)
-        runs_ahead = setting.method.fit_settings is not None and not wanted.prune
+        ahead = FoldsAhead(setting, examples, executor=resolved.executor)
+        runs_ahead = setting.method.shares_work and not wanted.prune
 
         def evaluate(trial: Trial, point: Point) -> float:
             def upcoming() -> list[Point]:
@@ -103,8 +103,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str, fold_timeout: float
                 point,
                 setting=setting,
                 examples=examples,
-                workers=resolved.n_workers,
-                fold_timeout=fold_timeout,
+                executor=resolved.executor,
                 tags=tags,
                 source=source,
                 ready=ahead.take(point, upcoming) if runs_ahead else {},

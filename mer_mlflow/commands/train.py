@@ -77,9 +77,8 @@ def train(experiment: Experiment) -> int:
             validation = validate(
                 setting,
                 examples,
-                workers=resolved.n_workers,
+                executor=resolved.executor,
                 test_curve=experiment.test_curve,
-                fold_timeout=experiment.fold_timeout,
                 probes=probes,
                 listener=runs,
             )
@@ -172,7 +171,7 @@ def _print_outcome(validation: CrossValidation) -> None:
         return
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
     for failure in validation.failures[:3]:
-        print(f"  fold {failure.split.id}: {failure.reason}", file=sys.stderr)
+        print(f"  fold {failure.job.split.id}: {failure.reason}", file=sys.stderr)
     print(f"{validation.advice}; their runs have the tracebacks")
 
 

@@ -1,6 +1,6 @@
 """Cross-validation: split plans, fold jobs, executors and scores."""
 
-from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.jobs import Epoch, FoldResult
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import PROTOCOLS, Split, SplitPlan, split_plan

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.crossval.fold import Task, run_fold
-from mer_mlflow.crossval.splits import Split
+from mer_mlflow.crossval.jobs import Job, Task, run_jobs
 from mer_mlflow.errors import DivergenceError, MerError
 
 N_TRAIN, N_TEST = 4, 2
@@ -26,22 +25,25 @@ PASSING = (DivergenceError, OSError, MemoryError)
 """Errors that say nothing of other folds: a loss depends on the clips, the rest on the moment."""
 
 
-def refusal(task: Task, split: Split) -> str | None:
-    """Why no fold of a task can be run; None where nothing speaks against it.
+def refusal(task: Task, job: Job) -> str | None:
+    """Why no job of a task can be run; None where no reason was found.
 
-    A few clips may be too few for a methodology. What they do not show to work is therefore tried
-    with all training clips of the split before it is refused.
+    A few clips may be too few for a methodology. What fails with them is therefore tried with all
+    training clips of the split before it is refused.
 
     Parameters
     ----------
-    task : whose folds are to be run
-    split : one of them
+    task : whose jobs are to be run
+    job : one of them
     """
-    once = replace(task, hyperparameters=_one_epoch(task.hyperparameters), choice=None)
+    once = replace(task, choice=None, probes={})
+    hyperparameters = _one_epoch(job.hyperparameters)
+    split = replace(job.split, test=job.split.train[:N_TEST])
     few = _first_of_each(split.train, task.examples.labels)
     for train in (few, split.train):
+        rehearsed = Job(split=replace(split, train=train), hyperparameters=hyperparameters)
         try:
-            run_fold(once, replace(split, train=train, test=split.train[:N_TEST]), _ignore)
+            run_jobs(once, (rehearsed,))
         except PASSING:
             return None
         except Exception as error:
@@ -68,7 +70,3 @@ def _first_of_each(clips: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArr
     of_clips = labels[clips]
     first = [clips[of_clips == label][:N_TRAIN] for label in np.unique(of_clips)]
     return np.sort(np.concatenate(first))
-
-
-def _ignore(epoch: object) -> None:
-    pass

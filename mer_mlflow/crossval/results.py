@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mer_mlflow.crossval.executors import FoldFailed
-from mer_mlflow.crossval.fold import FoldResult
+from mer_mlflow.crossval.jobs import FoldResult
 from mer_mlflow.crossval.metrics import SCORES, Summary, score, summarise
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import FIXED_SPLITS
@@ -78,7 +78,7 @@ class CrossValidation:
     @property
     def shortage(self) -> str:
         """How many folds have a result, and why others have none."""
-        reasons = listing([f"{item.split.id}: {item.reason}" for item in self.failures], most=3)
+        reasons = listing([f"{item.job.split.id}: {item.reason}" for item in self.failures], most=3)
         n_done, n_folds = len(self.results), len(self.setting.plan.splits)
         return f"{n_done} of {n_folds} folds have a result ({reasons})"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mer_mlflow.arithmetic import NATIVE, check_arithmetic
 from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
 from mer_mlflow.checks import ALLOW_COLUMNS, Finding, check_columns, refuse
 from mer_mlflow.crossval.executors import MOST_THREADS
-from mer_mlflow.crossval.fold import Choice
+from mer_mlflow.crossval.jobs import Choice, Task
 from mer_mlflow.crossval.splits import SplitPlan
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import MerError, ParameterError
@@ -216,6 +217,33 @@ def with_hyperparameters(setting: Setting, point: Mapping[str, Value]) -> Settin
     checked = setting.method.resolve(point)
     values = {name: getattr(checked, name) for name in point}
     return replace(setting, hyperparameters=replace(setting.hyperparameters, **values))
+
+
+def task_of(
+    setting: Setting,
+    examples: Examples,
+    *,
+    test_curve: bool = False,
+    probes: Mapping[str, Examples] = MappingProxyType({}),
+) -> Task:
+    """What the jobs of a setting share.
+
+    Parameters
+    ----------
+    setting : what is cross-validated
+    examples : the setting's inputs of all clips
+    test_curve : whether test clips are predicted after every epoch
+    probes : copies of all clips by transforms, from :func:`gather_probes`
+    """
+    return Task(
+        method=setting.method,
+        examples=examples,
+        test_curve=test_curve,
+        choice=setting.choice,
+        probes=dict(probes),
+        threads=setting.threads,
+        arithmetic=setting.arithmetic,
+    )
 
 
 def _require_clips(method: Method, clips: Clips, plan: SplitPlan, choice: Choice | None) -> None:

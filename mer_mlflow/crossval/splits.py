@@ -32,7 +32,7 @@ class Split:
     ----------
     repeat, fold : int >= 1
     train, test : positions of clips [shape=(n_train,)], [shape=(n_test,)]
-    seed : seed of whatever is random in this fold
+    seed : seed of everything that is random in this fold
     """
 
     repeat: int
@@ -46,13 +46,17 @@ class Split:
         """Name of the split, such as ``r01-f10``."""
         return split_id(self.repeat, self.fold)
 
-    def rows(self, sources: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def rows(
+        self, positions: NDArray[np.int64], sources: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Divide recordings and what was synthesised from them.
 
         Parameters
         ----------
-        sources : for each row, the position of the clip that it is or was synthesised from
-            [shape=(n_rows,)]; the recordings come first, in the dataset's order
+        positions : clip of each row, in ascending order; a synthesised clip's is no clip of the
+            dataset [shape=(n_rows,)]
+        sources : clip that each row is or was synthesised from [shape=(n_rows,)], None where all
+            rows are recordings
 
         Returns
         -------
@@ -62,11 +66,16 @@ class Split:
         Raises
         ------
         ValueError
-            If a source is not the row of a recording.
+            If a source is not the clip of a recording, or a tested clip has no row.
         """
-        if np.any(sources[sources] != sources):
+        sources = positions if sources is None else sources
+        recordings = positions[sources == positions]
+        if not np.isin(sources, recordings).all():
             raise ValueError("a synthesised clip must be made from a recording")
-        return np.flatnonzero(np.isin(sources, self.train)), self.test
+        if not np.isin(self.test, recordings).all():
+            raise ValueError("a tested clip must be a recording")
+        train = np.flatnonzero(np.isin(sources, self.train))
+        return train, np.searchsorted(positions, self.test)
 
 
 @dataclass(frozen=True, kw_only=True)

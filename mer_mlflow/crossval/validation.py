@@ -11,20 +11,20 @@ from typing import Protocol
 from mer_mlflow.arithmetic import NATIVE
 from mer_mlflow.augmentation import Transform
 from mer_mlflow.crossval.executors import (
+    Executor,
     FoldEvent,
     FoldFailed,
     FoldFinished,
     FoldStarted,
+    make_executor,
     resolve_workers,
-    run_folds,
 )
-from mer_mlflow.crossval.fold import FoldResult, Task
+from mer_mlflow.crossval.jobs import FoldResult, Job
 from mer_mlflow.crossval.results import CrossValidation
-from mer_mlflow.crossval.setting import Setting, gather, resolve_setting
+from mer_mlflow.crossval.setting import Setting, gather, resolve_setting, task_of
 from mer_mlflow.crossval.splits import SplitPlan, split_plan
 from mer_mlflow.datasets.clips import Clips
-from mer_mlflow.errors import IncompleteError, ParameterError
-from mer_mlflow.methods import get_method, method_names
+from mer_mlflow.errors import IncompleteError
 from mer_mlflow.representations import (
     Examples,
     Store,
@@ -34,7 +34,7 @@ from mer_mlflow.training import Illustration, Method, Value
 
 
 class Listener(Protocol):
-    """Whoever follows a cross-validation, and may know some of its folds already."""
+    """Receives the events of a cross-validation, and may have results of some folds already."""
 
     @property
     def known(self) -> Mapping[str, FoldResult]:
@@ -126,7 +126,7 @@ def cross_validate(
     )
     examples = gather(setting, store=store or open_store())
     validation = validate(
-        setting, examples, workers=resolve_workers(workers), test_curve=test_curve
+        setting, examples, executor=make_executor(resolve_workers(workers)), test_curve=test_curve
     )
     if not validation.is_complete:
         raise IncompleteError(validation.shortage)
@@ -137,24 +137,22 @@ def validate(
     setting: Setting,
     examples: Examples,
     *,
-    workers: int,
+    executor: Executor,
     test_curve: bool = False,
-    fold_timeout: float | None = None,
     listener: Listener | None = None,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
     probes: Mapping[str, Examples] = MappingProxyType({}),
 ) -> CrossValidation:
-    """Cross-validate a setting, telling a listener what happens.
+    """Cross-validate a setting, and report every event to a listener.
 
     Parameters
     ----------
     setting : what to cross-validate
     examples : the setting's inputs of all clips
-    workers : int >= 0, worker processes; 0 runs everything in this process
+    executor : runs the folds
     test_curve : whether test clips are predicted after every epoch
-    fold_timeout : float > 0 [s], time that a fold may take in a worker, by default any
-    listener : follows the folds and knows those that are done
-    ready : results by split id that were just computed, told to the listener like all others
+    listener : receives the events, and has the results of folds that are done
+    ready : results by split id that were just computed, reported like all others
     probes : copies of all clips by transforms, from :func:`gather_probes`
 
     Raises
@@ -162,13 +160,8 @@ def validate(
     ParameterError
         If workers are to run a method that is not registered.
     UntrainableError
-        If no fold can be run, whatever the number of tries.
+        If no fold can be run, however often it is tried.
     """
-    method = setting.method
-    if workers and (method.name not in method_names() or get_method(method.name) is not method):
-        raise ParameterError(
-            f"method {method.name} is not registered: workers cannot find it; use workers=0"
-        )
     known = dict(listener.known) if listener is not None else {}
     splits = setting.plan.splits
     failures: list[FoldFailed] = []
@@ -176,7 +169,7 @@ def validate(
     def on_event(event: FoldEvent) -> None:
         if isinstance(event, FoldFinished):
             numbers = event.result.illustration.numbers  # the arrays of all folds would fill memory
-            known[event.split.id] = replace(
+            known[event.job.split.id] = replace(
                 event.result, illustration=Illustration(numbers=numbers)
             )
         elif isinstance(event, FoldFailed):
@@ -184,29 +177,15 @@ def validate(
         if listener is not None:
             listener.on_event(event)
 
-    for split in splits:
-        if split.id not in known and split.id in ready:
-            on_event(FoldStarted(split=split))
-            on_event(FoldFinished(split=split, result=ready[split.id]))
-    todo = [split for split in splits if split.id not in known]
-    if todo:
-        task = Task(
-            method=method,
-            hyperparameters=setting.hyperparameters,
-            examples=examples,
-            test_curve=test_curve,
-            choice=setting.choice,
-            probes=dict(probes),
-        )
-        run_folds(
-            task,
-            todo,
-            workers=workers,
-            threads=setting.threads,
-            arithmetic=setting.arithmetic,
-            on_event=on_event,
-            fold_timeout=fold_timeout,
-        )
+    jobs = [Job(split=split, hyperparameters=setting.hyperparameters) for split in splits]
+    for job in jobs:
+        if job.split.id not in known and job.split.id in ready:
+            on_event(FoldStarted(job=job))
+            on_event(FoldFinished(job=job, result=ready[job.split.id]))
+    batches = [(job,) for job in jobs if job.split.id not in known]
+    if batches:
+        task = task_of(setting, examples, test_curve=test_curve, probes=probes)
+        executor.run(task, batches, on_event=on_event)
     return CrossValidation(
         setting=setting,
         results=tuple(known[split.id] for split in splits if split.id in known),

@@ -7,7 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from mer_mlflow.augmentation import Transform, draw_noise_from, get_transforms
-from mer_mlflow.crossval.executors import check_workers, resolve_workers
+from mer_mlflow.crossval.executors import (
+    Executor,
+    check_workers,
+    make_executor,
+    resolve_workers,
+)
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.crossval.splits import SplitPlan
 from mer_mlflow.datasets import Clips
@@ -43,13 +48,13 @@ class Resolved:
     setting : setting of the cross-validation
     profile : name of the profile
     probes : transforms by name; trained models also predict transformed test clips
-    n_workers : number of worker processes
+    executor : executor of its folds
     """
 
     setting: Setting
     profile: str
     probes: Mapping[str, Transform]
-    n_workers: int
+    executor: Executor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +66,13 @@ class ResolvedSearch:
     search : space and strategy of the search
     setting : setting of the point where it begins
     profile : name of the profile
-    n_workers : number of worker processes
+    executor : executor of its folds
     """
 
     search: SearchSetting
     setting: Setting
     profile: str
-    n_workers: int
+    executor: Executor
 
 
 def winner_study(experiment: Experiment) -> str | None:
@@ -95,7 +100,7 @@ def resolve(
     """
     _check(experiment)
     method = get_method(experiment.method)
-    n_workers = _workers(experiment, method)
+    executor = _executor(experiment, method)
     profile = experiment.profile or default_profile(clips.name)
     size = get_profile(profile)
     chosen = experiment.hyperparameters if winner is None else winner["hyperparameters"]
@@ -119,7 +124,7 @@ def resolve(
         augmentations=training,
         choice=_inner_search(experiment, method, values, winner or {}),
     )
-    return Resolved(setting=setting, profile=profile, probes=probes, n_workers=n_workers)
+    return Resolved(setting=setting, profile=profile, probes=probes, executor=executor)
 
 
 def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
@@ -147,7 +152,7 @@ def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
     if both:
         raise ParameterError(f"{both[0]} is both fixed by hyperparameters and searched")
     start = start_point(method, space, search.start)
-    n_workers = _workers(experiment, method)
+    executor = _executor(experiment, method)
     profile = experiment.profile or default_profile(clips.name)
     size = get_profile(profile)
     fixed = limited(method, given, profile=size, max_epochs=experiment.max_epochs)
@@ -171,7 +176,7 @@ def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
         trials=search.trials,
         prune=search.prune,
     )
-    return ResolvedSearch(search=searched, setting=setting, profile=profile, n_workers=n_workers)
+    return ResolvedSearch(search=searched, setting=setting, profile=profile, executor=executor)
 
 
 def resolve_transforms(
@@ -217,10 +222,10 @@ def _check(requested: Experiment | Search) -> None:
                 raise ParameterError(f"{name}: a search does not use it")
 
 
-def _workers(experiment: Experiment, method: Method) -> int:
-    n_workers = resolve_workers(experiment.workers)
-    check_workers(method, n_workers, fold_timeout=experiment.fold_timeout)
-    return n_workers
+def _executor(experiment: Experiment, method: Method) -> Executor:
+    n_workers, fold_timeout = resolve_workers(experiment.workers), experiment.fold_timeout
+    check_workers(method, n_workers, fold_timeout=fold_timeout)
+    return make_executor(n_workers, fold_timeout=fold_timeout)
 
 
 def _splits(experiment: Experiment, clips: Clips, size: Profile) -> SplitPlan:

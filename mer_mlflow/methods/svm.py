@@ -53,7 +53,7 @@ class SVMHyperparameters:
 require_clips = partial(fewest_clips, fewest=2, needed_by="svm")
 
 
-def fit_settings(
+def fit_together(
     train: Examples, settings: Sequence[SVMHyperparameters], seed: int
 ) -> list[FittedEstimator]:
     """Fit selection, scaler, SVM and temperature of several settings on the training examples.
@@ -85,8 +85,8 @@ def fit_settings(
 def fit(
     train: Examples, hyperparameters: SVMHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedEstimator:
-    """Fit one setting, without epochs."""
-    return fit_settings(train, [hyperparameters], seed)[0]
+    """Fit one setting; there are no epochs."""
+    return fit_together(train, [hyperparameters], seed)[0]
 
 
 METHOD = Method(
@@ -97,7 +97,7 @@ METHOD = Method(
     inputs=(Features(table="top100"),),
     hyperparameters=SVMHyperparameters,
     fit=fit,
-    fit_settings=fit_settings,
+    fit_together=fit_together,
     require_clips=require_clips,
     load=load_estimator,
     shortest=0.0,

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer_mlflow.arithmetic import UNKNOWN, Facts, facts_text, kinds, readable_facts
-from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.jobs import Epoch, FoldResult
 from mer_mlflow.crossval.results import CHANGED, NOTES, CrossValidation, fold_row, prediction_table
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import Split

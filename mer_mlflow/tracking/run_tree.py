@@ -11,11 +11,10 @@ delivered to the server as soon as possible.
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
@@ -26,10 +25,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
-from requests.exceptions import ContentDecodingError
 
 from mer_mlflow.access import redacted, user_name
-from mer_mlflow.arithmetic import compared, describe_worker, difference, read_facts
 from mer_mlflow.crossval.executors import (
     EpochEnded,
     FoldEvent,
@@ -37,22 +34,19 @@ from mer_mlflow.crossval.executors import (
     FoldFinished,
     FoldRetried,
     FoldStarted,
-    worker_environment,
 )
-from mer_mlflow.crossval.fold import FoldResult
+from mer_mlflow.crossval.jobs import FoldResult
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import (
     DeletedError,
     JournalError,
-    ParameterError,
-    RunDataError,
     RunInProgressError,
     UndeliveredError,
 )
-from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.adoption import AdoptedFold, EarlierRuns, compare_arithmetic, find_earlier
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
     NAME,
@@ -64,12 +58,10 @@ from mer_mlflow.tracking.delivery import (
 )
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
-    describe_process,
     hardware_tags,
     is_alive,
     process_tags,
     software_tags,
-    started_at,
 )
 from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.findings import finding_tags
@@ -79,12 +71,9 @@ from mer_mlflow.tracking.items import (
     Metric,
     Tag,
     arithmetic_tags,
-    check_fold,
     epoch_metrics,
     fold_items,
     plan_file,
-    read_chosen,
-    read_fold,
     setting_params,
     validation_items,
 )
@@ -102,37 +91,19 @@ from mer_mlflow.tracking.journal import (
     new_journal,
     now,
 )
-from mer_mlflow.tracking.outage import patience, reason, retry, without_client_retries
+from mer_mlflow.tracking.outage import patience, retry, without_client_retries
 from mer_mlflow.tracking.readback import (
     LostWriteError,
-    artifact_sizes,
     content_of,
     lacking,
 )
-from mer_mlflow.tracking.reading import read_text
-from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run, search
+from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run
 from mer_mlflow.tracking.writer import batch, send, write
 
 FLUSH_SECONDS = 5.0
 """Time between writes of finished epochs."""
 LEAVING_SECONDS = 10.0
 """Time to wait for the server if the run is stopped anyway."""
-UNREADABLE = (
-    MlflowException,
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    OverflowError,
-    csv.Error,
-    ParameterError,
-    RunDataError,
-)
-"""Exceptions of reading a fold whose run is damaged, or whose files are missing."""
-
-
-Finished = tuple[Run, Split, FoldResult]
-"""A finished fold's run, its split, and its result, read from the run."""
 
 
 class RunTree(AbstractContextManager["RunTree"]):
@@ -227,7 +198,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             try:
                 retry(self._announce)
                 held = self._deliver_left(root)
-                earlier, finished = retry(self._find_earlier)
+                earlier = retry(self._find_earlier)
                 _refuse_undelivered({each for each in held if self._has_ended(each, earlier)})
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
@@ -238,7 +209,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._pulse = threading.Thread(target=self._keep_alive, daemon=True)
             self._pulse.start()
             stack.push(self._leave)
-            self._continue_earlier(earlier, finished)
+            self._continue_earlier(earlier)
             self._n_finished = len(self.known)
             self._exit = stack.pop_all()
         return self
@@ -257,13 +228,15 @@ class RunTree(AbstractContextManager["RunTree"]):
         with self._lock:
             match event:
                 case FoldStarted():
-                    self._create_child(event.split)
+                    self._create_child(event.job.split)
                 case EpochEnded():
-                    self._epochs.setdefault(event.split.id, []).extend(epoch_metrics(event.epoch))
+                    self._epochs.setdefault(event.job.split.id, []).extend(
+                        epoch_metrics(event.epoch)
+                    )
                 case FoldFinished():
-                    self._finish_child(event.split, items, "FINISHED")
+                    self._finish_child(event.job.split, items, "FINISHED")
                 case FoldRetried() | FoldFailed():
-                    self._finish_child(event.split, items, "FAILED")
+                    self._finish_child(event.job.split, items, "FAILED")
         if isinstance(event, FoldFinished | FoldFailed):
             self._n_finished += isinstance(event, FoldFinished)
             self.on_fold(self._n_finished, len(self._setting.plan.splits), event)
@@ -347,9 +320,18 @@ class RunTree(AbstractContextManager["RunTree"]):
                 journal.close()
         return held
 
-    def _has_ended(self, run_id: str, earlier: Mapping[str, Run]) -> bool:
-        """Return whether an earlier run, which may be deleted, is not active in this experiment."""
-        if run_id in earlier:
+    def _find_earlier(self) -> EarlierRuns:
+        return find_earlier(
+            self._client,
+            self._settings,
+            experiment_id=self.experiment_id,
+            run_id=self.run_id,
+            process=self._process,
+        )
+
+    def _has_ended(self, run_id: str, earlier: EarlierRuns) -> bool:
+        """Return whether an earlier run, which may be deleted, is not running here."""
+        if run_id in earlier.parents:
             return True
         try:
             run = retry(lambda: self._client.get_run(run_id))
@@ -360,99 +342,42 @@ class RunTree(AbstractContextManager["RunTree"]):
         is_here = run.info.experiment_id == self.experiment_id
         return bool(is_here and run.info.lifecycle_stage != LifecycleStage.ACTIVE)
 
-    def _find_earlier(self) -> tuple[dict[str, Run], list[Finished]]:
-        """Return inactive earlier parents of the same identity, and their finished folds."""
-        earlier = {
-            run.info.run_id: run
-            for setting in self._settings
-            for run in self._search(Kind.PARENT, setting)
-            if run.info.run_id != self.run_id
-        }
-        active = {key for key, run in earlier.items() if _is_active(run)}
-        self._refuse_active([earlier[key] for key in active])
-        ended = {key: run for key, run in earlier.items() if key not in active}
-        return ended, list(self._finished_children(active))
-
-    def _continue_earlier(self, earlier: dict[str, Run], finished: list[Finished]) -> None:
-        self.known = {split.id: result for _, split, result in finished}
-        self.n_adopted = len(finished)
+    def _continue_earlier(self, earlier: EarlierRuns) -> None:
+        folds = earlier.folds
+        self.known = {each.split.id: each.result for each in folds}
+        self.n_adopted = len(folds)
         self.n_of_other_software = sum(
-            any(child.data.tags.get(key) != value for key, value in self._software.items())
-            for child, _, _ in finished
+            any(each.run.data.tags.get(key) != value for key, value in self._software.items())
+            for each in folds
         )
-        self._compare_arithmetic([result for _, _, result in finished])
-        complete = {key for key, run in earlier.items() if _status(run) == Status.COMPLETE}
-        if len(finished) == len(self._setting.plan.splits):
-            expected = str(len(finished))
-            self.duplicate_of = next(
-                (
-                    k
-                    for k in complete
-                    if earlier[k].data.tags.get(schema.FOLDS_EXPECTED) == expected
-                ),
-                None,
-            )
+        results = [each.result for each in folds]
+        self.n_of_other_arithmetic, self._differences = compare_arithmetic(self._setting, results)
+        self.duplicate_of = earlier.duplicate_of(self._setting)
         if self.duplicate_of is not None:
             self._status = Status.DUPLICATE
             self._flag(self.duplicate_of)
         else:
-            for child, split, result in finished:
-                is_own = child.data.tags[schema.IDENTITY] == self._setting.identity
-                if not is_own or child.data.tags.get(MLFLOW_PARENT_RUN_ID) in complete:
-                    self._copy(child, split, result)
-                else:
-                    tag = Tag(key=MLFLOW_PARENT_RUN_ID, value=self.run_id)
-                    self._append(Write(run=child.info.run_id, batch=batch([tag])))
-        for key in earlier.keys() - complete:
-            if _status(earlier[key]) != Status.DUPLICATE:
-                self._append(*self._superseding(earlier[key]))
+            for each in folds:
+                self._take_over(each, complete=earlier.complete)
+        for parent in earlier.unfinished:
+            self._append(*self._superseding(parent))
+
+    def _take_over(self, fold: AdoptedFold, *, complete: Set[str]) -> None:
+        """Move a fold to this parent; copy it if its parent is complete or of other ids."""
+        tags = fold.run.data.tags
+        is_own = tags[schema.IDENTITY] == self._setting.identity
+        if not is_own or tags.get(MLFLOW_PARENT_RUN_ID) in complete:
+            self._copy(fold.run, fold.split, fold.result)
+        else:
+            tag = Tag(key=MLFLOW_PARENT_RUN_ID, value=self.run_id)
+            self._append(Write(run=fold.run.info.run_id, batch=batch([tag])))
 
     def _flag(self, run_id: str) -> None:
-        """Add the findings of checks to an earlier run that replaces this one."""
+        """Add the findings of checks to the complete run of this setting."""
         tags = finding_tags(self._setting.findings)
         if tags:
             items = [Tag(key=key, value=value) for key, value in tags.items()]
             self._append(Write(run=run_id, batch=batch(items)))
-
-    def _compare_arithmetic(self, results: Sequence[FoldResult]) -> None:
-        """Count the reused folds whose arithmetic differs from that of this process's workers."""
-        if not results:
-            return
-        setting = self._setting
-        variables = worker_environment(setting.threads, setting.arithmetic)
-        here = describe_worker(setting.method.framework, tuple(sorted(variables.items())))
-        others = [each for each in results if compared(each.arithmetic) != compared(here)]
-        self.n_of_other_arithmetic = len(others)
-        differences = dict.fromkeys(difference(each.arithmetic, here) for each in others)
-        self._differences = "; ".join(differences)
-
-    def _finished_children(self, active: Set[str]) -> Iterator[Finished]:
-        waiting = {split.id: split for split in self._setting.plan.splits}
-        children = (
-            (setting, child)
-            for setting in self._settings
-            for child in self._search(Kind.FOLD, setting)
-        )
-        for setting, child in children:
-            split_id = child.data.tags.get(schema.SPLIT, "")
-            if child.data.tags.get(MLFLOW_PARENT_RUN_ID) in active:
-                continue
-            if child.info.status == "RUNNING":
-                self._client.set_terminated(child.info.run_id, "KILLED")
-            elif child.info.status == "FINISHED" and split_id in waiting:
-                result = self._read(child, waiting[split_id], setting)
-                if result is not None:
-                    yield child, waiting.pop(split_id), result
-
-    def _refuse_active(self, active: Iterable[Run]) -> None:
-        mine = (started_at(self._process), self.run_id)
-        for run in active:
-            tags = run.data.tags
-            if (started_at(tags), run.info.run_id) < mine:
-                raise RunInProgressError(
-                    f"run {run.info.run_id} is executing the same cross-validation "
-                    f"({describe_process(tags)}); wait for it, or stop it and try again"
-                )
 
     def _copy(self, child: Run, split: Split, result: FoldResult) -> None:
         self._create_child(split, started=result.started)
@@ -461,46 +386,6 @@ class RunTree(AbstractContextManager["RunTree"]):
         items += [Tag(key=key, value=child.data.tags.get(key, "")) for key in self._software]
         items.append(Tag(key=schema.COPIED_FROM, value=child.info.run_id))
         self._finish_child(split, items, "FINISHED")
-
-    def _search(self, kind: Kind, setting: Setting) -> Iterable[Run]:
-        return search(self._client, self.experiment_id, kind=kind, identity=setting.identity)
-
-    def _read(self, child: Run, split: Split, setting: Setting) -> FoldResult | None:
-        """Read a fold's result; None, with a warning, if its run has no valid one."""
-        try:
-            sizes = retry(lambda: artifact_sizes(self._client, child))
-            return retry(lambda: self._read_artifacts(child, split, setting, sizes))
-        except UNREADABLE as error:
-            message = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
-            print(f"warning: {printable(message)}", flush=True)
-            return None
-
-    def _read_artifacts(
-        self, child: Run, split: Split, setting: Setting, sizes: Mapping[str, int | None]
-    ) -> FoldResult:
-        metrics, artifacts = child.data.metrics, str(child.info.artifact_uri)
-
-        def content(name: str) -> str:
-            if name not in sizes:
-                raise ValueError(f"it has no artifact {name}")
-            found = read_text(artifacts, name)
-            size = len(found.encode())
-            if sizes[name] not in (None, size):
-                raise ContentDecodingError(f"{name}: received {size} of {sizes[name]} bytes")
-            return found
-
-        result = read_fold(
-            split_id=split.id,
-            clips=setting.clips,
-            predictions=content(schema.PREDICTIONS),
-            epochs=content(schema.EPOCHS) if metrics["n_epochs"] else None,
-            metrics=metrics,
-            started=child.info.start_time / 1000,
-            chosen=read_chosen(self._setting, child.data.params),
-            arithmetic=read_facts(child.data.tags.get(schema.ARITHMETIC)),
-        )
-        check_fold(result, split=split, clips=setting.clips, params=child.data.params)
-        return result
 
     def _superseding(self, earlier: Run) -> Iterator[Entry]:
         run_id = earlier.info.run_id
@@ -513,7 +398,7 @@ class RunTree(AbstractContextManager["RunTree"]):
     def _items(self, event: FoldEvent) -> list[Item]:
         match event:
             case FoldFinished():
-                return self._fold_items(event.split, event.result)
+                return self._fold_items(event.job.split, event.result)
             case FoldRetried() | FoldFailed():
                 details = File(name=schema.TRACEBACK, content=event.traceback.encode())
                 return [Tag(key=schema.ERROR, value=event.reason), details]
@@ -661,14 +546,6 @@ def _weights_tags(setting: Setting) -> dict[str, str]:
         schema.UNVERIFIED_WEIGHTS: [each.name for each in setting.weights if not each.is_known],
     }
     return {tag: " ".join(names) for tag, names in found.items() if names}
-
-
-def _is_active(run: Run) -> bool:
-    return _status(run) == Status.RUNNING and is_alive(run.data.tags)
-
-
-def _status(run: Run) -> str:
-    return str(run.data.tags.get(schema.STATUS, ""))
 
 
 def _dataset_input(setting: Setting, source: str) -> DatasetInput:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from mer_mlflow.networks.autoencoder import decoder, encoder
 from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
-from mer_mlflow.training.keras_loop import FittedNetwork, load_network, outputs, statistics
+from mer_mlflow.training.keras_loop import (
+    FittedNetwork,
+    compile_network,
+    load_network,
+    outputs,
+    statistics,
+)
 from mer_mlflow.training.method import EpochRecord, Illustration, OnEpoch
 from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 
@@ -119,7 +125,7 @@ def train_autoencoder(
     shape = train.item_shape(0)
     halves = encoder(input_shape=shape), decoder(output_shape=shape)
     whole = keras.Sequential(halves)
-    whole.compile(optimizer=keras.optimizers.Adam(learning_rate), loss="mse", jit_compile=False)
+    compile_network(whole, optimizer=keras.optimizers.Adam(learning_rate), loss="mse")
     everything = np.array([], dtype=np.int64)
     mean, scale = statistics(train, everything, by_feature=False)
     fitted = FittedAutoencoder(

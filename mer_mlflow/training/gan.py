@@ -17,6 +17,7 @@ from mer_mlflow.networks.autoencoder import critic, generator
 from mer_mlflow.networks.keras_backend import keras
 from mer_mlflow.representations import Examples
 from mer_mlflow.training.autoencoder import FittedAutoencoder
+from mer_mlflow.training.keras_loop import compile_network
 from mer_mlflow.training.method import EpochRecord, OnEpoch
 from mer_mlflow.training.steps import batches, refuse_divergence
 
@@ -125,8 +126,8 @@ def _train_generator(
 
 
 def _compile(network: keras.Model, learning_rate: float) -> None:
-    network.compile(
+    compile_network(
+        network,
         optimizer=keras.optimizers.Adam(learning_rate, beta_1=FIRST_MOMENTUM),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        jit_compile=False,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,13 +123,12 @@ def train_network(
     order = np.random.default_rng(seed)
     columns = _most_relevant(train, n_features)
     network = build((len(columns),) if len(columns) else train.item_shape(0))
-    network.compile(
-        optimizer=keras.optimizers.get(
-            {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
-        ),
+    config = {"class_name": optimizer, "config": {"learning_rate": learning_rate}}
+    compile_network(
+        network,
+        optimizer=keras.optimizers.get(config),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,
     )
     mean, scale = statistics(train, columns, by_feature=by_feature)
     fitted = FittedNetwork(network=network, columns=columns, mean=mean, scale=scale)
@@ -140,6 +139,26 @@ def train_network(
         if accuracy >= stop_accuracy:
             break
     return fitted
+
+
+def compile_network(
+    network: keras.Model,
+    *,
+    optimizer: keras.optimizers.Optimizer,
+    loss: str | keras.losses.Loss,
+    metrics: Sequence[str] = (),
+) -> None:
+    """Compile a network and build its optimizer.
+
+    Parameters
+    ----------
+    network : network with weights
+    optimizer : optimizer of its trainable weights
+    loss, metrics : loss and metrics of a batch
+    """
+    network.compile(optimizer=optimizer, loss=loss, metrics=list(metrics), jit_compile=False)
+    # otherwise TensorFlow traces the first step twice, because the first trace creates variables
+    optimizer.build(network.trainable_variables)
 
 
 def _train_epoch(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, runtime_checkable
@@ -140,8 +140,8 @@ class Method:
     baseline : name of the methodology from which this one differs in one respect, empty for none
     require_clips : (quadrants of the training clips) raises a ``MerError`` if there are too few
         clips of a quadrant to fit a model; None for no requirement
-    fit_settings : (training examples, several hyperparameters, seed) -> a fitted model for each,
-        equal to that of ``fit``; for methodologies whose settings can share computations
+    fit_together : (training examples, several hyperparameters, seed) -> a fitted model for each,
+        equal to that of ``fit``; for methodologies whose fits can share computations
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
     load : (folder) -> fitted model that was saved there
@@ -174,7 +174,7 @@ class Method:
     baseline: str = ""
     reads: Callable[[Any], tuple[Input, ...]] | None = None
     require_clips: Callable[[NDArray[np.int64]], None] | None = None
-    fit_settings: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
+    fit_together: Callable[[Examples, Sequence[Any], int], Sequence[FittedModel]] | None = None
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -218,6 +218,33 @@ class Method:
             if fault:
                 raise ParameterError(f"{name}={value}: {fault} for {self.name}")
         return self.hyperparameters(**values)
+
+    @property
+    def shares_work(self) -> bool:
+        """Whether several fits are faster together than one after the other."""
+        return self.fit_together is not None
+
+    def fit_many(
+        self, train: Examples, settings: Sequence[Any], seed: int, on_epoch: OnEpoch
+    ) -> Iterator[FittedModel]:
+        """Fit a model for each of several sets of hyperparameters.
+
+        Parameters
+        ----------
+        train : training examples
+        settings : resolved hyperparameters of each model
+        seed : seed of all trainings
+        on_epoch : called after every epoch
+
+        Yields
+        ------
+        fitted models, equal to those of ``fit``
+        """
+        if self.fit_together is not None and len(settings) > 1:
+            yield from self.fit_together(train, settings, seed)
+            return
+        for hyperparameters in settings:
+            yield self.fit(train, hyperparameters, seed, on_epoch)
 
     def inputs_for(self, hyperparameters: Any) -> tuple[Input, ...]:
         """Return the inputs of each clip for resolved hyperparameters.

@@ -13,15 +13,17 @@ performance evaluation", Journal of Machine Learning Research 11, 2010.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.crossval.jobs import Task, batched, run_jobs
 from mer_mlflow.crossval.metrics import score
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.crossval.splits import Split
+from mer_mlflow.errors import DivergenceError, ParameterError
 from mer_mlflow.representations import Examples
 from mer_mlflow.training import Method
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
@@ -91,6 +93,8 @@ class InnerSearch:
     def choose(self, method: Method, hyperparameters: Any, train: Examples, seed: int) -> Point:
         """Choose hyperparameters by the mean macro F1 over folds of the training examples.
 
+        A setting whose training diverges scores 0 in that fold.
+
         Parameters
         ----------
         method : the methodology
@@ -103,55 +107,39 @@ class InnerSearch:
         MerError
             If there are too few training clips of a quadrant.
         """
-        from sklearn.model_selection import StratifiedKFold
-
         recordings = train.recordings()
         self.require_clips(method, recordings.labels)
-        folds = StratifiedKFold(self.n_splits, shuffle=True, random_state=seed)
-        sides = [
-            _sides(train, recordings, held_out)
-            for _, held_out in folds.split(recordings.positions, recordings.labels)
-        ]
+        task = Task(method=method, examples=train)
+        splits = _inner_splits(recordings, self.n_splits, seed)
         done: dict[str, float] = {}
         points: dict[str, Point] = {}
         while wanted := STRATEGIES[self.strategy](self.space, self.start, done):
-            means = np.mean(
-                [
-                    list(_inner_scores(method, hyperparameters, wanted, *side, seed))
-                    for side in sides
-                ],
-                axis=0,
-            )
+            settings = [replace(hyperparameters, **point) for point in wanted]
+            means = np.mean([_scores(task, split, settings) for split in splits], axis=0)
             for point, mean in zip(wanted, means, strict=True):
                 done[point_key(point)], points[point_key(point)] = float(mean), point
         return points[max(done, key=lambda key: done[key])]
 
 
-def _sides(
-    train: Examples, recordings: Examples, held_out: NDArray[np.int64]
-) -> tuple[Examples, Examples]:
-    test = recordings.take(held_out)
-    sources = train.positions if train.sources is None else train.sources
-    return train.take(np.flatnonzero(~np.isin(sources, test.positions))), test
+def _inner_splits(recordings: Examples, n_splits: int, seed: int) -> list[Split]:
+    from sklearn.model_selection import StratifiedKFold
+
+    clips = recordings.positions
+    folds = StratifiedKFold(n_splits, shuffle=True, random_state=seed)
+    return [
+        Split(repeat=1, fold=i, train=clips[train], test=clips[test], seed=seed)
+        for i, (train, test) in enumerate(folds.split(clips, recordings.labels), start=1)
+    ]
 
 
-def _inner_scores(
-    method: Method,
-    hyperparameters: Any,
-    points: list[Point],
-    train: Examples,
-    test: Examples,
-    seed: int,
-) -> Iterator[float]:
-    settings = [replace(hyperparameters, **point) for point in points]
-    for fitted in _fit_each(method, settings, train, seed):
-        quadrants = fitted.predict(test.without_labels()).quadrants
-        yield score(test.labels, quadrants)["f1_macro"]
-
-
-def _fit_each(method: Method, settings: list[Any], train: Examples, seed: int) -> Iterator[Any]:
-    if method.fit_settings is not None:
-        yield from method.fit_settings(train, settings, seed)
-        return
-    for setting in settings:
-        yield method.fit(train, setting, seed, lambda record, predict: None)
+def _scores(task: Task, split: Split, settings: Sequence[Any]) -> list[float]:
+    """Macro F1 of each setting on one inner split; 0 where its training diverged."""
+    scores = []
+    for batch in batched(task.method, split, settings):
+        try:
+            results = run_jobs(task, batch)
+        except DivergenceError:
+            scores += [0.0] * len(batch)
+        else:
+            scores += [score(each.true, each.prediction.quadrants)["f1_macro"] for each in results]
+    return scores

@@ -1,40 +1,39 @@
-"""Folds of settings that share work, run ahead of the trials that they belong to.
+"""Folds of a search's next points, run before the trials that they belong to.
 
-A search evaluates one setting after the other, but its next ones are mostly known. Where a method
-can fit several at once, they are: fold by fold, so that what they have in common is done once.
+A search evaluates one point after the other, but its next points are mostly known. Where fits of a
+method share work, the points are therefore fitted together, fold by fold.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from joblib import Parallel, delayed
-
-from mer_mlflow.crossval.fold import FoldResult, Task, run_fold_of_settings
-from mer_mlflow.crossval.setting import Setting, with_hyperparameters
-from mer_mlflow.crossval.splits import Split
+from mer_mlflow.crossval.executors import Executor, FoldEvent, FoldFinished
+from mer_mlflow.crossval.jobs import FoldResult, Job, batched
+from mer_mlflow.crossval.setting import Setting, task_of, with_hyperparameters
+from mer_mlflow.errors import UntrainableError
 from mer_mlflow.representations import Examples
 from mer_mlflow.tuning.space import Point, point_key
 
 MOST_AT_ONCE = 40
-"""Settings fitted together: of processes on one study, each may fit some that another takes."""
+"""Points that are fitted together: processes on one study may each fit some of the same points."""
 
 
 class FoldsAhead:
-    """Results of the folds of a search's next settings.
+    """Results of the folds of a search's next points.
 
     Parameters
     ----------
     setting : of any point of the search
     examples : the setting's inputs of all clips
-    workers : int >= 0, folds run at a time
+    executor : runs the folds
     """
 
-    def __init__(self, setting: Setting, examples: Examples, *, workers: int) -> None:
+    def __init__(self, setting: Setting, examples: Examples, *, executor: Executor) -> None:
         self._setting = setting
-        self._examples = examples
-        self._workers = max(1, workers)
+        self._task = task_of(setting, examples)
+        self._executor = executor
         self._ready: dict[str, dict[str, FoldResult]] = {}
 
     def take(self, point: Point, upcoming: Callable[[], list[Point]]) -> Mapping[str, FoldResult]:
@@ -52,27 +51,21 @@ class FoldsAhead:
         return self._ready.pop(key)
 
     def _run(self, points: list[Point]) -> None:
-        settings = [with_hyperparameters(self._setting, point) for point in points]
-        task = Task(
-            method=self._setting.method,
-            hyperparameters=None,
-            examples=self._examples,
-            test_curve=False,
-        )
-        hyperparameters = [setting.hyperparameters for setting in settings]
+        settings = [with_hyperparameters(self._setting, point).hyperparameters for point in points]
+        batches = [
+            batch
+            for split in self._setting.plan.splits
+            for batch in batched(self._setting.method, split, settings)
+        ]
+        keys: dict[Job, str] = {
+            job: point_key(points[i % len(points)])
+            for i, job in enumerate(job for batch in batches for job in batch)
+        }
+        self._ready.update({point_key(point): {} for point in points})
 
-        run = delayed(_run_or_leave)
-        of_splits = Parallel(n_jobs=self._workers)(
-            run(task, split, hyperparameters) for split in self._setting.plan.splits
-        )
-        for i, point in enumerate(points):
-            self._ready[point_key(point)] = {
-                results[i].split_id: results[i] for results in of_splits if results
-            }
+        def on_event(event: FoldEvent) -> None:
+            if isinstance(event, FoldFinished):
+                self._ready[keys[event.job]][event.result.split_id] = event.result
 
-
-def _run_or_leave(task: Task, split: Split, hyperparameters: list[Any]) -> list[FoldResult]:
-    try:
-        return run_fold_of_settings(task, split, hyperparameters)
-    except Exception:  # the trial runs the fold by itself, and reports the error
-        return []
+        with contextlib.suppress(UntrainableError):  # its trial reports the error
+            self._executor.run(self._task, batches, on_event=on_event)

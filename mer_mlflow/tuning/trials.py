@@ -10,8 +10,8 @@ import mlflow
 import optuna
 
 from mer_mlflow.access import pages_address, run_page
-from mer_mlflow.crossval.executors import FoldEvent, FoldFinished
-from mer_mlflow.crossval.fold import FoldResult
+from mer_mlflow.crossval.executors import Executor, FoldEvent, FoldFinished
+from mer_mlflow.crossval.jobs import FoldResult
 from mer_mlflow.crossval.results import fold_row
 from mer_mlflow.crossval.setting import Setting, with_hyperparameters
 from mer_mlflow.crossval.validation import validate
@@ -27,7 +27,7 @@ OTHER_SOFTWARE, OTHER_ARITHMETIC = "folds_of_other_software", "folds_of_other_ar
 
 
 class PruningListener:
-    """Follows a trial's folds, and gives the trial up as soon as its pruner says so.
+    """Receives a trial's events, and prunes the trial as soon as its pruner decides so.
 
     Folds are reported in the plan's order, whatever order they finish in: the decision does not
     depend on the number of workers.
@@ -51,14 +51,14 @@ class PruningListener:
         return self._runs.known
 
     def on_event(self, event: FoldEvent) -> None:
-        """Track what happened, and raise ``TrialPruned`` where the trial is to be given up."""
+        """Track the event, and raise ``TrialPruned`` where the trial is to be pruned."""
         self._runs.on_event(event)
         if isinstance(event, FoldFinished):
-            self._results[event.split.id] = event.result
+            self._results[event.job.split.id] = event.result
             self.report()
 
     def report(self) -> None:
-        """Report the folds whose elders are all done."""
+        """Report the folds that only finished folds precede."""
         while self._waiting and self._waiting[0][1] in self._results:
             step, split_id = self._waiting.popleft()
             self._trial.report(float(fold_row(self._results[split_id])[OBJECTIVE]), step)
@@ -73,8 +73,7 @@ def evaluate_point(
     *,
     setting: Setting,
     examples: Examples,
-    workers: int,
-    fold_timeout: float | None = None,
+    executor: Executor,
     tags: Mapping[str, str],
     source: str,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
@@ -87,8 +86,7 @@ def evaluate_point(
     point : hyperparameters that are searched
     setting : of any point of the search
     examples : the setting's inputs of all clips
-    workers : int >= 0, worker processes
-    fold_timeout : float > 0 [s], time that a fold may take in a worker, by default any
+    executor : runs the folds
     tags : further tags of the run
     source : where the dataset was read from
     ready : results of folds that were run ahead, by split id
@@ -122,8 +120,7 @@ def evaluate_point(
             validation = validate(
                 setting,
                 examples,
-                workers=workers,
-                fold_timeout=fold_timeout,
+                executor=executor,
                 listener=listener,
                 ready=ready,
             )

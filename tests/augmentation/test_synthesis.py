@@ -12,7 +12,7 @@ import soundfile
 
 from mer_mlflow.augmentation import PowerShift, Synthesised, with_synthesised
 from mer_mlflow.crossval import split_plan
-from mer_mlflow.crossval.fold import Task, run_fold
+from mer_mlflow.crossval.jobs import Job, Task, run_jobs
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.datasets.quadrant_folders import content_hashes
 from mer_mlflow.methods import get_method
@@ -180,13 +180,9 @@ def test_no_fold_trains_on_a_copy_of_a_clip_that_it_tests(clips: Clips, store: S
         n_seen.append(len(train))
         return Memory(seen=frozenset(_shape_of(row) for row in train.read(0)))
 
-    task = Task(
-        method=replace(get_method("svm"), fit=fit),
-        hyperparameters=None,
-        examples=augmented(clips, store),
-        test_curve=False,
-    )
+    method = replace(get_method("svm"), fit=fit)
+    task = Task(method=method, examples=augmented(clips, store))
     for split in split_plan(clips, n_splits=3, n_repeats=2).splits:
-        result = run_fold(task, split, lambda epoch: None)
+        (result,) = run_jobs(task, (Job(split=split, hyperparameters=None),))
         assert set(result.prediction.quadrants) == {1}
         assert n_seen.pop() == 3 * len(split.train)

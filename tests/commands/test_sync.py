@@ -85,7 +85,7 @@ def test_journal_of_a_process_at_work_is_left_alone(
     parent, path = leave_journal(root, "one")
     held = Journal(path)
     assert sync() == 0
-    assert "at work" in capsys.readouterr().out
+    assert "still running" in capsys.readouterr().out
     assert children(parent) == []
     held.close()
 

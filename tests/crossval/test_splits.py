@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mer_mlflow.crossval import SplitPlan, split_plan
+from mer_mlflow.crossval import Split, SplitPlan, split_plan
 from mer_mlflow.crossval.splits import LARGEST_SEED
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, ParameterError
@@ -111,7 +111,7 @@ def test_synthesised_clips_train_only_with_their_source_and_are_never_tested(
     made_of = data.draw(st.lists(st.integers(0, n - 1), max_size=4 * n), label="made of")
     sources = np.array([*range(n), *made_of])
     for split in split_plan(clips, n_splits=n_splits, n_repeats=1, seed=seed).splits:
-        train, test = split.rows(sources)
+        train, test = split.rows(np.arange(len(sources)), sources)
         assert set(sources[train]) == set(split.train)
         assert not set(sources[train]) & set(test)
         assert list(test) == list(split.test)
@@ -121,7 +121,16 @@ def test_synthesised_clips_train_only_with_their_source_and_are_never_tested(
 def test_copies_of_copies_are_refused() -> None:
     split = split_plan(make_clips([0, 1, 2, 3] * 5), n_splits=5, n_repeats=1).splits[0]
     with pytest.raises(ValueError, match="made from a recording"):
-        split.rows(np.array([*range(20), 3, 20]))
+        split.rows(np.arange(22), np.array([*range(20), 3, 20]))
+
+
+def test_rows_of_a_part_are_found_by_their_clips() -> None:
+    split = Split(repeat=1, fold=1, train=np.array([4, 9]), test=np.array([7, 2]), seed=0)
+    positions, sources = np.array([2, 4, 7, 9, 14, 19]), np.array([2, 4, 7, 9, 4, 7])
+    train, test = split.rows(positions, sources)
+    assert (list(train), list(test)) == ([1, 3, 4], [2, 0])
+    with pytest.raises(ValueError, match="must be a recording"):
+        split.rows(positions[:2])
 
 
 def test_paper_protocol_does_leak_artists() -> None:

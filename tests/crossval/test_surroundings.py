@@ -17,8 +17,8 @@ import json
 import sys
 import numpy as np
 from mer_mlflow import get_method, split_plan
-from mer_mlflow.crossval.executors import FoldFailed, FoldFinished, run_folds
-from mer_mlflow.crossval.fold import Task
+from mer_mlflow.crossval.executors import FoldFailed, FoldFinished, ProcessExecutor
+from mer_mlflow.crossval.jobs import Job, Task
 from mer_mlflow.crossval.setting import resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.representations import Examples
@@ -43,14 +43,13 @@ for name, given in SMALL.items():
     method = get_method(name)
     task = Task(
         method=method,
-        hyperparameters=method.resolve(given),
         examples=Examples(
             inputs=(mel if name == "cnn" else table,), positions=np.arange(N), quadrants=labels
         ),
-        test_curve=False,
     )
     events = []
-    run_folds(task, plan.splits[:1], workers=1, threads=1, on_event=events.append)
+    job = Job(split=plan.splits[0], hyperparameters=method.resolve(given))
+    ProcessExecutor(workers=1).run(task, [(job,)], on_event=events.append)
     for event in events:
         if isinstance(event, FoldFinished):
             values = event.result.prediction.probabilities

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
 from mer_mlflow import get_method, split_plan
-from mer_mlflow.crossval.executors import FoldFailed, FoldFinished
+from mer_mlflow.crossval.executors import FoldFailed, FoldFinished, InlineExecutor
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.crossval.validation import validate
 from mer_mlflow.datasets import Clips, FeatureTable
@@ -105,7 +105,7 @@ def work(address: str, *, delete_after: int | None = None) -> RunTree:
 
         tree.on_fold = on_fold
         with tree as runs:
-            runs.conclude(validate(setting, examples, workers=0, listener=runs))
+            runs.conclude(validate(setting, examples, executor=InlineExecutor(), listener=runs))
     return tree
 
 

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval import Split
-from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.jobs import Epoch, FoldResult
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable

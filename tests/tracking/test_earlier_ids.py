@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow import get_method, split_plan
-from mer_mlflow.crossval.executors import FoldFailed, FoldFinished
+from mer_mlflow.crossval.executors import FoldFailed, FoldFinished, InlineExecutor
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.crossval.validation import validate
@@ -58,7 +58,7 @@ def work(
     examples = assemble(setting.clips, setting.inputs, store=open_store())
     try:
         with tree as runs:
-            validation = validate(setting, examples, workers=0, listener=runs)
+            validation = validate(setting, examples, executor=InlineExecutor(), listener=runs)
             if runs.duplicate_of is None:
                 runs.conclude(validation)
     except KeyboardInterrupt:

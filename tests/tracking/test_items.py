@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from mer_mlflow import get_method, split_plan
-from mer_mlflow.crossval.fold import Epoch, FoldResult
+from mer_mlflow.crossval.jobs import Epoch, FoldResult
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.tracking import schema

@@ -29,8 +29,9 @@ from mer_mlflow.crossval.executors import (
     FoldFailed,
     FoldFinished,
     FoldStarted,
+    InlineExecutor,
 )
-from mer_mlflow.crossval.fold import Epoch
+from mer_mlflow.crossval.jobs import Epoch, Job
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.crossval.validation import validate
@@ -81,7 +82,7 @@ def work(
     examples = assemble(setting.clips, setting.inputs, store=open_store())
     try:
         with tree as runs:
-            validation = validate(setting, examples, workers=0, listener=runs)
+            validation = validate(setting, examples, executor=InlineExecutor(), listener=runs)
             if runs.duplicate_of is None:
                 runs.conclude(validation)
     except KeyboardInterrupt:
@@ -304,7 +305,7 @@ def test_failed_folds_leave_the_run_incomplete_and_without_scores() -> None:
     assert not any(name.startswith("f1_macro") for name in run.data.metrics)
     failed = [run for run in children(tree) if run.info.status == "FAILED"]
     attempts = [run.data.tags["mer.split"] for run in failed]
-    assert sorted(attempts) == sorted(2 * [item.split.id for item in validation.failures])
+    assert sorted(attempts) == sorted(2 * [item.job.split.id for item in validation.failures])
     assert all(": " in run.data.tags["mer.error"] for run in failed)
     assert all(b"Traceback" in artifact(run, "traceback.txt") for run in failed)
 
@@ -326,7 +327,7 @@ def test_process_that_announced_first_goes_on_though_its_run_was_made_later(
     setting = make_setting()
     early = MlflowClient().create_run("0", start_time=1)
     with RunTree(setting, tags={}, source="made") as first:
-        first.on_event(FoldStarted(split=setting.plan.splits[0]))
+        first.on_event(FoldStarted(job=Job(split=setting.plan.splits[0], hyperparameters=None)))
         monkeypatch.setenv("MLFLOW_RUN_ID", early.info.run_id)
         second = RunTree(setting, tags={}, source="made")
         with pytest.raises(RunInProgressError, match=first.run_id), second:
@@ -440,7 +441,7 @@ def test_parent_deleted_in_mid_run_is_followed_by_another(
 
     tree.on_fold = delete
     with pytest.raises(DeletedError, match="mlflow runs restore --run-id") as caught, tree as runs:
-        runs.conclude(validate(setting, examples, workers=0, listener=runs))
+        runs.conclude(validate(setting, examples, executor=InlineExecutor(), listener=runs))
     assert tree.run_id in str(caught.value)
     (left,) = (tmp_path / "journals").iterdir()
     journal = Journal(left)
@@ -556,10 +557,10 @@ def test_epochs_are_live_before_their_fold_ends(monkeypatch: pytest.MonkeyPatch)
     split = setting.plan.splits[0]
     client = MlflowClient()
     with RunTree(setting, tags={}, source="made") as tree:
-        events: list[FoldEvent] = [FoldStarted(split=split)]
+        events: list[FoldEvent] = [FoldStarted(job=Job(split=split, hyperparameters=None))]
         for number in (1, 2, 3):
             epoch = Epoch(epoch=number, train_loss=1 / number, train_accuracy=number / 4)
-            events.append(EpochEnded(split=split, epoch=epoch))
+            events.append(EpochEnded(job=Job(split=split, hyperparameters=None), epoch=epoch))
         for event in events:
             tree.on_event(event)
         child = one_child(tree)

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mer_mlflow import get_method
-from mer_mlflow.crossval.fold import Task, run_fold
+from mer_mlflow.crossval.jobs import Job, Task, run_jobs
 from mer_mlflow.crossval.splits import Split
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import DivergenceError, ParameterError
 from mer_mlflow.representations import Examples
 from mer_mlflow.training import Method, Prediction, Value
 from mer_mlflow.training.method import most_probable
@@ -45,7 +45,7 @@ def make_method(seen: list[tuple[float, NDArray[np.int64]]]) -> Method:
         seen.append((hyperparameters.C, train.positions))
         return Guess(C=hyperparameters.C)
 
-    return replace(get_method("svm"), fit=fit, fit_settings=None)
+    return replace(get_method("svm"), fit=fit, fit_together=None)
 
 
 def make_examples(best_of_train: float, best_of_test: float, split: Split) -> Examples:
@@ -61,14 +61,9 @@ def make_split() -> Split:
 def test_training_clips_choose_and_tested_clips_do_not() -> None:
     seen: list[tuple[float, NDArray[np.int64]]] = []
     method, split = make_method(seen), make_split()
-    task = Task(
-        method=method,
-        hyperparameters=method.resolve({"gamma": 0.5}),
-        examples=make_examples(4.0, 2.0, split),
-        test_curve=False,
-        choice=SEARCH,
-    )
-    result = run_fold(task, split, lambda epoch: None)
+    task = Task(method=method, examples=make_examples(4.0, 2.0, split), choice=SEARCH)
+    job = Job(split=split, hyperparameters=method.resolve({"gamma": 0.5}))
+    (result,) = run_jobs(task, (job,))
     assert result.chosen == {"C": 4.0}
     assert not np.any(result.prediction.quadrants == result.true)
     assert not any(np.isin(rows, split.test).any() for _, rows in seen)
@@ -110,9 +105,25 @@ def test_svm_chooses_with_shared_work_what_it_chooses_without() -> None:
     examples = Examples(inputs=(values,), positions=np.arange(N_CLIPS), quadrants=LABELS)
     space: dict[str, tuple[Value, ...]] = {"C": (0.5, 8.0), "gamma": (0.001, 0.1, 10.0)}
     search = InnerSearch(strategy="grid", space=space, start={"C": 0.5, "gamma": 0.1}, n_splits=3)
-    alone = replace(method, fit_settings=None)
+    alone = replace(method, fit_together=None)
     chosen = [search.choose(each, method.resolve(), examples, 1) for each in (method, alone)]
     assert chosen[0] == chosen[1]
+
+
+def test_setting_whose_training_diverges_is_not_chosen() -> None:
+    seen: list[tuple[float, NDArray[np.int64]]] = []
+    method = make_method(seen)
+    fit = method.fit
+
+    def diverging(train: Examples, hyperparameters: Any, *rest: Any) -> Any:
+        if hyperparameters.C == 4:
+            raise DivergenceError("loss is not finite")
+        return fit(train, hyperparameters, *rest)
+
+    examples = make_examples(4.0, 4.0, make_split())
+    method = replace(method, fit=diverging)
+    assert SEARCH.choose(method, method.resolve(), examples, 0) == {"C": 1.0}
+    assert {C for C, _ in seen} == {1.0, 2.0}
 
 
 def test_too_few_clips_are_named() -> None:

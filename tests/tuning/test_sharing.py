@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from mer_mlflow import cross_validate, get_method, split_plan
+from mer_mlflow.crossval.executors import make_executor
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.representations import Examples
@@ -38,7 +40,7 @@ def make_setting() -> tuple[Setting, Examples]:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_results_are_those_of_each_setting_alone(workers: int) -> None:
     setting, examples = make_setting()
-    ahead = FoldsAhead(setting, examples, workers=workers)
+    ahead = FoldsAhead(setting, examples, executor=make_executor(workers))
     for point in reversed(POINTS):
         ready = ahead.take(point, lambda: POINTS)
         expected = cross_validate(
@@ -52,16 +54,16 @@ def test_results_are_those_of_each_setting_alone(workers: int) -> None:
 
 def test_upcoming_settings_are_fitted_together_and_once() -> None:
     setting, examples = make_setting()
-    fit_settings = setting.method.fit_settings
-    assert fit_settings is not None
+    fit_together = setting.method.fit_together
+    assert fit_together is not None
     sizes: list[int] = []
 
     def counted(train: Examples, settings: object, seed: int) -> object:
         sizes.append(len(settings))  # type: ignore[arg-type]
-        return fit_settings(train, settings, seed)  # type: ignore[arg-type]
+        return fit_together(train, settings, seed)  # type: ignore[arg-type]
 
-    method = replace(setting.method, fit_settings=counted)  # type: ignore[arg-type]
-    ahead = FoldsAhead(replace(setting, method=method), examples, workers=0)
+    method = replace(setting.method, fit_together=counted)  # type: ignore[arg-type]
+    ahead = FoldsAhead(replace(setting, method=method), examples, executor=make_executor(0))
     many: list[Point] = [{"C": 1.0 + i, "gamma": 0.1} for i in range(MOST_AT_ONCE + 2)]
     for i, point in enumerate(many):
         assert len(ahead.take(point, lambda i=i: many[i:])) == 3  # type: ignore[misc]
@@ -71,9 +73,9 @@ def test_upcoming_settings_are_fitted_together_and_once() -> None:
 def test_fold_that_fails_is_left_to_its_trial() -> None:
     setting, examples = make_setting()
 
-    def fail(train: Examples, settings: object, seed: int) -> object:
+    def fail(*arguments: object) -> NoReturn:
         raise FloatingPointError("no")
 
-    method = replace(setting.method, fit_settings=fail)  # type: ignore[arg-type]
-    ahead = FoldsAhead(replace(setting, method=method), examples, workers=0)
+    method = replace(setting.method, fit=fail, fit_together=fail)
+    ahead = FoldsAhead(replace(setting, method=method), examples, executor=make_executor(0))
     assert ahead.take(POINTS[0], lambda: []) == {}

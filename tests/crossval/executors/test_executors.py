@@ -8,15 +8,17 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
 from mer_mlflow.arithmetic import PORTABLE, NotInEffectError, check_arithmetic
-from mer_mlflow.crossval import executors, split_plan
+from mer_mlflow.crossval import split_plan
 from mer_mlflow.crossval.executors import (
     FoldEvent,
     FoldFailed,
@@ -24,15 +26,17 @@ from mer_mlflow.crossval.executors import (
     FoldRetried,
     FoldStarted,
     check_workers,
+    make_executor,
+    processes,
     resolve_workers,
-    run_folds,
 )
-from mer_mlflow.crossval.fold import Task
-from mer_mlflow.crossval.splits import SplitPlan
+from mer_mlflow.crossval.jobs import Batch, Job, Task, batched
+from mer_mlflow.crossval.splits import Split, SplitPlan
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import ParameterError, UntrainableError
 from mer_mlflow.methods import get_method
 from mer_mlflow.representations import Examples
+from mer_mlflow.tuning.space import Point
 
 N_CLIPS = 60
 
@@ -59,15 +63,18 @@ def make_task(*, broken_row: int | None = None) -> Task:
     method = get_method("svm")
     return Task(
         method=method,
-        hyperparameters=method.resolve(),
         examples=Examples(inputs=(features,), positions=np.arange(N_CLIPS), quadrants=labels),
-        test_curve=False,
     )
+
+
+def batches(splits: Sequence[Split]) -> list[Batch]:
+    hyperparameters = get_method("svm").resolve()
+    return [(Job(split=split, hyperparameters=hyperparameters),) for split in splits]
 
 
 def run(task: Task, plan: SplitPlan, workers: int) -> list[FoldEvent]:
     events: list[FoldEvent] = []
-    run_folds(task, plan.splits, workers=workers, threads=1, on_event=events.append)
+    make_executor(workers).run(task, batches(plan.splits), on_event=events.append)
     return events
 
 
@@ -75,7 +82,7 @@ def test_scores_do_not_depend_on_the_number_of_workers(plan: SplitPlan) -> None:
     outcomes = []
     for workers in (0, 1, 3):
         events = run(make_task(), plan, workers)
-        finished = {e.split.id: e.result for e in events if isinstance(e, FoldFinished)}
+        finished = {e.job.split.id: e.result for e in events if isinstance(e, FoldFinished)}
         assert set(finished) == {split.id for split in plan.splits}
         outcomes.append([finished[split.id].prediction.probabilities for split in plan.splits])
     for probabilities in zip(*outcomes, strict=True):
@@ -88,7 +95,7 @@ def test_failed_fold_is_told_and_others_go_on(plan: SplitPlan, workers: int) -> 
     fold = plan.splits[0]
     broken = int(fold.test[0])
     events = run(make_task(broken_row=broken), plan, workers)
-    failed = {e.split.id for e in events if isinstance(e, FoldFailed)}
+    failed = {e.job.split.id for e in events if isinstance(e, FoldFailed)}
     assert failed == {split.id for split in plan.splits}
     assert all("NaN" in e.reason for e in events if isinstance(e, FoldFailed))
     assert all("Traceback" in e.traceback for e in events if isinstance(e, FoldFailed))
@@ -99,7 +106,7 @@ def test_fold_that_fails_is_tried_once_more(plan: SplitPlan, workers: int) -> No
     broken = int(plan.splits[0].test[0])
     events = run(make_task(broken_row=broken), plan, workers)
     for split in plan.splits:
-        kinds = [type(event) for event in events if event.split.id == split.id]
+        kinds = [type(event) for event in events if event.job.split.id == split.id]
         assert kinds == [FoldStarted, FoldRetried, FoldStarted, FoldFailed]
     retried = [event for event in events if isinstance(event, FoldRetried)]
     assert all("NaN" in event.reason and "Traceback" in event.traceback for event in retried)
@@ -112,18 +119,18 @@ def test_killed_worker_costs_nothing_but_time(plan: SplitPlan) -> None:
     def on_event(event: FoldEvent) -> None:
         events.append(event)
         if isinstance(event, FoldStarted) and not killed:
-            killed.append(event.split.id)
+            killed.append(event.job.split.id)
             worker = psutil.Process().children()[-1]
             os.kill(worker.pid, signal.SIGKILL)
 
-    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event)
+    make_executor(1).run(make_task(), batches(plan.splits), on_event=on_event)
     retried = [e for e in events if isinstance(e, FoldRetried)]
-    assert [e.split.id for e in retried] == killed
+    assert [e.job.split.id for e in retried] == killed
     assert "exit code -9" in retried[0].reason
     assert not any(isinstance(e, FoldFailed) for e in events)
-    results = {e.split.id: e.result for e in events if isinstance(e, FoldFinished)}
+    results = {e.job.split.id: e.result for e in events if isinstance(e, FoldFinished)}
     undisturbed = {
-        e.split.id: e.result
+        e.job.split.id: e.result
         for e in run(make_task(), plan, workers=1)
         if isinstance(e, FoldFinished)
     }
@@ -136,10 +143,10 @@ def test_killed_worker_costs_nothing_but_time(plan: SplitPlan) -> None:
 def test_worker_that_cannot_start_fails_its_fold_with_its_last_words(
     plan: SplitPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors.sys, "executable", "/bin/false")
+    monkeypatch.setattr(processes.sys, "executable", "/bin/false")
     events = run(make_task(), plan, workers=2)
     failed = [e for e in events if isinstance(e, FoldFailed)]
-    assert {e.split.id for e in failed} == {split.id for split in plan.splits}
+    assert {e.job.split.id for e in failed} == {split.id for split in plan.splits}
     assert all("exit code" in e.reason for e in failed)
 
 
@@ -155,7 +162,7 @@ def test_interruption_leaves_no_worker(plan: SplitPlan) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_folds(make_task(), plan.splits, workers=2, threads=1, on_event=interrupt)
+        make_executor(2).run(make_task(), batches(plan.splits), on_event=interrupt)
     assert not [child for child in psutil.Process().children() if child.is_running()]
 
 
@@ -170,7 +177,7 @@ def first_worker() -> psutil.Process:
     return next(
         child
         for child in psutil.Process().children()
-        if "mer_mlflow.crossval.worker" in child.cmdline()
+        if "mer_mlflow.crossval.executors.worker" in child.cmdline()
     )
 
 
@@ -183,10 +190,10 @@ def test_stopped_worker_is_replaced(plan: SplitPlan, monkeypatch: pytest.MonkeyP
             first_worker().suspend()
         events.append(event)
 
-    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event)
+    make_executor(1).run(make_task(), batches(plan.splits), on_event=on_event)
     retried = [event for event in events if isinstance(event, FoldRetried)]
     assert [event.reason for event in retried] == ["no sign of life for 2 s"]
-    finished = {event.split.id for event in events if isinstance(event, FoldFinished)}
+    finished = {event.job.split.id for event in events if isinstance(event, FoldFinished)}
     assert finished == {split.id for split in plan.splits}
     assert not psutil.Process().children()
 
@@ -206,7 +213,7 @@ def test_worker_that_is_stopped_before_the_first_fold_is_replaced(
 
     stopper = threading.Thread(target=stop_the_first)
     stopper.start()
-    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=events.append)
+    make_executor(1).run(make_task(), batches(plan.splits), on_event=events.append)
     done.set()
     stopper.join()
     assert not any(isinstance(event, FoldRetried) for event in events)
@@ -218,18 +225,18 @@ def test_fold_that_takes_too_long_fails_and_others_go_on(plan: SplitPlan) -> Non
     events: list[FoldEvent] = []
 
     def on_event(event: FoldEvent) -> None:
-        if isinstance(event, FoldStarted) and event.split.id == slow:
+        if isinstance(event, FoldStarted) and event.job.split.id == slow:
             first_worker().suspend()
         events.append(event)
 
-    run_folds(make_task(), plan.splits, workers=1, threads=1, on_event=on_event, fold_timeout=20)
+    make_executor(1, fold_timeout=20).run(make_task(), batches(plan.splits), on_event=on_event)
     failed = [event for event in events if isinstance(event, FoldFailed)]
-    assert [event.split.id for event in failed] == [slow]
+    assert [event.job.split.id for event in failed] == [slow]
     assert failed[0].reason == "no result within fold_timeout=20 s"
     assert failed[0].is_late and not failed[0].is_certain
-    kinds = [type(event) for event in events if event.split.id == slow]
+    kinds = [type(event) for event in events if event.job.split.id == slow]
     assert kinds == [FoldStarted, FoldRetried, FoldStarted, FoldFailed]
-    finished = {event.split.id for event in events if isinstance(event, FoldFinished)}
+    finished = {event.job.split.id for event in events if isinstance(event, FoldFinished)}
     assert finished == {split.id for split in plan.splits} - {slow}
 
 
@@ -245,7 +252,7 @@ def test_working_worker_is_no_silent_one(plan: SplitPlan, monkeypatch: pytest.Mo
     events: list[FoldEvent] = []
     clock = time.monotonic()
     split = replace(plan.splits[0], train=np.arange(2000), test=np.arange(2000, 2400))
-    run_folds(task, [split], workers=1, threads=1, on_event=events.append)
+    make_executor(1).run(task, batches([split]), on_event=events.append)
     assert [type(event) for event in events] == [FoldStarted, FoldFinished]
     assert time.monotonic() - clock > 1
 
@@ -255,11 +262,9 @@ def test_task_has_no_name_in_the_temporary_folder(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen: list[list[Path]] = []
-    run_folds(
+    make_executor(2).run(
         make_task(),
-        plan.splits,
-        workers=2,
-        threads=1,
+        batches(plan.splits),
         on_event=lambda event: seen.append(list(tmp_path.iterdir())),
     )
     assert seen and not any(seen)
@@ -274,12 +279,8 @@ def test_what_fails_in_all_folds_is_known_before_any_is_started(
     broken = replace(task.examples, quadrants=labels)
     events: list[FoldEvent] = []
     with pytest.raises(UntrainableError, match=r"svm cannot .*svm needs 2 .*no fold was"):
-        run_folds(
-            replace(task, examples=broken),
-            plan.splits,
-            workers=workers,
-            threads=1,
-            on_event=events.append,
+        make_executor(workers).run(
+            replace(task, examples=broken), batches(plan.splits), on_event=events.append
         )
     assert events == []
     assert not psutil.Process().children()
@@ -312,12 +313,9 @@ def test_workers_compute_as_requested(threads: int, plan: SplitPlan) -> None:
     except ParameterError as error:
         pytest.skip(str(error))
     events: list[FoldEvent] = []
-    run_folds(
-        make_task(),
-        plan.splits[:1],
-        workers=1,
-        threads=threads,
-        arithmetic=PORTABLE,
+    make_executor(1).run(
+        replace(make_task(), threads=threads, arithmetic=PORTABLE),
+        batches(plan.splits[:1]),
         on_event=events.append,
     )
     (result,) = (event.result for event in events if isinstance(event, FoldFinished))
@@ -334,11 +332,53 @@ def test_folds_of_this_process_need_a_process_that_was_started_for_them(plan: Sp
     except ParameterError as error:
         pytest.skip(str(error))
     with pytest.raises(NotInEffectError, match="arithmetic=portable: this process was started"):
-        run_folds(
-            make_task(),
-            plan.splits,
-            workers=0,
-            threads=1,
-            arithmetic=PORTABLE,
+        make_executor(0).run(
+            replace(make_task(), threads=1, arithmetic=PORTABLE),
+            batches(plan.splits),
             on_event=lambda event: None,
         )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_jobs_of_a_batch_give_what_each_gives_alone(plan: SplitPlan, workers: int) -> None:
+    task = make_task()
+    points: list[Point] = [{"C": 0.5}, {"C": 8.0, "gamma": 0.1}, {"n_features": 3}]
+    settings = [get_method("svm").resolve(point) for point in points]
+    together, alone = list[FoldEvent](), list[FoldEvent]()
+    groups = [batch for split in plan.splits for batch in batched(task.method, split, settings)]
+    assert [len(batch) for batch in groups] == [len(points)] * len(plan.splits)
+    make_executor(workers).run(task, groups, on_event=together.append)
+    singles = [(job,) for batch in groups for job in batch]
+    make_executor(0).run(task, singles, on_event=alone.append)
+    expected = {each.job: each.result for each in alone if isinstance(each, FoldFinished)}
+    found = {each.job: each.result for each in together if isinstance(each, FoldFinished)}
+    assert found.keys() == expected.keys() and len(found) == len(singles)
+    for job, result in found.items():
+        probabilities = result.prediction.probabilities
+        assert np.array_equal(probabilities, expected[job].prediction.probabilities)
+    assert sum(isinstance(each, FoldStarted) for each in together) == len(singles)
+
+
+def test_batch_that_fails_is_tried_again_job_by_job(plan: SplitPlan) -> None:
+    sizes: list[int] = []
+    svm = get_method("svm")
+
+    def fit(train: Examples, hyperparameters: Any, *rest: Any) -> Any:
+        if hyperparameters.C == 7:
+            raise FloatingPointError("no")
+        return svm.fit(train, hyperparameters, *rest)
+
+    def refuse_many(train: Examples, settings: Sequence[Any], seed: int) -> Any:
+        sizes.append(len(settings))
+        raise FloatingPointError("no")
+
+    task = replace(make_task(), method=replace(svm, fit=fit, fit_together=refuse_many))
+    good, bad = svm.resolve(), svm.resolve({"C": 7})
+    split = plan.splits[0]
+    batch = tuple(Job(split=split, hyperparameters=each) for each in (good, bad, good))
+    events: list[FoldEvent] = []
+    make_executor(0).run(task, [batch], on_event=events.append)
+    assert sizes == [3]
+    ends = [[type(each) for each in events if each.job is job] for job in batch]
+    assert ends[0] == ends[2] == [FoldStarted, FoldRetried, FoldStarted, FoldFinished]
+    assert ends[1] == [FoldStarted, FoldRetried, FoldStarted, FoldFailed]

@@ -1,4 +1,4 @@
-"""The fold job: what a method says comes back whole, and nonsense never passes for a result."""
+"""Jobs: predictions come back whole, and those that are no numbers are no result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mer_mlflow import get_method, split_plan
-from mer_mlflow.crossval.fold import FoldResult, Task, run_fold
+from mer_mlflow.crossval.jobs import FoldResult, Job, Task, run_jobs
 from mer_mlflow.crossval.metrics import SCORES, score
 from mer_mlflow.crossval.results import CrossValidation, fold_row
 from mer_mlflow.crossval.setting import resolve_setting
@@ -70,12 +70,12 @@ def run(
 
     task = Task(
         method=replace(get_method("svm"), fit=fit),
-        hyperparameters=None,
         examples=make_examples(LABELS),
         test_curve=test_curve,
         probes={name: make_examples(values) for name, values in probes.items()},
     )
-    return run_fold(task, PLAN.splits[0], lambda epoch: None)
+    (result,) = run_jobs(task, (Job(split=PLAN.splits[0], hyperparameters=None),))
+    return result
 
 
 def test_scores_are_of_the_quadrants_that_were_chosen_not_of_the_most_probable() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mer_mlflow.crossval import watch
-from mer_mlflow.crossval.watch import Watch, WatchedTime
+from mer_mlflow.crossval.executors import watch
+from mer_mlflow.crossval.executors.watch import Watch, WatchedTime
 
 
 def test_time_in_which_the_machine_sleeps_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

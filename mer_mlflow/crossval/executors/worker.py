@@ -1,7 +1,7 @@
-"""A worker process: receives a task, then orders, and answers with what happens in each fold.
+"""A worker process: reads a task, then runs the batches that it is sent.
 
-Started as ``python -m mer_mlflow.crossval.worker CONNECTION TASK``, both file descriptors, so that
-it imports neither the caller's main module nor more than the method needs.
+Started as ``python -m mer_mlflow.crossval.executors.worker CONNECTION TASK``, both file
+descriptors, so that it imports neither the caller's main module nor more than the method needs.
 """
 
 from __future__ import annotations
@@ -15,17 +15,10 @@ import threading
 import time
 from multiprocessing.connection import Connection
 
-from mer_mlflow.crossval.executors import (
-    EpochEnded,
-    FoldFailed,
-    FoldFinished,
-    Order,
-    Rehearsed,
-    failed,
-)
-from mer_mlflow.crossval.fold import Epoch, Task, run_fold
+from mer_mlflow.crossval.executors.events import Failure, failure
+from mer_mlflow.crossval.executors.messages import BatchEpoch, BatchFinished, Order, Rehearsed
+from mer_mlflow.crossval.jobs import Batch, Epoch, Job, Task, reset_peak_memory, run_jobs
 from mer_mlflow.crossval.rehearsal import refusal
-from mer_mlflow.crossval.splits import Split
 
 PARENT_CHECK_SECONDS = 1.0
 
@@ -48,24 +41,26 @@ def main(descriptor: int, task_descriptor: int) -> None:
         while True:
             order: Order = connection.recv()
             split = splits[order.split_id]
+            batch = tuple(Job(split=split, hyperparameters=each) for each in order.hyperparameters)
             if order.is_rehearsal:
-                connection.send(Rehearsed(reason=refusal(task, split)))
+                connection.send(Rehearsed(reason=refusal(task, batch[0])))
             else:
-                connection.send(_outcome(connection, task, split))
+                connection.send(_outcome(connection, task, batch))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
-def _outcome(connection: Connection, task: Task, split: Split) -> FoldFinished | FoldFailed:
-    def on_epoch(epoch: Epoch) -> None:
-        connection.send(EpochEnded(split=split, epoch=epoch))
+def _outcome(connection: Connection, task: Task, batch: Batch) -> BatchFinished | Failure:
+    def on_epoch(job: Job, epoch: Epoch) -> None:
+        connection.send(BatchEpoch(position=batch.index(job), epoch=epoch))
 
+    reset_peak_memory()
     try:
-        return FoldFinished(split=split, result=run_fold(task, split, on_epoch))
+        return BatchFinished(results=tuple(run_jobs(task, batch, on_epoch)))
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        return failed(split, error)
+        return failure(error)
 
 
 def _end_with_parent(parent: int) -> None:
