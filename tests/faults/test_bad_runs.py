@@ -165,7 +165,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no score": (dropped("folds", "f1_macro"), "folds.parquet has no column f1_macro"),
     "texts for numbers": (
         lambda values: values.change("folds", f1_macro="high"),
-        "column f1_macro: holds",
+        "column f1_macro: contains",
     ),
     "numbers for texts": (
         lambda values: values.change("predictions", clip=1),

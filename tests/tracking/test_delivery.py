@@ -260,7 +260,7 @@ def test_courier_gives_up_and_says_where_the_rest_is(
     delivery_thread = DeliveryThread(client, journal)  # type: ignore[arg-type]
     append_all(journal, parent)
     delivery_thread.call()
-    with pytest.raises(UndeliveredError, match=f"taken 17 writes .{reason}.*a.journal.*-e sync"):
+    with pytest.raises(UndeliveredError, match=f"accepted 17 writes .{reason}.*a.journal.*-e sync"):
         delivery_thread.finish(patience=patience)
     client.is_back.set()
     journal.close()
