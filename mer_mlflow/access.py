@@ -1,4 +1,4 @@
-"""Addresses and credentials: what may be shown of them, and what to say when they are refused."""
+"""Addresses and credentials: how to display them, and error messages for rejected ones."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from mer_mlflow.credentials import redacted as redacted
 
 UNKNOWN, FORBIDDEN = 401, 403
 OTHER_HOST = "Invalid Host header"
-"""MLflow's message for a host name that it is not configured for."""
+"""MLflow's error message for a host name that is not configured."""
 
 
 def pages_address(server: str) -> str:
-    """Address of MLflow's pages as a browser finds them: ``MER_PAGES``, else the server's."""
+    """Return the address of MLflow's web pages: ``MER_PAGES``, by default the server's address."""
     return (os.environ.get("MER_PAGES") or redacted(server)).rstrip("/")
 
 
 def user_name() -> str:
-    """Name that runs carry: the tracking server's user, else the system's."""
+    """Return the user name recorded in runs: the tracking server's user, else the system's."""
     return os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
 
 
 def run_page(address: str, experiment_id: str, run_id: str) -> str:
-    """Address of a run's page.
+    """Return the address of a run's page.
 
     Parameters
     ----------
-    address : of MLflow's pages
-    experiment_id, run_id : of the run
+    address : address of MLflow's web pages
+    experiment_id, run_id : ids of the run and its experiment
     """
     return _page(address, f"experiments/{experiment_id}/runs/{run_id}")
 
 
 def experiment_page(address: str, experiment_id: str) -> str:
-    """Address of an experiment's page.
+    """Return the address of an experiment's page.
 
     Parameters
     ----------
-    address : of MLflow's pages
-    experiment_id : of the experiment
+    address : address of MLflow's web pages
+    experiment_id : id of the experiment
     """
     return _page(address, f"experiments/{experiment_id}")
 
@@ -51,23 +51,23 @@ def _page(address: str, place: str) -> str:
 
 
 def refusal(error: BaseException) -> str | None:
-    """Message for a user whose credentials a server refused; None for any other error."""
+    """Return a message for rejected credentials; None for any other error."""
     status = _status(error)
     user = os.environ.get("MLFLOW_TRACKING_USERNAME") or "nobody"
     if status == UNKNOWN:
         return (
-            f"the tracking server does not know user {user} with this password; "
+            f"the tracking server rejected the name or password of user {user}; "
             "check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
     if status == FORBIDDEN and OTHER_HOST in str(error):
-        return "the tracking server has other names; see its MLFLOW_SERVER_ALLOWED_HOSTS"
+        return "the tracking server rejects this host name; see its MLFLOW_SERVER_ALLOWED_HOSTS"
     if status == FORBIDDEN:
-        return f"user {user} may not do this on the tracking server; ask its admin for the right"
+        return f"user {user} has no permission for this on the tracking server; ask its admin"
     return None
 
 
 def _status(error: BaseException) -> int | None:
-    """HTTP status in an error of MLflow's or of requests'."""
+    """Return the HTTP status of an error raised by MLflow or requests."""
     ask = getattr(error, "get_http_status_code", None)
     if ask is not None:
         return int(ask())

@@ -1,10 +1,11 @@
-"""The arithmetic of a process: the kernels that its libraries choose, and how to fix them.
+"""Arithmetic of a process: which kernels its libraries use, and how to fix this choice.
 
-NumPy, OpenBLAS, oneDNN, MKL and PyTorch choose kernels by the processor they run on. Other kernels
-add in another order, so the same code and seed give other last digits, and a network that is
-trained turns these into other scores. ``native`` arithmetic leaves the choice to the libraries;
-``portable`` holds all of them to AVX2 with FMA (x86-64-v3), which processors have since Intel's
-Haswell (2013) and AMD's Zen (2017). What a fold was computed with is described, recorded, compared.
+NumPy, OpenBLAS, oneDNN, MKL and PyTorch choose kernels that suit the processor. Different kernels
+add numbers in a different order, so results of the same code and seed differ in the last digits.
+During the training of a network these differences grow until they change its scores. ``native``
+arithmetic leaves the choice to the libraries. ``portable`` restricts all of them to AVX2 with FMA
+(x86-64-v3), which processors support since Intel Haswell (2013) and AMD Zen (2017). The arithmetic
+of each fold is recorded, so that folds can be compared.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
 )
 STARTED = "MER_STARTED_FOR"
-"""Variable that marks a process which was started again for its arithmetic."""
+"""Environment variable of a process that was restarted to change its arithmetic."""
 PORTABLE_VARIABLES = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow's own default depends on the processor
@@ -47,7 +48,7 @@ PORTABLE_VARIABLES = {
     STARTED: PORTABLE,
 }
 NEEDED_FEATURES = ("AVX2", "FMA3", "F16C", "BMI", "BMI2", "LZCNT", "MOVBE")
-"""Of x86-64-v3, as NumPy calls them."""
+"""Processor features of x86-64-v3, as named by NumPy."""
 
 CHOOSING = (
     "ONEDNN_MAX_CPU_ISA",
@@ -59,7 +60,7 @@ CHOOSING = (
     "NUMBA_CPU_*",
     "CUDA_VISIBLE_DEVICES",
 )
-"""Variables that choose kernels; what comes of them is described."""
+"""Environment variables that choose kernels; :func:`describe` records the kernels in use."""
 CHANGING = {
     "": ("GLIBC_TUNABLES",),
     "tensorflow": (
@@ -86,20 +87,21 @@ CHANGING = {
         "TORCH_*CUDNN*",
     ),
 }
-"""Variables that change results in ways that nothing else describes, by the library that reads
-them; those of the empty name matter to all."""
+"""Other environment variables that change results, for each library that reads them; the empty
+name stands for all libraries. :func:`describe` records their values."""
 
 UNKNOWN = "unknown"
 NOT_COMPARED = ("processor", "detected", "threads")
-"""What is described for the reader: the kernels are what results depend on, and a network's threads
-belong to the identity of its run."""
+"""Facts that are recorded for information only: results depend on the kernels instead, and the
+number of threads of a network belongs to the identity of its run."""
 ISAS = {
     "AVX512_CORE": ("AVX512F", "AVX512BW", "AVX512DQ", "AVX512VL", "AVX512CD"),
     "AVX2": ("AVX2", "FMA3"),
     "AVX": ("AVX",),
     "SSE41": ("SSE41",),
 }
-"""oneDNN's instruction sets that differ for numbers of 32 bits, and the features they need."""
+"""Instruction sets of oneDNN that differ for 32-bit numbers, and the processor features that each
+of them needs."""
 
 DESCRIBE = (
     "import sys; from mer_mlflow.arithmetic import describe, facts_text; "
@@ -107,20 +109,20 @@ DESCRIBE = (
 )
 
 Facts = Mapping[str, str]
-"""Description of a process's arithmetic; empty where it is not known."""
+"""Description of the arithmetic of a process; empty if it is unknown."""
 
 
 class NotInEffectError(ParameterError):
-    """This process was started without the variables of the arithmetic that it is to use."""
+    """This process was started without the environment variables of the requested arithmetic."""
 
 
 def check_arithmetic(arithmetic: str) -> None:
-    """Make sure that this processor has an arithmetic.
+    """Check that this processor supports an arithmetic.
 
     Raises
     ------
     ParameterError
-        If there is no such arithmetic, or not here.
+        If the arithmetic does not exist, or the processor does not support it.
     """
     if arithmetic not in ARITHMETICS:
         raise ParameterError(f"arithmetic={arithmetic}: must be one of {', '.join(ARITHMETICS)}")
@@ -140,13 +142,13 @@ def check_arithmetic(arithmetic: str) -> None:
 
 
 def environment(arithmetic: str, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a process that is to use an arithmetic.
+    """Return the environment variables of a process that uses an arithmetic.
 
     Parameters
     ----------
     arithmetic : one of ``ARITHMETICS``
-    base : environment to complete, by default this process's; what it says against a portable
-        arithmetic is left out
+    base : environment to complete, by default that of this process; variables that contradict
+        portable arithmetic are removed
     """
     given = dict(os.environ if base is None else base)
     if arithmetic == NATIVE:
@@ -157,50 +159,51 @@ def environment(arithmetic: str, base: Mapping[str, str] | None = None) -> dict[
 
 
 def is_in_effect(arithmetic: str) -> bool:
-    """Tell whether this process was started for an arithmetic.
+    """Return whether this process was started with the environment of an arithmetic.
 
-    Libraries read their variables once, when they are loaded: what was set since does not count.
+    Libraries read these variables once, when they are loaded; later changes have no effect.
     """
     if arithmetic == NATIVE:
         return True
     first = _first_environment()
-    strangers = _choosing(first) - PORTABLE_VARIABLES.keys()
-    return not strangers and PORTABLE_VARIABLES.items() <= first.items()
+    others = _choosing(first) - PORTABLE_VARIABLES.keys()
+    return not others and PORTABLE_VARIABLES.items() <= first.items()
 
 
 def require(arithmetic: str) -> None:
-    """Make sure that this process was started for an arithmetic.
+    """Check that this process was started with the environment of an arithmetic.
 
     Raises
     ------
-    NotInEffectError
+        NotInEffectError
         If it was not.
     ParameterError
-        If there is no such arithmetic, or not here.
+        If the arithmetic does not exist, or the processor does not support it.
     """
     check_arithmetic(arithmetic)
     if not is_in_effect(arithmetic):
         raise NotInEffectError(
-            f"arithmetic={arithmetic}: this process was started without the variables that it "
-            f"needs; start it with those of mer_mlflow.arithmetic.environment({arithmetic!r})"
+            f"arithmetic={arithmetic}: this process was started without the variables that "
+            f"it needs; start it with mer_mlflow.arithmetic.environment({arithmetic!r})"
         )
 
 
 @cache
 def describe(framework: str) -> Facts:
-    """Describe the arithmetic of this process, of which results of a framework depend.
+    """Describe the arithmetic of this process, on which the results of a framework depend.
 
     Parameters
     ----------
-    framework : ``"scikit-learn"``, ``"keras"`` or ``"torch"``; it is loaded if it was not yet
+    framework : ``"scikit-learn"``, ``"keras"`` or ``"torch"``; it is imported if necessary
 
     Returns
     -------
-    facts by name. ``numpy``: the level of its kernels for floats; ``blas``: kernels of each
-    library; ``onednn``: instruction set in effect, ``off`` where TensorFlow does without it;
-    ``torch``: its vector kernels; ``device``: where networks run; ``keras``: types and layout;
-    ``variables``: others that change results. ``processor``, ``detected`` (instruction set that it
-    has) and ``threads`` are there to be read, and not compared
+    facts by name. ``numpy``: instruction set of its kernels for floats; ``blas``: kernels of each
+    library; ``onednn``: instruction set in use, ``off`` where TensorFlow does not use oneDNN;
+    ``torch``: its vector kernels; ``device``: where networks run; ``keras``: data types and
+    layout; ``variables``: other environment variables that change results. ``processor``,
+    ``detected`` (instruction set of the processor) and ``threads`` are for information, and not
+    compared
     """
     from mer_mlflow.networks import backend_name
 
@@ -221,16 +224,16 @@ def describe(framework: str) -> Facts:
 
 @cache
 def describe_worker(framework: str, variables: tuple[tuple[str, str], ...]) -> Facts:
-    """Describe the arithmetic of a process that is started with an environment.
+    """Describe the arithmetic of a new process that is started with an environment.
 
     Parameters
     ----------
     framework : as for :func:`describe`
-    variables : of the environment, as pairs
+    variables : environment variables, as pairs of name and value
 
     Returns
     -------
-    facts by name, none where such a process does not start
+    facts by name; empty if the process cannot be started
     """
     done = subprocess.run(
         [sys.executable, "-c", DESCRIBE, framework],
@@ -245,12 +248,12 @@ def describe_worker(framework: str, variables: tuple[tuple[str, str], ...]) -> F
 
 
 def facts_text(facts: Facts) -> str:
-    """Write facts as a tag."""
+    """Return facts as the text of a tag."""
     return json.dumps(dict(facts), sort_keys=True)
 
 
 def read_facts(text: str | None) -> Facts:
-    """Read what :func:`facts_text` wrote; no facts of nothing, or of anything else."""
+    """Parse the text of :func:`facts_text`; return no facts for None or an invalid text."""
     try:
         read = json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -261,18 +264,18 @@ def read_facts(text: str | None) -> Facts:
 
 
 def compared(facts: Facts) -> Facts:
-    """Facts that results depend on; none where the arithmetic is not known."""
+    """Return the facts that results depend on; none if the arithmetic is unknown."""
     return {name: fact for name, fact in facts.items() if name not in NOT_COMPARED}
 
 
 def kinds(arithmetics: Iterable[Facts]) -> list[tuple[int, Facts]]:
-    """Count different arithmetics, the most frequent first; an unknown one is a kind of its own."""
+    """Count different arithmetics, most frequent first; unknown ones are counted as one more."""
     counts = Counter(facts_text(compared(facts)) for facts in arithmetics)
     return [(count, read_facts(text)) for text, count in counts.most_common()]
 
 
 def difference(facts: Facts, other: Facts) -> str:
-    """Name what differs between two arithmetics: ``onednn AVX2, not AVX512_CORE``."""
+    """Describe the differences between two arithmetics: ``onednn AVX2, not AVX512_CORE``."""
     if not facts or not other:
         return UNKNOWN
     names = sorted(compared(facts).keys() | compared(other).keys())
@@ -283,13 +286,13 @@ def difference(facts: Facts, other: Facts) -> str:
     )
 
 
-def facts_words(facts: Facts) -> str:
-    """Write what results depend on for a reader: ``blas openblas Haswell, numpy X86_V3``."""
+def readable_facts(facts: Facts) -> str:
+    """Describe the facts that results depend on: ``blas openblas Haswell, numpy X86_V3``."""
     return ", ".join(f"{name} {fact}" for name, fact in sorted(compared(facts).items())) or UNKNOWN
 
 
 def processor_name() -> str:
-    """Name of the processor, as its system calls it."""
+    """Return the name of the processor, as reported by the operating system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -298,7 +301,7 @@ def processor_name() -> str:
 
 
 def _choosing(variables: Mapping[str, str]) -> set[str]:
-    """Names of the variables that choose kernels or change results."""
+    """Return the names of the variables that choose kernels or change results."""
     patterns = (*CHOOSING, *(name for names in CHANGING.values() for name in names))
     return {name for name in variables if any(fnmatch(name, pattern) for pattern in patterns)}
 
@@ -323,7 +326,7 @@ def _numpy_level() -> str:
 
 
 def _isa(cap: str = "") -> str:
-    """The best of oneDNN's instruction sets that the processor has, up to a cap."""
+    """Return oneDNN's best instruction set on this processor, at most ``cap``."""
     features, ranks = _features(), list(ISAS)
     capped = [name for name in ranks if cap.upper().startswith(name)]
     allowed = ranks[ranks.index(capped[0]) :] if capped else ranks
@@ -334,12 +337,12 @@ def _isa(cap: str = "") -> str:
 
 
 def _onednn() -> str:
-    """The instruction set that oneDNN uses."""
+    """Return the instruction set that oneDNN uses."""
     return _isa(os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")))
 
 
 def _blas() -> dict[str, str]:
-    import_module("scipy.linalg")  # has a library of its own
+    import_module("scipy.linalg")  # SciPy may load another BLAS library
     pools = import_module("threadpoolctl").threadpool_info()
     kernels = {
         f"{pool['internal_api']} {pool.get('architecture') or ''}".strip()

@@ -1,4 +1,4 @@
-"""Where the project keeps what it can compute again."""
+"""Folder for cached results, which can be computed again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mer_mlflow.paths import own_folder
 
 
 def cache_root() -> Path:
-    """Folder of the cache, made if needed: ``MER_CACHE_ROOT``, else the user's cache folder.
+    """Return the cache folder, created if needed: ``MER_CACHE_ROOT``, else the user's cache folder.
 
     Raises
     ------
     ParameterError
-        If it cannot be made.
+                If it cannot be created.
     """
     default = platformdirs.user_cache_dir("mer_mlflow")
     return own_folder("MER_CACHE_ROOT", default, purpose="cache folder")

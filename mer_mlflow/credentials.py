@@ -1,7 +1,7 @@
-"""Credentials in texts: addresses, parameters and headers are shown without their secrets.
+"""Redaction of credentials: addresses, parameters and headers are shown without their secrets.
 
-A password may hold characters that should have been quoted, such as ``/``, ``?``, ``#``, ``@`` or
-a blank. Where a text can be read in two ways, the reading that hides more is taken.
+A password may contain characters that should have been quoted, such as ``/``, ``?``, ``#``, ``@``
+or a space. If a text is ambiguous, the interpretation that hides more is used.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECRET_VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "PGPASSWORD",
 )
-"""Variables of the environment whose values are secrets."""
+"""Environment variables whose values are secrets."""
 ADDRESS_VARIABLES = (
     "MER_OPTUNA_STORAGE",
     "MLFLOW_ARTIFACTS_DESTINATION",
@@ -34,24 +34,25 @@ ADDRESS_VARIABLES = (
     "MLFLOW_REGISTRY_URI",
     "MLFLOW_TRACKING_URI",
 )
-"""Variables of the environment whose values are addresses, which may have a password in them."""
+"""Environment variables whose values are addresses, which may contain a password."""
 SHORTEST = 6
-"""Characters of a secret that is hidden wherever it stands: shorter ones are parts of words."""
+"""Minimum length of a secret that is hidden anywhere in a text: shorter ones may be parts of
+ordinary words."""
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://")
 NEXT_ADDRESS = re.compile(rf"\s['\"(<]*{SCHEME.pattern}")
 WEB = ("http://", "https://")
 ENDS = r"(?=[/?#\s'\"<>),;:\]}`]|\.?$|\.\s)"
-"""What follows the host and port of an address."""
+"""Characters that may follow the host and port of an address."""
 NAME = r"[\w.\-]*\w"
 BRACKETED = r"\[[0-9A-Fa-f:.%]+\]"
 HOST = re.compile(rf"(?:{NAME}|{BRACKETED}){ENDS}|(?=/|:\d)")
-"""A host, or nothing where a database is reached by a socket: ``user:password@/name``."""
+"""A host, or nothing if a database is accessed through a socket: ``user:password@/name``."""
 CLEAR_HOST = re.compile(
     rf"(?:localhost|\d+(?:\.\d+){{3}}|{BRACKETED}|[\w\-]+(?:\.[\w\-]+)*\.[^\W\d_]{{2,}})(?::\d+)?"
     rf"{ENDS}|{NAME}:\d{{1,5}}{ENDS}"
 )
-"""A host that is no word of a text: dotted, numeric, ``localhost``, or with a port."""
+"""A host that cannot be an ordinary word: dotted, numeric, ``localhost``, or with a port."""
 AUTHORITY = re.compile(rf"(?:{NAME}|{BRACKETED})(?::\d{{0,5}}(?!:)|(?!:)){ENDS}")
 USER = re.compile(r"[^\s\x00-\x1f\x7f-\x9f/?#@:'\"<>]*")
 PLAIN = re.compile(r"[^\s/?#@]+")
@@ -84,12 +85,12 @@ ASSIGNMENT = re.compile(
 SETTING = re.compile(
     rf"(;\s*)({NAME_OF_VALUE})(\s*=\s*)(\{{(?:[^}}\n]|\}}\}})*\}}|[^;\n]*)", re.IGNORECASE
 )
-"""One of several between semicolons."""
+"""One of several parameters separated by semicolons."""
 MEMBER = re.compile(
     rf"((['\"])(?:{NAME_OF_VALUE})\2\s*:\s*)('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")",
     re.IGNORECASE,
 )
-"""Of a dictionary or of JSON."""
+"""An item of a dictionary or of JSON."""
 HEADER = re.compile(
     r"((?:proxy-)?authorization['\"]?\s*[:=]\s*(?:b?['\"])?(?:(?:basic|bearer|digest|token)\s+)?)"
     r"[^\s'\",}][^'\"\n}]*",
@@ -99,15 +100,15 @@ BEARER = re.compile(r"(\bbearer\s+)(?=\S*[\d._~+/=\-])[\w.~+/=\-]{8,}", re.IGNOR
 
 
 def redacted(text: str) -> str:
-    """Give an address, or a text with addresses in it, without users, passwords and tokens.
+    """Remove users, passwords and tokens from an address, or from a text that contains addresses.
 
     Parameters
     ----------
-    text : a URL, or what a library says of one
+    text : a URL, or a message that contains one
 
     Returns
     -------
-    the text without user and password before a host, and with ``…`` in the place of other secrets
+    the text without user and password before a host; other secrets are replaced by ``…``
     """
     for secret in _known():
         text = secret.sub(HIDDEN, text)
@@ -128,12 +129,12 @@ def _without_users(text: str) -> str:
 
 
 def _end_of_user(text: str, scheme: int, start: int) -> int:
-    """Where the host of an address begins: behind user and password, where it has them.
+    """Return where the host of an address begins: after user and password, if there are any.
 
     Parameters
     ----------
-    text : with the address in it
-    scheme, start : where its scheme begins, and what follows ``://``
+    text : a text that contains the address
+    scheme, start : positions of its scheme and of the first character after ``://``
     """
     user = USER.match(text, start)
     colon = user.end() if user else start
@@ -165,7 +166,7 @@ def _end_of_user(text: str, scheme: int, start: int) -> int:
 
 
 def _hides_more(text: str, scheme: int, start: int, colon: int, at: int, is_whole: bool) -> bool:
-    """Whether what reads as host and port may be a user and the beginning of a password."""
+    """Return whether an apparent host and port may be a user and the beginning of a password."""
     is_web = text[scheme:start].lower() in WEB
     if BLANK.search(text, colon, at):
         follows = CLEAR_HOST.match(text, at) or HOST.match(text, at)
@@ -177,7 +178,7 @@ def _hides_more(text: str, scheme: int, start: int, colon: int, at: int, is_whol
 
 
 def _last_of(text: str, colon: int, ends: list[int]) -> int:
-    """The end of a password of which every ``@`` before a host may be the last character."""
+    """Return the end of a password, if any ``@`` before a host may be its last character."""
     for at in ends:
         is_clear = CLEAR_HOST.match(text, at)
         host = is_clear or HOST.match(text, at)
@@ -205,8 +206,8 @@ def _blank(text: str, start: int, end: int) -> int:
 
 
 def _without_parameters(text: str) -> str:
-    """Hide values up to the next parameter; those of a text that is more than an address, up to
-    the next blank or quotation mark."""
+    """Hide values up to the next parameter; in a text that is more than an address, up to the
+    next space or quotation mark."""
     is_whole = SCHEME.match(text) is not None
     parts, done = [], 0
     while found := PARAMETER.search(text, done):
@@ -220,7 +221,7 @@ def _without_parameters(text: str) -> str:
 
 
 def _known() -> Iterator[re.Pattern[str]]:
-    """The secrets of this process's environment, as they may stand in a text."""
+    """Yield patterns of the secrets in this process's environment."""
     secrets = {os.environ.get(name, "") for name in SECRET_VARIABLES}
     for name in ADDRESS_VARIABLES:
         secrets |= _passwords(os.environ.get(name, ""))
@@ -230,7 +231,7 @@ def _known() -> Iterator[re.Pattern[str]]:
 
 
 def _passwords(address: str) -> set[str]:
-    """Passwords of an address, as written and unquoted."""
+    """Return the passwords of an address, as written and unquoted."""
     scheme = SCHEME.match(address)
     if scheme is None:
         return set()

@@ -1,25 +1,25 @@
-"""Errors that a user can correct; everything else is a bug and keeps its traceback."""
+"""Errors that a user can correct; any other exception is a bug and is shown with its traceback."""
 
 from __future__ import annotations
 
 
 class MerError(Exception):
-    """Root of the errors that name what is wrong, where, and what to do, in one line."""
+    """Base class of errors with a message of one line: what is wrong, where, and what to do."""
 
-    def __init__(self, words: str) -> None:
-        super().__init__(" ".join(readable(words).splitlines()))
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(readable(message).splitlines()))
 
 
 class ParameterError(MerError):
-    """A parameter has a value that the project cannot work with."""
+    """A parameter has an invalid value."""
 
 
 class DatasetError(MerError):
-    """A dataset's files contradict each other, or miss what the work needs."""
+    """The files of a dataset contradict each other or are incomplete."""
 
 
 class CheckError(MerError):
-    """A check found what would make a score worthless, and nobody said that it is meant."""
+    """A check found a problem that invalidates scores, and the user did not allow it explicitly."""
 
 
 class AudioError(MerError):
@@ -31,7 +31,7 @@ class StoreError(MerError):
 
 
 class WeightsError(MerError):
-    """A methodology needs pretrained weights that are not there."""
+    """Pretrained weights of a methodology are missing or unusable."""
 
 
 class TrackingError(MerError):
@@ -39,11 +39,11 @@ class TrackingError(MerError):
 
 
 class RunDataError(TrackingError):
-    """A run of the tracking store holds what no run of this project holds."""
+    """A run in the tracking store has invalid content."""
 
 
 class MissingArtifactError(RunDataError):
-    """A run of the tracking store lacks an artifact."""
+    """A run in the tracking store lacks an artifact."""
 
 
 class JournalError(TrackingError):
@@ -51,15 +51,15 @@ class JournalError(TrackingError):
 
 
 class UndeliveredError(TrackingError):
-    """Results wait in a journal, because the tracking store did not take them."""
+    """Results are kept in a journal, because they could not be written to the tracking store."""
 
 
 class DeletedError(TrackingError):
-    """A run or an experiment that is written to was deleted on the tracking server."""
+    """A run or experiment was deleted on the tracking server and cannot be written."""
 
 
 class RunInProgressError(MerError):
-    """The same run is being worked on by another process."""
+    """Another process is executing the same run."""
 
 
 class IncompleteError(MerError):
@@ -67,7 +67,7 @@ class IncompleteError(MerError):
 
 
 class UntrainableError(MerError):
-    """No fold of a cross-validation can be run, however often it is tried."""
+    """No fold of a cross-validation can be run; a retry would not help."""
 
 
 class DivergenceError(MerError):
@@ -75,7 +75,7 @@ class DivergenceError(MerError):
 
 
 def readable(text: str) -> str:
-    r"""Text that can be printed and stored: bytes of a file name that are no UTF-8 as ``\xe9``."""
+    r"""Return a text that can be printed and stored: bytes that are not UTF-8 become ``\xe9``."""
     try:
         content = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -84,18 +84,18 @@ def readable(text: str) -> str:
 
 
 LONGEST_NAME = 10_000
-"""Characters of a name in a list; two paths have up to 8190."""
+"""Maximum number of characters of a name in a list; two paths have up to 8190."""
 
 
 def excerpt(text: str, *, most: int = 300) -> str:
-    """Text as an error message has it: of a long one only its beginning."""
+    """Return a text for an error message; a long text is cut to its beginning."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 def listing(names: list[str], *, most: int = 5) -> str:
     """Join names for an error message: the first ones, then how many more there are.
 
-    Names may be whole messages with two paths, whose ends say what to do: these are not cut.
+    Names may be whole messages with two paths. They are not cut, because their end says what to do.
     """
     shown = ", ".join(excerpt(name, most=LONGEST_NAME) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,7 +1,7 @@
-"""mlflow_store: MLflow's own commands, too, make a local database whole or not at all.
+"""mlflow_store: plugin of MLflow that creates a local database completely or not at all.
 
-MLflow finds this plugin in the environment that the project is installed in, and loads it with
-itself: what is imported here is imported by every program that uses MLflow.
+MLflow loads this plugin in every environment in which the project is installed. Its imports slow
+down every program that uses MLflow, so they are few.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ def open_store(store_uri: str, artifact_uri: str | None = None) -> Any:
     Parameters
     ----------
     store_uri : URL of the database
-    artifact_uri : where artifacts are kept, by default where MLflow keeps them
+    artifact_uri : location of artifacts, by default that of MLflow
 
     Returns
     -------
-    the store, as MLflow opens it
+    the tracking store, as opened by MLflow
 
     Raises
     ------

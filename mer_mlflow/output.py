@@ -1,7 +1,7 @@
-"""Folders that a user names for results: what a command has not written there stays as it is.
+"""Output folders: a command replaces only files that it has written itself.
 
-A hidden list in the folder has the digest of each file that a command wrote. Only a file that is
-still as it was written is ever replaced or removed.
+A hidden list in the folder contains the digest of each file that a command wrote. A file is
+replaced or removed only if it has not changed since.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from pathlib import Path, PurePosixPath
 from mer_mlflow.errors import ParameterError
 
 EARLIER = "earlier"
-"""Folder for the files of a version that kept no list."""
+"""Folder for the files of an older version, which wrote no list."""
 MOST_BYTES = 1 << 22
-"""Of the list: what is longer was not written here."""
+"""Maximum size of the list; a longer file is not a list."""
 PATIENCE_SECONDS = 60.0
-"""For another command that writes to the same folder."""
+"""Time to wait for another command that writes to the same folder."""
 PAUSE_SECONDS = 0.1
 
 Written = dict[str, list[str]]
-"""SHA-256 digests by name; two where a command was stopped while it replaced the file."""
+"""SHA-256 digests by name; two if a command was stopped while it replaced the file."""
 
 
 def check_output(folder: Path, names: Collection[str], *, folders: Collection[str] = ()) -> None:
-    """Make a folder, and make sure that files can be written there.
+    """Create a folder, and check that files can be written there.
 
     Parameters
     ----------
-    folder : as given
+    folder : as given by the user
     names : files to write, relative to the folder
     folders : folders of further files
 
     Raises
     ------
     ParameterError
-        If the folder cannot be written, or a link or a file that is not the command's is in the
-        way.
+        If the folder is not writable, or a link or a foreign file has one of the names.
     """
     with _one_line(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,26 +63,27 @@ def replace_files(
     kind: str,
     earlier: Callable[[Path], Collection[str]] = lambda folder: (),
 ) -> Path | None:
-    """Write files in the place of those that the same command wrote before.
+    """Write files, and remove or replace those that the same command wrote before.
 
-    All are written beside the old ones first. If anything fails, the old ones are back.
+    All files are written to a temporary folder first. On any failure the old files are restored.
 
     Parameters
     ----------
-    folder : exists
+    folder : an existing folder
     files : contents by name, relative to the folder
-    kind : of the command; each has its own list of files
-    earlier : names of the files that a version without a list wrote, by folder
+    kind : kind of the command; each kind has its own list of files
+    earlier : function of the folder that returns the names of files written by a version without
+        a list
 
     Returns
     -------
-    folder that those were moved to; None where there were none
+    folder to which the files of that version were moved; None if there were none
 
     Raises
     ------
     ParameterError
-        If the folder cannot be written, another command writes to it for long, or a link or a file
-        that is not the command's is in the way.
+        If the folder is not writable or another command keeps it locked, or if a link or a foreign
+        file has one of the names.
     """
     with _one_line(folder), _locked(folder) as is_alone:
         if is_alone:
@@ -102,8 +102,8 @@ def replace_files(
             both = {name: [*written.get(name, ()), *listed[name]] for name in listed}
             lists = [json.dumps({"files": each}) for each in (written | both, listed)]
             swap.stage(files, lists)
-            with swap.undone_if_it_fails():
-                home = swap.put_aside(aside)
+            with swap.rollback_on_error():
+                moved = swap.put_aside(aside)
                 swap.replace(_list_name(kind), 0)
                 for name in files:
                     swap.replace(name)
@@ -111,23 +111,23 @@ def replace_files(
                     swap.remove(name)
                 swap.replace(_list_name(kind), 1)
         for name in {str(PurePosixPath(name).parent) for name in stale} - {"."}:
-            with contextlib.suppress(OSError):  # others' files are in it
+            with contextlib.suppress(OSError):  # it contains other files
                 (folder / name).rmdir()
-        return home
+        return moved
 
 
 def add_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files to a folder that has none of these names, or has these very files.
+    """Add files to a folder; existing files must have the same contents.
 
     Parameters
     ----------
-    folder : exists
+    folder : an existing folder
     files : contents by name, relative to the folder
 
     Raises
     ------
     ParameterError
-        If the folder cannot be written, or something else has one of the names.
+        If the folder is not writable, or a different file has one of the names.
     """
     with _one_line(folder), _locked(folder):
         for name, content in files.items():
@@ -135,13 +135,13 @@ def add_files(folder: Path, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix("files")) as temporary:
             swap = _Swap(folder, Path(temporary))
             swap.stage(files, [])
-            with swap.undone_if_it_fails():
+            with swap.rollback_on_error():
                 for name in files:
                     swap.replace(name)
 
 
 class _Swap:
-    """Files that take the place of others, or none of them does."""
+    """Replacement of several files as a transaction: all of them or none."""
 
     def __init__(self, folder: Path, temporary: Path) -> None:
         self._folder, self._temporary = folder, temporary
@@ -157,7 +157,7 @@ class _Swap:
         (self._temporary / "old").mkdir()
 
     @contextlib.contextmanager
-    def undone_if_it_fails(self) -> Iterator[None]:
+    def rollback_on_error(self) -> Iterator[None]:
         try:
             yield
         except BaseException:
@@ -169,17 +169,17 @@ class _Swap:
     def put_aside(self, names: Collection[str]) -> Path | None:
         if not names:
             return None
-        home = _free(self._folder, EARLIER)
-        home.mkdir()
-        self._undo.append(home.rmdir)
+        moved = _free(self._folder, EARLIER)
+        moved.mkdir()
+        self._undo.append(moved.rmdir)
         for name in names:
-            source, target = self._folder / name, home / name
-            if target.parent != home and not target.parent.is_dir():
+            source, target = self._folder / name, moved / name
+            if target.parent != moved and not target.parent.is_dir():
                 target.parent.mkdir(parents=True)
                 self._undo.append(target.parent.rmdir)
             self._undo.append(partial(target.replace, source))
             source.replace(target)
-        return home
+        return moved
 
     def replace(self, name: str, number: int | None = None) -> None:
         path = self._folder / name
@@ -213,11 +213,11 @@ def _one_line(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder against other commands; the system lets it go if this process dies.
+    """Lock the folder against other commands; the lock is released if this process dies.
 
     Yields
     ------
-    whether the folder is held: file systems of other machines may not allow it
+    whether the folder is locked: network file systems may not support it
     """
     handle = os.open(folder, os.O_RDONLY)
     end, is_alone = time.monotonic() + PATIENCE_SECONDS, True
@@ -228,8 +228,8 @@ def _locked(folder: Path) -> Iterator[bool]:
                 break
             except BlockingIOError as error:
                 if time.monotonic() > end:
-                    words = "another command writes there; wait for it, or name another folder"
-                    raise ParameterError(f"output={folder}: {words}") from error
+                    message = "another command writes there; wait for it, or name another folder"
+                    raise ParameterError(f"output={folder}: {message}") from error
             except OSError:
                 is_alone = False
                 break
@@ -240,14 +240,14 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _sweep(folder: Path, kind: str) -> None:
-    """Remove what killed commands left: nobody else is at work here."""
+    """Remove temporary folders of killed commands; the caller holds the lock."""
     for path in folder.glob(f"{_prefix(kind)}*"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _read_list(folder: Path, kind: str) -> Written | None:
-    """What the command wrote; None where there is no list, or it is damaged."""
+    """Return the list of files that the command wrote; None if it is missing or damaged."""
     path = folder / _list_name(kind)
     if path.is_symlink():
         raise ParameterError(f"output={folder}: {path.name} is a link; remove it")
@@ -267,7 +267,7 @@ def _is_inside(name: str) -> bool:
 
 
 def _earlier(folder: Path, kind: str, names: Callable[[Path], Collection[str]]) -> list[str]:
-    """Files of a version without a list, and a list that is damaged."""
+    """Return the files of a version without a list, and the list if it is damaged."""
     found = [name for name in names(folder) if _is_file(folder, name)]
     return found + [_list_name(kind)] * _is_file(folder, _list_name(kind))
 
@@ -309,7 +309,7 @@ def _check_folders(folder: Path, name: PurePosixPath) -> None:
 
 
 def _is_own(folder: Path, name: str, written: Written) -> bool:
-    """Whether a file is as the command wrote it."""
+    """Return whether a file was written by the command and has not changed since."""
     if not _is_file(folder, name) or name not in written:
         return False
     with (folder / name).open("rb") as file:
@@ -325,7 +325,7 @@ def _digest(content: bytes) -> str:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """Path of something that is not there yet."""
+    """Return a path that does not exist yet."""
     path, number = folder / name, 1
     while path.exists() or path.is_symlink():
         number += 1

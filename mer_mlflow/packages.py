@@ -1,4 +1,4 @@
-"""Packages that some methodologies need, looked for without importing them."""
+"""Packages that some methodologies need; they are detected without an import."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ EXTRAS = {
 
 
 def require_package(name: str, *, needed_by: str) -> None:
-    """Make sure that a package is installed.
+    """Check that a package is installed.
 
     Parameters
     ----------
-    name : as it is imported
-    needed_by : what cannot work without it, for the error
+    name : name by which it is imported
+    needed_by : what needs the package, for the error message
 
     Raises
     ------
     ParameterError
-        If it is not.
+                If it is not installed.
     """
     try:
         is_there = find_spec(name) is not None

@@ -1,4 +1,4 @@
-"""Paths as users give them."""
+"""Paths given by users."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 from mer_mlflow.errors import ParameterError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Numbers of the errors of a full disk."""
+"""Error numbers of a full disk."""
 
 
 def given_path(text: Path | str, *, name: str) -> Path:
-    """Path of a file or folder that a user names; nothing need be there.
+    """Return the path of a file or folder given by a user; it need not exist.
 
     Parameters
     ----------
-    text : as given, ``~`` for a home folder
-    name : of the parameter, for the error
+    text : text given by the user; ``~`` stands for the home folder
+    name : name of the parameter, for the error message
 
     Raises
     ------
     ParameterError
-        If nothing can be there, or what is there cannot be read.
+        If the path is invalid, or exists and cannot be read.
     """
-    path = Path(os.path.expanduser(text))  # noqa: PTH111, it takes an unknown user as a name
+    path = Path(os.path.expanduser(text))  # noqa: PTH111, Path.expanduser can raise an error
     if (fault := name_fault(str(path))) is not None:
         raise ParameterError(f"{name}={text}: {fault}")
     try:
@@ -41,10 +41,10 @@ def given_path(text: Path | str, *, name: str) -> Path:
 
 
 def name_fault(name: str) -> str | None:
-    """What makes a file's name unfit for tables and runs, which hold text; None where nothing does.
+    """Return why a file name cannot be stored as text in tables and runs; None if it can.
 
-    Text has to be the same on every machine: where names are not read as UTF-8, anything but ASCII
-    would be another text elsewhere.
+    The text has to be the same on every machine. If file names are not decoded as UTF-8, a name
+    that is not ASCII would be a different text on another machine.
     """
     encoding = sys.getfilesystemencoding()
     if encoding.lower() not in ("utf-8", "utf8") and not name.isascii():
@@ -60,18 +60,18 @@ def name_fault(name: str) -> str | None:
 
 
 def own_folder(variable: str, default: str, *, purpose: str) -> Path:
-    """Folder that the project keeps something in, made if needed.
+    """Return a folder for the project's own files, created if needed.
 
     Parameters
     ----------
-    variable : of the environment, which names another folder
-    default : folder where it is not set
-    purpose : of the folder, for the error
+    variable : environment variable that names the folder
+    default : folder if the variable is not set
+    purpose : purpose of the folder, for the error message
 
     Raises
     ------
     ParameterError
-        If it cannot be made.
+        If it cannot be created.
     """
     root = Path(os.environ.get(variable) or default)
     try:
@@ -84,14 +84,14 @@ def own_folder(variable: str, default: str, *, purpose: str) -> Path:
 
 
 def remedy(error: OSError) -> str:
-    """What to do where something could not be written."""
-    return "make room" if error.errno in FULL else "get the right to write"
+    """Return advice for a failed write."""
+    return "free disk space" if error.errno in FULL else "get write permission"
 
 
 def draft_name(prefix: str) -> str:
-    """Name that nothing has yet, for what gets its own name when it is finished.
+    """Return a unique temporary name, for a file or folder that is renamed when it is finished.
 
-    Made by it, a file or folder has the rights that the user's umask leaves; those of ``tempfile``
-    are the user's alone, even where a folder is shared.
+    Such a file or folder gets permissions according to the user's umask. Those created by
+    ``tempfile`` would be accessible to the user alone, even in a shared folder.
     """
     return f"{prefix}{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar in a terminal, a line now and then in a log, both with an ETA."""
+"""Progress of long tasks: a bar in a terminal, occasional lines in a log, both with an ETA."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from datetime import timedelta
 from mer_mlflow.terminal import console, guard_output
 
 LINE_SECONDS = 10.0
-"""Least time between two lines in a log."""
+"""Minimum time between two lines in a log."""
 
 Advance = Callable[[int, int], None]
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Advance]:
-    """Show how far some work is.
+    """Show the progress of a task.
 
     Parameters
     ----------
-    title : what is being done
+    title : name of the task
 
     Yields
     ------
-    function to call with (done, total); calls before there is anything to do show nothing
+    function to call with (done, total); nothing is shown while total is 0
     """
     if sys.stdout.isatty():
         with _bar(title) as advance:
@@ -55,7 +55,7 @@ def _bar(title: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console()) as bar:
-        guard_output()  # the bar has put a stream of its own in the place of the guarded one
+        guard_output()  # the bar has replaced the guarded streams
         task = bar.add_task(title, total=None, visible=False)
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 

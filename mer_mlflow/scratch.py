@@ -1,6 +1,6 @@
-"""Scratch folders: files that a process needs for a moment, removed even if it is killed.
+"""Scratch folders: temporary files of a process, which are removed even if it is killed.
 
-A killed process cannot remove its folders. Their names say which process made them, and the next
+A killed process cannot remove its folders. Their names contain the process id, and the next
 command removes those of processes that have ended.
 """
 
@@ -22,16 +22,16 @@ NAME = re.compile(
     rf"{re.escape(PREFIX)}(?P<host>.+)-(?P<pid>\d{{1,10}})-(?P<started>\d{{1,12}})-[^-]+"
 )
 SLACK_SECONDS = 2
-"""By which two readings of a process's start may differ."""
+"""Tolerance between two measurements of the start time of a process."""
 
 
 @contextlib.contextmanager
 def scratch_folder(within: Path | None = None) -> Iterator[Path]:
-    """Make a folder that is gone at the end.
+    """Create a folder that is removed at the end of the context.
 
     Parameters
     ----------
-    within : folder to make it in, by default that of temporary files
+    within : parent folder, by default that of temporary files
     """
     import psutil
 
@@ -41,20 +41,20 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def remove_left(within: Path | None = None) -> None:
-    """Remove the scratch folders of processes that have ended: this user's, on this machine.
+def remove_abandoned(within: Path | None = None) -> None:
+    """Remove the scratch folders of this user's processes on this machine that have ended.
 
     Parameters
     ----------
-    within : folder to look in, by default that of temporary files
+    within : parent folder, by default that of temporary files
     """
     with contextlib.suppress(OSError), os.scandir(within or tempfile.gettempdir()) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and _is_left(entry):
+            if entry.name.startswith(PREFIX) and _is_abandoned(entry):
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def _is_left(entry: os.DirEntry[str]) -> bool:
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
     made = NAME.fullmatch(entry.name)
     if made is None or made["host"] != socket.gethostname():
         return False
@@ -78,7 +78,8 @@ def _has_ended(pid: int, started: int) -> bool:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Lock a folder: containers that share it do not see each other's processes."""
+    """Lock a folder. Containers that share it do not see each other's processes, so that process
+    ids are not enough."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # a file system without locks

@@ -1,4 +1,4 @@
-"""CSV files that spreadsheets open: no text in them is taken for a formula.
+"""CSV files for spreadsheets: texts are escaped, so that none is interpreted as a formula.
 
 References
 ----------
@@ -12,15 +12,15 @@ import re
 import pandas as pd
 
 FORMULA = re.compile(r"'*(?:[\t\r\n]|[\s\x00-\x1f\u200b\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫])")
-"""Start of what a spreadsheet may compute. The apostrophes keep escaped texts distinct from texts
-that had one before."""
+"""Beginning of a text that a spreadsheet may interpret as a formula. The apostrophes distinguish
+escaped texts from texts that already began with an apostrophe."""
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def escaped(text: str) -> str:
-    """Text of a CSV cell: with an apostrophe before it where it begins like a formula.
+    """Return the text of a CSV cell, with an apostrophe before it if it begins like a formula.
 
-    A formula begins with ``=``, ``+``, ``-`` or ``@``, also full-width and after blanks, or with a
+    A formula begins with ``=``, ``+``, ``-`` or ``@``, also full-width and after spaces, or with a
     tab or the end of a line. A text that is a decimal number stays as it is.
 
     Parameters
@@ -29,13 +29,13 @@ def escaped(text: str) -> str:
 
     Returns
     -------
-    text that :func:`unescaped` gives back
+    escaped text; :func:`unescaped` is the inverse function
     """
     return f"'{text}" if _is_formula(text) else text
 
 
 def unescaped(cell: str) -> str:
-    """Text that a CSV cell was written from, with or without an apostrophe before it."""
+    """Return the original text of a CSV cell; the inverse of :func:`escaped`."""
     return cell[1:] if cell.startswith("'") and _is_formula(cell[1:]) else cell
 
 

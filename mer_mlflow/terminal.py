@@ -1,4 +1,4 @@
-"""Text for a terminal: what came from a server or a file cannot move its cursor or change words."""
+"""Text for a terminal: control characters from servers and files are made visible."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ UNPRINTABLE = (
     "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f"
     "\\ufeff\\ufff9-\\ufffb\\U000e0000-\\U000e0fff"
 )
-"""Control characters, separators of lines, and what reverses or hides the characters after it."""
+"""Control characters, line separators, and characters that reverse or hide the following text."""
 PROXIED = "rich_proxied_file"
-"""Attribute of rich's own streams: where they write to."""
+"""Attribute of rich's streams: the stream they write to."""
 CONTROL = re.compile(f"[{UNPRINTABLE}]")
 CONTROL_OR_BREAK = re.compile(f"[{UNPRINTABLE}\t\n]")
 
 
 def printable(text: object, *, most: int | None = None) -> str:
-    r"""Give a text on one line, with ``\x1b`` and the like in the place of control characters.
+    r"""Return a text as one line, with control characters replaced by codes such as ``\x1b``.
 
     Parameters
     ----------
     text : a name, tag or message from a server or a file
-    most : characters to keep
+    most : maximum number of characters
     """
     words = str(text)
     if most is not None and len(words) > most:
@@ -38,18 +38,18 @@ def printable(text: object, *, most: int | None = None) -> str:
 
 
 def cell(text: object) -> Text:
-    """Cell of a table in a terminal: nothing in the text is markup."""
+    """Return a table cell for a terminal; the text is not interpreted as markup."""
     from rich.text import Text
 
     return Text(printable(text))
 
 
 def console(*, width: int | None = None) -> Console:
-    """Console for tables and bars, which write control characters of their own.
+    """Return a console for tables and progress bars, which need control characters.
 
     Parameters
     ----------
-    width : characters where the output is no terminal, by default 80
+    width : number of characters if the output is not a terminal, by default 80
     """
     from rich.console import Console
 
@@ -57,19 +57,19 @@ def console(*, width: int | None = None) -> Console:
 
 
 def guard_output() -> None:
-    """Let all that is printed from here on be printable, and without credentials."""
+    """Make all further output of this process printable, and hide credentials in it."""
     sys.stdout = _guarded(sys.stdout)
     sys.stderr = _guarded(sys.stderr)
 
 
 class _Guarded:
-    """A stream that gives control characters as codes."""
+    """A stream that writes control characters as codes."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        start = text[: text.startswith("\r")]  # progress of libraries begins its line anew
+        start = text[: text.startswith("\r")]  # libraries begin a progress line with it
         self.stream.write(start + CONTROL.sub(_code, redacted(text[len(start) :])))
         return len(text)
 

@@ -1,6 +1,6 @@
-"""Pretrained weights: which files are needed, where they are looked for, what is known of them.
+"""Pretrained weights: which files are needed, where they are searched, and their known digests.
 
-Weights are the user's. Nothing here downloads, and nothing ever takes the place of a missing file.
+Users provide the weights. Nothing is downloaded, and a missing file is never replaced by another.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ ROOT_VARIABLE = "MER_WEIGHTS_ROOT"
 UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
 CHUNK_BYTES = 1 << 20
 MOST_BYTES = 1 << 28
-"""Of a file; the published ones have up to 20 MiB."""
+"""Maximum size of a file; the published ones have up to 20 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedWeights:
-    """A file of weights that somebody published.
+    """A published file of weights.
 
     Attributes
     ----------
-    name : as inputs and errors call it
+    name : name of the network, for inputs and messages
     path : end of the file's path, as it was published; ``*`` stands for a version
     source : where it was published
     licence : its licence
-    sha256 : hex digests of the files that are known, empty where none is
-    package : installed package whose folder may hold it, empty for none
-    may_be_packed : whether it is published packed by gzip too
+    sha256 : hex digests of the known files; empty if none is known
+    package : installed package whose folder may contain it; empty for none
+    may_be_packed : whether it was published in gzip format too
     """
 
     name: str
@@ -53,10 +53,10 @@ class Weights:
 
     Attributes
     ----------
-    name : of the network
-    file : where it is
+    name : name of the network
+    file : path of the file
     digest : SHA-256 of its content, as hex
-    is_known : whether that is a published file's
+    is_known : whether the digest is that of a published file
     """
 
     name: str
@@ -65,12 +65,12 @@ class Weights:
     is_known: bool
 
     def read(self) -> bytes:
-        """Content of the file.
+        """Read the content of the file.
 
         Raises
         ------
         WeightsError
-            If it cannot be read, or is no longer what was found.
+            If it cannot be read, or has changed since it was found.
         """
         try:
             with self.file.open("rb") as file:
@@ -89,23 +89,23 @@ def find_published(
     published: Iterable[PublishedWeights],
     allow_unverified: bool,
 ) -> Weights:
-    """Find a file of weights and check its digest.
+    """Find a file of weights and verify its digest.
 
     Parameters
     ----------
-    wanted : the file
-    given : the file, or a folder that holds it at any depth; by default ``MER_WEIGHTS_ROOT``, then
-        the folder of the package that holds it
-    published : all files that are known: one of another network is refused
-    allow_unverified : whether a file whose digest is not known is taken; also where
+    wanted : the published file
+    given : path of the file, or of a folder that contains it at any depth; by default
+        ``MER_WEIGHTS_ROOT``, then the folder of the package that contains it
+    published : all known files; the file of another network is rejected
+    allow_unverified : whether a file with an unknown digest is accepted; also if
         ``MER_ALLOW_UNVERIFIED_WEIGHTS`` is ``true``
 
     Raises
     ------
     ParameterError
-        If what is given is not there.
+        If the given path does not exist.
     WeightsError
-        If there is no such file, or its digest is not known.
+        If there is no such file, or its digest is unknown.
     """
     name, file = wanted.name, _found(wanted, given)
     if file is None:
@@ -120,10 +120,10 @@ def find_published(
     if other != name:
         raise WeightsError(f"{name}: {file} has the weights of {other}")
     if not (is_known or allow_unverified or os.environ.get(UNVERIFIED_VARIABLE) == "true"):
-        known = f"not that of {wanted.source}" if wanted.sha256 else "of no published file known"
+        known = f"not that of {wanted.source}" if wanted.sha256 else "which is of no known file"
         raise WeightsError(
             f"{name}: {file} has the SHA-256 {digest}, {known}; give "
-            "allow_unverified_weights=true to use it all the same"
+            "allow_unverified_weights=true to use it anyway"
         )
     return Weights(name=name, file=file, digest=digest, is_known=is_known)
 
@@ -145,7 +145,7 @@ def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:
 
 
 def _held(folder: Path, wanted: PublishedWeights) -> Path | None:
-    """The file below a folder whose path ends as published; of several one that is known."""
+    """Return the file below a folder whose path ends as published; of several, a known one."""
     ends = [wanted.path, *[f"{wanted.path}.gz"] * wanted.may_be_packed]
     found = [path for end in ends for path in sorted(folder.rglob(end)) if path.is_file()]
     known = (path for path in found if len(found) > 1 and _digest_of(path) in wanted.sha256)
@@ -162,7 +162,7 @@ def _digest_of(file: Path) -> str:
         status = file.stat()
         if status.st_size > MOST_BYTES:
             raise WeightsError(
-                f"{file}: has {status.st_size >> 20} MiB; weights have at most {MOST_BYTES >> 20}"
+                f"{file}: has {status.st_size >> 20} MiB; the maximum is {MOST_BYTES >> 20} MiB"
             )
         return _sha256(file, status.st_mtime_ns)
     except OSError as error:

@@ -28,10 +28,10 @@ from mer_mlflow.arithmetic import (
     difference,
     environment,
     facts_text,
-    facts_words,
     is_in_effect,
     kinds,
     read_facts,
+    readable_facts,
     require,
 )
 from mer_mlflow.errors import ParameterError
@@ -118,8 +118,8 @@ def test_differences_are_named() -> None:
     assert difference(one, other) == "onednn AVX2, not AVX512_CORE"
     assert difference({**one, "torch": "AVX2"}, one) == "torch AVX2, not none"
     assert difference({}, one) == difference(one, {}) == "unknown"
-    assert facts_words(one) == "numpy X86_V3, onednn AVX2"
-    assert facts_words({}) == "unknown"
+    assert readable_facts(one) == "numpy X86_V3, onednn AVX2"
+    assert readable_facts({}) == "unknown"
 
 
 def test_unknown_arithmetic_is_a_kind_of_its_own() -> None:

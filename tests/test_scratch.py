@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mer_mlflow.commands.command import run_command
-from mer_mlflow.scratch import PREFIX, remove_left, scratch_folder
+from mer_mlflow.scratch import PREFIX, remove_abandoned, scratch_folder
 
 KILLED = """
 import os, sys
@@ -59,7 +59,7 @@ def test_next_command_removes_what_a_killed_process_left(place: Path) -> None:
 
 def test_folder_of_a_living_process_stays(place: Path) -> None:
     with scratch_folder() as folder:
-        remove_left()
+        remove_abandoned()
         assert folder.is_dir() and folder.parent == place
     assert not folder.exists()
 
@@ -75,9 +75,9 @@ def locked(folder: Path) -> Iterator[None]:
 def test_folder_that_a_process_out_of_sight_holds_stays(place: Path) -> None:
     folder = killed(place)
     with locked(folder):
-        remove_left()
+        remove_abandoned()
         assert folder.is_dir()
-    remove_left()
+    remove_abandoned()
     assert not folder.exists()
 
 
@@ -96,7 +96,7 @@ HOST = socket.gethostname()
 )
 def test_other_folders_stay(place: Path, name: str) -> None:
     (place / name).mkdir()
-    remove_left()
+    remove_abandoned()
     assert (place / name).is_dir()
 
 
@@ -104,7 +104,7 @@ def test_other_folders_stay(place: Path, name: str) -> None:
 def test_folder_of_another_user_stays(place: Path) -> None:
     folder = killed(place)
     os.chown(folder, 12345, 12345)
-    remove_left()
+    remove_abandoned()
     assert folder.is_dir()
 
 
@@ -112,14 +112,14 @@ def test_links_and_files_of_the_name_stay(place: Path) -> None:
     (place / "mine").mkdir()
     (place / f"{PREFIX}{HOST}-999999999-1-abc").symlink_to("mine")
     (place / f"{PREFIX}{HOST}-999999999-1-def").write_text("mine")
-    remove_left()
+    remove_abandoned()
     assert len(list(place.iterdir())) == 3
 
 
 def test_number_that_another_process_has_now_is_no_sign_of_life(place: Path) -> None:
     folder = place / f"{PREFIX}{HOST}-{os.getpid()}-1-abc"
     folder.mkdir()
-    remove_left()
+    remove_abandoned()
     assert not folder.exists()
 
 

@@ -1,4 +1,4 @@
-"""Moving: an experiment's runs as one archive, out of one tracking server and into another."""
+"""Export of an experiment's runs to an archive, and import to another tracking server."""
 
 from mer_mlflow.archive.container import open_archive
 from mer_mlflow.archive.export import export_runs

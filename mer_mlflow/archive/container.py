@@ -1,8 +1,8 @@
-"""The archive: a zip file whose every byte is verified before anything is made of it.
+"""Archive: a zip file that is verified completely before it is used.
 
-A member for each run's values and for each of its artifacts, and a manifest with the size and the
-SHA-256 of each of them. The zip's comment ends in the SHA-256 of all bytes before it: a manifest
-cannot vouch for itself, nor for the zip's own tables.
+There is a member for each run's values, one for each of its artifacts, and a manifest with size and
+SHA-256 of each of them. The zip's comment ends with the SHA-256 of all bytes before it, because the
+manifest cannot contain the checksum of itself and of the zip's directory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import IO, Any
 from mer_mlflow.archive.text import check_printable
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.paths import FULL, given_path
-from mer_mlflow.scratch import remove_left, scratch_folder
+from mer_mlflow.scratch import remove_abandoned, scratch_folder
 
 FORMAT = 1
 CONTENT = "runs of mer_mlflow"
@@ -34,17 +34,17 @@ SEAL = b"mer_mlflow; SHA-256 of all before these digits: "
 N_DIGITS = 64
 BLOCK = 1 << 20
 MOST_VALUES = 1 << 28
-"""Bytes of a member that is read into memory; a run of a million figures has 50 MB of them."""
+"""Maximum size of a member that is read into memory; a run with a million metrics has 50 MB."""
 MOST_TIMES, HARMLESS = 200, 1 << 30
-"""An archive that unpacks to more than so many times its own size, and to more than 1 GiB, is made
-to fill disks: runs unpack to less than ten times."""
+"""Limits of the compression ratio and of the unpacked size; an archive that exceeds both is
+rejected as a zip bomb. The ratio of runs is below ten."""
 LONGEST_NAME = 1024
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of every member: the same runs make the same members."""
+"""Modification time of every member, constant for reproducible archives."""
 PLAIN_FILE = 0o100644 << 16
 FULL_IN_WORDS = re.compile(rf"#####\n\[Errno ({'|'.join(map(str, FULL))})\]")
-"""How MLflow reports a full disk where it downloads in threads; what a server reports of its own
-has other words before it."""
+"""MLflow's message for a full disk during a download in threads; errors of servers have another
+prefix."""
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -55,9 +55,9 @@ BROKEN = (
     ValueError,
     OverflowError,
 )
-"""What reading a zip raises that was not written by this module."""
+"""Exceptions for an invalid zip file."""
 ODD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|^[A-Za-z]:")
-"""What a name of a file cannot have on every system, or be encoded with."""
+"""Characters that are not allowed in file names on every system, or cannot be encoded."""
 MEMBER = re.compile(rf"runs/([0-9a-f]{{32}})/(?:{RECORD}|{ARTIFACTS}/(.+))", re.DOTALL)
 
 OnProgress = Callable[[int, int], None]
@@ -69,8 +69,8 @@ class Member:
 
     Attributes
     ----------
-    size : in bytes
-    sha256 : of its content
+    size : size in bytes
+    sha256 : digest of its content
     """
 
     size: int
@@ -79,17 +79,17 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an archive holds and where it comes from.
+    """Content and origin of an archive.
 
     Attributes
     ----------
-    software : versions of what wrote it
-    exported : when, in ISO format
+    software : versions of the software that wrote it
+    exported : time of the export, in ISO format
     tracking : address of the server, without credentials
-    experiment, experiment_id : that the runs were read from
-    counts : runs of each kind, artifacts
-    runs : their ids, parents before children
-    members : all files but the manifest, by name
+    experiment, experiment_id : name and id of the exported experiment
+    counts : number of runs of each kind, and of artifacts
+    runs : ids of the runs, parents before children
+    members : all files except the manifest, by name
     """
 
     software: Mapping[str, str]
@@ -103,11 +103,11 @@ class Manifest:
 
 
 class ArchiveWriter:
-    """Writes members one after the other, and then the manifest and the seal.
+    """Writer of members, followed by manifest and checksum.
 
     Parameters
     ----------
-    file : that is written, under a name that is not yet the archive's
+    file : file to write, with a temporary name
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -120,14 +120,14 @@ class ArchiveWriter:
 
         Parameters
         ----------
-        name : with folders
-        source : read to its end
-        size : in bytes, as far as it is known
+        name : name with folders
+        source : file to read until its end
+        size : expected size in bytes
 
         Raises
         ------
         ParameterError
-            If no file on another system could have this name.
+            If the name is not valid on every system.
         """
         problem = name_problem(name)
         if problem is not None:
@@ -148,19 +148,19 @@ class ArchiveWriter:
         self.members[name] = Member(size=written, sha256=digest.hexdigest())
 
     def close(self, manifest: Manifest) -> None:
-        """Write the manifest, and seal what was written.
+        """Write the manifest and the checksum.
 
         Raises
         ------
         ParameterError
-            If no import would take it.
+            If an import would reject the archive.
         """
         text = json.dumps({"content": CONTENT, "format": FORMAT, **asdict(manifest)}, indent=1)
         size, unpacked = self._file.tell(), sum(each.size for each in self.members.values())
         if len(text) > MOST_VALUES or unpacked > max(HARMLESS, MOST_TIMES * size):
             raise ParameterError(
                 f"{len(self.members)} files of {unpacked / 2**30:.1f} GiB in {size / 2**20:.1f} "
-                "MiB would be refused by import; delete the runs whose artifacts are empty"
+                "MiB would be rejected by import; delete the runs whose artifacts are empty"
             )
         self._zip.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), text, zipfile.ZIP_DEFLATED)
         self._zip.comment = SEAL + b"0" * N_DIGITS
@@ -168,12 +168,12 @@ class ArchiveWriter:
         seal(self._file)
 
     def abandon(self) -> None:
-        """Write nothing more: a zip that is let go of writes its table, where it can."""
+        """Stop writing: a zip file that is closed would write its directory."""
         self._zip.fp = None
 
 
 def seal(file: IO[bytes]) -> None:
-    """Write the SHA-256 of a zip over the last digits of its comment."""
+    """Write the SHA-256 of a zip into the end of its comment."""
     end = file.seek(-N_DIGITS, os.SEEK_END)
     digits = _digest(file, end)
     file.seek(end)
@@ -183,24 +183,24 @@ def seal(file: IO[bytes]) -> None:
 
 @contextmanager
 def writing(target: Path) -> Iterator[tuple[ArchiveWriter, Path]]:
-    """Write an archive beside its place; it takes its place when all of it is on the disk.
+    """Write an archive to a temporary file, which is renamed when it is complete.
 
     Parameters
     ----------
-    target : the archive, which must not be there
+    target : path of the archive, which must not exist
 
     Yields
     ------
-    the writer, and a folder for what waits to be written; both are gone at the end, however it ends
+    the writer, and a folder for temporary files; temporary files are removed in any case
 
     Raises
     ------
     ParameterError
-        If the file is there, or cannot be written.
+        If the file exists, or cannot be written.
     """
     check_target(target)
     try:
-        remove_left(target.parent)
+        remove_abandoned(target.parent)
         with scratch_folder(target.parent) as folder:
             part = folder / "archive"
             staged = folder / "staged"
@@ -217,35 +217,37 @@ def writing(target: Path) -> Iterator[tuple[ArchiveWriter, Path]]:
     except Exception as error:
         if not _is_full(error):
             raise
-        words = f"archive={target}: the disk is full, nothing was left there; make room or name"
-        raise ParameterError(f"{words} another folder") from error
+        message = "the disk is full, no file was left there; free disk space or name another folder"
+        raise ParameterError(f"archive={target}: {message}") from error
 
 
 def archive_path(given: str) -> Path:
-    """The path that a user gave for an archive.
+    """Return the path of an archive, as given by a user.
 
     Raises
     ------
     ParameterError
-        If no archive can have it.
+        If it is not valid.
     """
     check_printable("archive", given)
     return given_path(given, name="archive")
 
 
 def check_target(target: Path) -> None:
-    """Make sure that an archive can be written.
+    """Check that an archive can be written.
 
     Raises
     ------
     ParameterError
-        If it is there already, or its folder is not, or cannot be written to.
+        If it exists already, or its folder does not exist or is not writable.
     """
     if target.exists() or target.is_symlink():
-        words = "is there already and is never overwritten; move it, or name another"
-        raise ParameterError(f"archive={target}: {words}")
+        message = "exists already and is never overwritten; move it, or name another"
+        raise ParameterError(f"archive={target}: {message}")
     if not target.parent.is_dir():
-        raise ParameterError(f"archive={target}: there is no folder {target.parent}; make it first")
+        raise ParameterError(
+            f"archive={target}: folder {target.parent} does not exist; create it first"
+        )
     try:
         with tempfile.TemporaryFile(dir=target.parent):
             return
@@ -254,20 +256,20 @@ def check_target(target: Path) -> None:
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether the disk is full; MLflow says it in words where it downloads in threads."""
+    """Return whether the disk is full; MLflow has only a message if it downloads in threads."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     return FULL_IN_WORDS.search(str(error.__cause__)) is not None
 
 
 class Archive:
-    """An archive that was verified.
+    """A verified archive.
 
     Parameters
     ----------
-    file : open zip
-    path : of the file, for errors
-    manifest : of the archive
+    file : open zip file
+    path : path of the file, for error messages
+    manifest : manifest of the archive
     """
 
     def __init__(self, file: zipfile.ZipFile, path: Path, manifest: Manifest) -> None:
@@ -279,12 +281,12 @@ class Archive:
             self._of_run[name.split("/")[1]].append(name)
 
     def record(self, run_id: str) -> Any:
-        """A run's values, as JSON has them.
+        """Return a run's values as parsed JSON.
 
         Raises
         ------
         ParameterError
-            If they are no JSON.
+            If they are not valid JSON.
         """
         buffer = io.BytesIO()
         name = f"runs/{run_id}/{RECORD}"
@@ -294,11 +296,11 @@ class Archive:
         return _parse_json(buffer.getvalue(), name, self._path)
 
     def refused(self, reason: str) -> ParameterError:
-        """The error for an archive that cannot be used."""
+        """Return an error for an archive that cannot be used."""
         return _refused(self._path, reason)
 
     def artifacts(self, run_id: str) -> dict[str, str]:
-        """Members that are artifacts of a run, by the artifact's path."""
+        """Return the names of members that are artifacts of a run, by the artifact's path."""
         start = f"runs/{run_id}/{ARTIFACTS}/"
         return {
             name.removeprefix(start): name
@@ -307,21 +309,21 @@ class Archive:
         }
 
     def size(self, run_id: str) -> int:
-        """Bytes of all that the archive has of a run."""
+        """Return the size of a run in the archive, in bytes."""
         return sum(self.manifest.members[name].size for name in self._of_run[run_id])
 
     def copy(self, name: str, target: IO[bytes] | None) -> None:
-        """Unpack a member, which the zip does no further than the manifest says that it goes.
+        """Unpack a member, at most to the size in the manifest.
 
         Parameters
         ----------
-        name : of the member
-        target : written to; None to verify only
+        name : name of the member
+        target : file to write; None to verify only
 
         Raises
         ------
         ParameterError
-            If it is not what the manifest says.
+            If it differs from the manifest.
         """
         expected = self.manifest.members[name]
         digest, size = hashlib.sha256(), 0
@@ -335,18 +337,18 @@ class Archive:
         except BROKEN as error:
             raise self.refused(f"{name} cannot be unpacked ({error})") from error
         if (size, digest.hexdigest()) != (expected.size, expected.sha256):
-            raise self.refused(f"{name} is not what the manifest says")
+            raise self.refused(f"{name} differs from the manifest")
 
 
 @contextmanager
 def open_archive(
     path: Path, *, on_progress: OnProgress = lambda done, total: None
 ) -> Iterator[Archive]:
-    """Open an archive, and verify all of it.
+    """Open an archive, and verify it completely.
 
     Parameters
     ----------
-    path : of the file
+    path : path of the file
     on_progress : called with (done, total) files
 
     Yields
@@ -356,10 +358,10 @@ def open_archive(
     Raises
     ------
     ParameterError
-        If there is no such file, or it is not as it was written, or written by other software.
+        If the file does not exist, was changed, or was written by other software.
     """
     if not path.is_file():
-        raise ParameterError(f"archive={path}: there is no such file")
+        raise ParameterError(f"archive={path}: no such file")
     try:
         file = path.open("rb")
     except OSError as error:
@@ -369,7 +371,7 @@ def open_archive(
         try:
             opened = zipfile.ZipFile(file)
         except BROKEN as error:
-            raise _refused(path, f"it is no zip ({error})") from error
+            raise _refused(path, f"it is not a zip file ({error})") from error
         with opened:
             manifest = _manifest(opened, path)
             _check_entries(opened, manifest, path)
@@ -380,29 +382,29 @@ def open_archive(
 
 def _refused(path: Path, reason: str) -> ParameterError:
     return ParameterError(
-        f"archive={path}: {' '.join(reason.split())}; nothing was imported; copy or export it anew"
+        f"archive={path}: {' '.join(reason.split())}; nothing was imported; copy or export it again"
     )
 
 
 def _parse_json(content: bytes, name: str, path: Path) -> Any:
     def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is no number")
+        raise ValueError(f"{constant} is not a number")
 
     try:
         return json.loads(content, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise _refused(path, f"{name} is no JSON ({error})") from error
+        raise _refused(path, f"{name} is not JSON ({error})") from error
 
 
 def name_problem(name: str) -> str | None:
-    """Why a member's name could lead out of its folder, or to no file; None where it is fine."""
+    """Return why a member's name is not a valid path inside its folder; None if it is."""
     match = MEMBER.fullmatch(name)
     if match is None:
-        return f"{name!r} is no place for a run's file"
+        return f"{name!r} is not a valid path of a run's file"
     path = match[2] or RECORD
     parts = path.split("/")
     if ODD.search(path) or any(part in ("", ".", "..") for part in parts):
-        return f"{name!r} is no name for a file"
+        return f"{name!r} is not a valid file name"
     if len(name) > LONGEST_NAME:
         return f"{name[:80]!r}… is too long for a name"
     return None
@@ -421,11 +423,11 @@ def _check_seal(file: IO[bytes], path: Path) -> None:
     size = file.seek(0, os.SEEK_END)
     end = size - N_DIGITS
     file.seek(max(0, end - len(SEAL)))
-    said = file.read()
-    if end < len(SEAL) or not said.startswith(SEAL):
-        raise _refused(path, "it is no archive of the entry point export, or its end is missing")
-    if _digest(file, end).encode() != said.removeprefix(SEAL):
-        raise _refused(path, "it is damaged: its SHA-256 is not the one that it was written with")
+    comment = file.read()
+    if end < len(SEAL) or not comment.startswith(SEAL):
+        raise _refused(path, "it is not an archive of the entry point export, or is truncated")
+    if _digest(file, end).encode() != comment.removeprefix(SEAL):
+        raise _refused(path, "it is damaged: its SHA-256 is wrong")
 
 
 def _manifest(file: zipfile.ZipFile, path: Path) -> Manifest:
@@ -442,9 +444,9 @@ def _manifest(file: zipfile.ZipFile, path: Path) -> Manifest:
     if not isinstance(data, dict) or data.get("content") != CONTENT:
         raise _refused(path, f"{MANIFEST} is not that of an archive of runs")
     if data.get("format") != FORMAT:
-        words = f"format {data.get('format')!r} is not the one of this version ({FORMAT})"
+        message = f"format {data.get('format')!r} is not that of this version ({FORMAT})"
         raise ParameterError(
-            f"archive={path}: {words}; use the version of the project that wrote it"
+            f"archive={path}: {message}; use the version of the project that wrote it"
         )
     try:
         return _parsed(data)
@@ -484,22 +486,22 @@ def _parsed(data: dict[str, Any]) -> Manifest:
 
 
 def _check_entries(file: zipfile.ZipFile, manifest: Manifest, path: Path) -> None:
-    """Compare the zip's own table with the manifest, before anything is unpacked."""
+    """Compare the zip's directory with the manifest, before anything is unpacked."""
     entries = file.infolist()
     names = [entry.filename for entry in entries if entry.filename != MANIFEST]
     if len({entry.filename for entry in entries}) != len(entries):
-        raise _refused(path, "it has two members of one name")
+        raise _refused(path, "it has two members with the same name")
     missing, strange = manifest.members.keys() - set(names), set(names) - manifest.members.keys()
     if missing or strange:
         name = min(missing or strange)
-        words = "is missing" if missing else "is not in the manifest"
-        raise _refused(path, f"{name!r} {words}")
+        fault = "is missing" if missing else "is not in the manifest"
+        raise _refused(path, f"{name!r} {fault}")
     folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
     runs = set(manifest.runs)
     for name in names:
         problem = name_problem(name)
         if problem is None and name.split("/")[1] not in runs:
-            problem = f"{name!r} is of no run of the manifest"
+            problem = f"{name!r} belongs to no run of the manifest"
         if problem is None and name in folders:
             problem = f"{name!r} is both a file and a folder"
         if problem is not None:
@@ -508,14 +510,14 @@ def _check_entries(file: zipfile.ZipFile, manifest: Manifest, path: Path) -> Non
     for entry in entries:
         known = manifest.members.get(entry.filename)
         if known is not None and entry.file_size != known.size:
-            raise _refused(path, f"{entry.filename} has not the size that the manifest says")
+            raise _refused(path, f"{entry.filename} has another size than in the manifest")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise _refused(path, f"{entry.filename} is packed in an unknown way")
+            raise _refused(path, f"{entry.filename} has an unknown compression")
         packed += entry.compress_size
         unpacked += entry.file_size
     size = path.stat().st_size
     if packed > size or unpacked > max(HARMLESS, MOST_TIMES * size):
-        raise _refused(path, f"it says that it unpacks to {unpacked / 2**30:.1f} GiB")
+        raise _refused(path, f"it would be unpacked to {unpacked / 2**30:.1f} GiB")
 
 
 def _check_contents(archive: Archive, on_progress: OnProgress) -> None:

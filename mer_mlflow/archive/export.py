@@ -1,4 +1,4 @@
-"""Export: the runs that this project made in an experiment, as one archive."""
+"""Export of this project's runs in an experiment to an archive."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from mer_mlflow.tracking.reading import LATEST, number
 from mer_mlflow.tracking.runs import Kind, Status, search
 
 CLOSED = {Kind.PARENT: Status.INTERRUPTED, Kind.STUDY: Status.INCOMPLETE}
-"""How runs at work arrive: as what their process would leave that is killed now. Other runs at
-work hold nothing that could be gone on with."""
+"""Status of exported runs that are still running, as if their process were killed. Running runs of
+other kinds are not exported, because they cannot be continued."""
 ADVICE = "nothing was exported; correct or delete the run, or try again"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What an archive was made of.
+    """Summary of an export.
 
     Attributes
     ----------
-    counts : runs of each kind, artifacts
-    closed : runs at work that are in it as interrupted, by kind
-    left_out : runs at work that are not in it, by kind
-    size : of the archive, in bytes
+    counts : number of runs of each kind, and of artifacts
+    closed : number of running runs that are exported as interrupted, by kind
+    left_out : number of running runs that are not exported, by kind
+    size : size of the archive, in bytes
     """
 
     counts: Mapping[str, int]
@@ -66,18 +66,18 @@ def export_runs(
     *,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Exported:
-    """Write an experiment's runs to an archive; the server is only read.
+    """Export an experiment's runs to an archive; the server is not changed.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     experiment : id of the experiment
-    target : the archive, which must not be there
+    target : path of the archive, which must not exist
     on_progress : called with (done, total) runs
 
     Returns
     -------
-    what was written, and what was not
+    summary of the export
 
     Raises
     ------
@@ -95,8 +95,8 @@ def export_runs(
         found = _found(client, experiment)
         runs = [run for run in found if _has_ended(run) or _kind(run) in CLOSED]
         if not runs:
-            words = "has no runs of this project that have ended; nothing was exported"
-            raise ParameterError(f"experiment={name}: {words}")
+            message = "has no finished runs of this project; nothing was exported"
+            raise ParameterError(f"experiment={name}: {message}")
         twice = of_one_origin(_origins(runs))
         if twice is not None:
             raise ParameterError(f"experiment={name}: {twice}")
@@ -128,9 +128,9 @@ def export_runs(
 
 
 def _found(client: MlflowClient, experiment: str) -> list[Run]:
-    """All runs of this project, parents first.
+    """Return all runs of this project, parents first.
 
-    Folds are read before the cross-validations: one that ends meanwhile has its parent.
+    Folds are read before cross-validations, so that the parent of every fold is included.
     """
     kinds = (Kind.FOLD, *(kind for kind in Kind if kind not in (Kind.FOLD, Kind.PARENT)))
     found: dict[str, Run] = {}
@@ -165,7 +165,7 @@ def _has_ended(run: Run) -> bool:
 
 
 def _fetch(client: MlflowClient, staged: Path, run: Run) -> Record:
-    """Read all of a run; its artifacts come to a folder named like it."""
+    """Read a run, and download its artifacts to a folder with its id."""
     run_id = str(run.info.run_id)
     folder = staged / run_id
     folder.mkdir()
@@ -188,19 +188,21 @@ def _history(client: MlflowClient, run_id: str, key: str) -> tuple[Figure, ...]:
 
 
 def record_of(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
-    """A run's values as an archive has them: closed, and without credentials.
+    """Return a run's values for an archive: closed, and without credentials.
 
     Parameters
     ----------
-    run : that was read
-    metrics : its histories
+    run : the run
+    metrics : histories of its metrics
     """
     info = run.info
     tags, status, end_time = dict(run.data.tags), str(info.status), info.end_time
     if not _has_ended(run):
         status, end_time = "KILLED", _last_sign(run)
         tags[schema.STATUS] = str(CLOSED.get(Kind(_kind(run)), Status.INTERRUPTED))
-        tags.pop(schema.PID, None)  # whoever has this number elsewhere does not work on the run
+        tags.pop(
+            schema.PID, None
+        )  # on another machine, the process with this id is a different one
     return Record(
         run_id=str(info.run_id),
         name=str(info.run_name),
@@ -215,7 +217,7 @@ def record_of(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
 
 
 def _last_sign(run: Run) -> int:
-    """Time of a run's last heartbeat, else of its start [ms]."""
+    """Return the time of a run's last heartbeat, else of its start [ms]."""
     started = int(run.info.start_time or 0)
     try:
         heartbeat = number(run.data.tags, schema.HEARTBEAT, low=0, high=LATEST, default=0)
@@ -242,7 +244,7 @@ def _input(given: DatasetInput) -> Input:
 
 
 def _write(writer: ArchiveWriter, record: Record, folder: Path) -> None:
-    """Write a run to the archive, and let go of its files."""
+    """Write a run to the archive, and delete its temporary files."""
     values = json.dumps(to_json(record), allow_nan=False).encode()
     place = f"runs/{record.run_id}"
     writer.add(f"{place}/{RECORD}", io.BytesIO(values), size=len(values))

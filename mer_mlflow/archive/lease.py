@@ -1,9 +1,10 @@
-"""Lease: one import at a time into an experiment.
+"""Lease: lock of an experiment during an import.
 
-An import announces itself in a tag of its own, and only then looks for others: of two that begin
-at once, one at least sees the other. None works while it sees another one that lives. An import on
-another machine that was silent for two minutes counts as dead; should it wake, both work. Trainings
-take no lease: one that begins while its runs are brought up to an archive is not seen.
+An import writes a tag with its claim, and then reads the claims of others, so that at least one of
+two concurrent imports detects the other. It does not start while another claim is alive. A claim
+from another machine without a heartbeat for two minutes counts as dead; if that process resumes,
+both imports run. Trainings have no lease: an import does not detect one that starts during an
+update.
 """
 
 from __future__ import annotations
@@ -24,31 +25,31 @@ from mer_mlflow.errors import RunInProgressError
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
-    announced,
+    describe_process,
     is_alive,
     process_tags,
-    process_words,
+    started_at,
 )
 
 PATIENCE_SECONDS = 10.0
-"""How long the earlier one of two that begin at once waits for the other to give way."""
+"""Time that the earlier of two concurrent imports waits for the other one to stop."""
 PAUSE_SECONDS = 0.1
 FAILURES = (MlflowException, requests.RequestException)
 
 
 @contextmanager
 def lease(client: MlflowClient, experiment: str) -> Iterator[None]:
-    """Be the only import into an experiment.
+    """Lock an experiment for an import.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     experiment : id of the experiment
 
     Raises
     ------
     RunInProgressError
-        If another one is at work.
+        If another import is running.
     """
     key, tags, ended = schema.IMPORTING + uuid.uuid4().hex, process_tags(), threading.Event()
 
@@ -65,12 +66,12 @@ def lease(client: MlflowClient, experiment: str) -> Iterator[None]:
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
-        _wait(client, experiment, (announced(tags), key))
+        _wait(client, experiment, (started_at(tags), key))
         yield
     finally:
         ended.set()
         thread.join(PAUSE_SECONDS)
-        with suppress(*FAILURES):  # a claim whose process has ended stops nobody
+        with suppress(*FAILURES):  # a claim of an ended process blocks no other import
             client.delete_experiment_tag(experiment, key)
 
 
@@ -80,7 +81,7 @@ def _wait(client: MlflowClient, experiment: str, mine: tuple[float, str]) -> Non
         theirs, tags = min(others.items())
         if theirs < mine or time.monotonic() > end:
             raise RunInProgressError(
-                f"another import into this experiment is at work ({process_words(tags)}); "
+                f"another import into this experiment is running ({describe_process(tags)}); "
                 "wait for it, or stop it and try again"
             )
         time.sleep(PAUSE_SECONDS)
@@ -89,14 +90,14 @@ def _wait(client: MlflowClient, experiment: str, mine: tuple[float, str]) -> Non
 def _others(
     client: MlflowClient, experiment: str, mine: str
 ) -> dict[tuple[float, str], dict[str, str]]:
-    """Claims of other imports that live, by when they were made; those of dead ones are deleted."""
+    """Return the claims of running imports by time; claims of ended ones are deleted."""
     found = {}
     for key, text in client.get_experiment(experiment).tags.items():
         if not key.startswith(schema.IMPORTING) or key == mine:
             continue
         tags = dict(read_facts(text))
         if is_alive(tags):
-            found[announced(tags), key] = tags
+            found[started_at(tags), key] = tags
         else:
             with suppress(MlflowException):  # another import deleted it first
                 client.delete_experiment_tag(experiment, key)

@@ -1,4 +1,4 @@
-"""Work on a server, several pieces at a time: most of the time of each is waiting."""
+"""Parallel requests to a server, because most of their time is latency."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mer_mlflow.access import redacted, refusal
 from mer_mlflow.errors import TrackingError
 
 AT_A_TIME = 8
-"""Requests: a server of one process answers no more of them faster."""
+"""Maximum number of parallel requests; more are not faster for a server with one process."""
 MOST_SHOWN = 300
-"""Characters of what a server says."""
+"""Maximum number of characters of a server's message."""
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 @contextmanager
 def with_advice(what: str, advice: str) -> Iterator[None]:
-    """Tell in one line what a server did not do, and what the user may."""
+    """Turn a server's error into one line with advice for the user."""
     try:
         yield
     except (MlflowException, requests.RequestException) as error:
@@ -37,24 +37,24 @@ def with_advice(what: str, advice: str) -> Iterator[None]:
 
 
 def n_workers(client: MlflowClient) -> int:
-    """Requests at a time; one where the store is a file, which has one writer and no waiting."""
+    """Return the number of parallel requests; 1 for a file store, which has a single writer."""
     return AT_A_TIME if str(client.tracking_uri).startswith("http") else 1
 
 
 def in_order(
     work: Callable[[Piece], Result], pieces: Iterable[Piece], *, workers: int
 ) -> Iterator[Result]:
-    """Work on pieces in threads, no further ahead than twice their number.
+    """Map a function over items in threads, with a bounded number of items in progress.
 
     Parameters
     ----------
-    work : what is done with a piece
-    pieces : in order
-    workers : threads
+    work : function of an item
+    pieces : items
+    workers : number of threads
 
     Yields
     ------
-    results in the order of the pieces, whatever order they finish in
+    results in the order of the items
     """
     waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(workers)

@@ -1,4 +1,4 @@
-"""A run's values, as the archive keeps them: exact, in JSON that any software reads."""
+"""A run's values as standard JSON, without loss of precision."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from mer_mlflow.tracking import schema
 
 ENDED = ("FINISHED", "FAILED", "KILLED")
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
-"""Figures that JSON has no numbers for."""
+"""Numbers that JSON does not support, as texts."""
 MOST = 2**63
-"""Of times and steps, which servers keep in 64 bits."""
+"""Limit of times and steps, which servers store in 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A metric at a step.
+    """A value of a metric.
 
     Attributes
     ----------
-    value : any number, infinite ones and NaN too
-    timestamp : [ms]
-    step : such as an epoch
+    value : any number, including infinity and NaN
+    timestamp : Unix time [ms]
+    step : step, such as an epoch
     """
 
     value: float
@@ -34,7 +34,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """A dataset that a run read, as MLflow keeps it."""
+    """A dataset input of a run, as in MLflow."""
 
     name: str
     digest: str
@@ -51,9 +51,9 @@ class Record:
 
     Attributes
     ----------
-    run_id, name : of the run
+    run_id, name : id and name of the run
     status : ``FINISHED``, ``FAILED`` or ``KILLED``
-    start_time, end_time : [ms]
+    start_time, end_time : Unix times [ms]
     params, tags : texts by key
     metrics : histories by key
     inputs : datasets
@@ -71,27 +71,27 @@ class Record:
 
 
 def origin(run_id: str, tags: Mapping[str, str]) -> str:
-    """A run's id where it was made."""
+    """Return the original id of a run, before any import."""
     return tags.get(schema.IMPORTED_FROM, run_id)
 
 
 def of_one_origin(origins: Iterable[tuple[str, str]]) -> str | None:
-    """Tell of two runs that are one; None where each is there once.
+    """Return a message about two copies of the same run; None if there are none.
 
     Parameters
     ----------
-    origins : of each run its id, and that where it was made
+    origins : pairs of each run's id and its original id
     """
     seen: dict[str, str] = {}
     for run_id, made in origins:
         other = seen.setdefault(made, run_id)
         if other != run_id:
-            return f"runs {other} and {run_id} are both run {made}; delete one of them"
+            return f"runs {other} and {run_id} are copies of run {made}; delete one of them"
     return None
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """A record as JSON has it; figures are ``[value, timestamp, step]``."""
+    """Convert a record for JSON; metric values are ``[value, timestamp, step]``."""
     histories = {
         key: [[_shown(figure.value), figure.timestamp, figure.step] for figure in history]
         for key, history in record.metrics.items()
@@ -100,7 +100,7 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 def from_json(data: Any) -> Record:
-    """Read a record.
+    """Convert parsed JSON to a record.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _shown(value: float) -> float | str:
 def _figure(value: Any, timestamp: Any, step: Any) -> Figure:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number and value not in NO_NUMBERS:
-        raise ValueError(f"{value!r} is no figure")
+        raise ValueError(f"{value!r} is not a metric value")
     return Figure(value=float(value), timestamp=_whole(timestamp), step=_whole(step))
 
 
@@ -149,20 +149,20 @@ def _input(data: Any) -> Input:
 
 def _status(data: Any) -> str:
     if data not in ENDED:
-        raise ValueError(f"status {data!r} is not that of a run that has ended")
+        raise ValueError(f"status {data!r} is not that of a finished run")
     return str(data)
 
 
 def _text(data: Any) -> str:
     if not isinstance(data, str):
-        raise ValueError(f"{data!r} is no text")
-    data.encode()  # JSON has halves of characters, servers have not
+        raise ValueError(f"{data!r} is not a text")
+    data.encode()  # JSON allows lone surrogates, servers do not
     return data
 
 
 def _whole(data: Any) -> int:
     if type(data) is not int or not -MOST <= data < MOST:
-        raise ValueError(f"{data!r} is no whole number")
+        raise ValueError(f"{data!r} is not an integer")
     return data
 
 

@@ -1,13 +1,13 @@
-"""Import: an archive's runs into an experiment, under new ids, each of them once.
+"""Import of an archive's runs into an experiment, with new ids, each of them once.
 
-A run is made without ``mer.kind``, gets its values and artifacts, is closed, and gets its
-parameters and tags last: nothing takes a half-written run for one of this project's, and what can
-never be changed is not written before the rest. What an interrupted import left is completed under
-the ids that it chose, because runs that it finished may name them.
+A run is created without ``mer.kind``. Its values and artifacts are written, it is closed, and its
+parameters and tags are written last. Therefore an incomplete run is never used as a run of this
+project, and immutable values are not written before the rest. An interrupted import is continued
+with the ids that it has assigned, because finished runs may refer to them.
 
-Runs of an earlier archive are brought up to a later one, all or none: a tree of which one half is
-of today and the other of yesterday is wrong. That needs runs that nobody went on with since, and a
-later archive of the same experiment: of others it is not known which state is the later one.
+Runs of an earlier archive are updated to a later one: all or none, because a tree of runs must have
+one consistent state. The runs must not have been changed since, and the later archive must be of
+the same experiment, because otherwise it is unknown which state is newer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from mer_mlflow.tracking.schema import (
 )
 
 UNDER_WAY = "being written"
-"""State of a run from the moment when it begins to be brought up to an archive."""
+"""State of a run during its update."""
 HERE_ONLY = (
     IMPORTED_FROM,
     IMPORTED_SOURCE,
@@ -58,21 +58,21 @@ HERE_ONLY = (
     IMPORTED_STATE,
     MLFLOW_RUN_NAME,
 )
-"""Tags that tell nothing of what a run holds; its name is data beside them."""
-ADVICE = "what was written stays: give the same command again to continue"
+"""Tags that do not describe the content of a run; its name is a separate value."""
+ADVICE = "imported runs are kept: give the same command again to continue"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What became of an archive's runs.
+    """Summary of an import.
 
     Attributes
     ----------
-    experiment_id : where they are
-    n_new : runs that were written
-    n_continued : those of them that an interrupted import had begun
-    n_updated : runs of an earlier archive that were brought up to this one
-    n_known : runs that were there already, and were left as they are
+    experiment_id : id of the target experiment
+    n_new : number of written runs
+    n_continued : number of those that an interrupted import had begun
+    n_updated : number of runs of an earlier archive that were updated
+    n_known : number of runs that existed already, and were not changed
     """
 
     experiment_id: str
@@ -84,13 +84,13 @@ class Imported:
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    """What is kept of each run in memory.
+    """Summary of a run, for all runs of an archive in memory.
 
     Attributes
     ----------
-    run_id : in the archive
-    origin : id where the run was made, however often it has moved since
-    depth : how many parents it has, one above the other
+    run_id : id in the archive
+    origin : original id, before any import
+    depth : number of ancestors
     """
 
     run_id: str
@@ -100,15 +100,15 @@ class _Head:
 
 @dataclass(frozen=True, kw_only=True)
 class _Writer:
-    """Writes runs of an archive to an experiment, several at a time.
+    """Writer of an archive's runs to an experiment, in parallel.
 
     Attributes
     ----------
-    client : of the tracking server
-    archive : that was verified
+    client : client of the tracking server
+    archive : the archive
     experiment : id of the experiment
-    digests : of what the archive has of each run
-    lock : held while a dataset is written: MLflow fails where two runs bring a new one at once
+    digests : digest of each run in the archive
+    lock : lock for datasets: MLflow fails if two runs add the same new dataset in parallel
     """
 
     client: MlflowClient
@@ -118,26 +118,26 @@ class _Writer:
     lock: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
     def make(self, head: _Head) -> str:
-        """Make an empty run, and give its id."""
+        """Create an empty run, and return its id."""
         record = _record(self.archive, head.run_id)
         tags = self._origin_tags(head)
         if MLFLOW_USER in record.tags:
             tags[MLFLOW_USER] = record.tags[MLFLOW_USER]
-        with with_advice(f"run {head.run_id} of the archive cannot be made", ADVICE):
+        with with_advice(f"run {head.run_id} of the archive cannot be created", ADVICE):
             run = self.client.create_run(
                 self.experiment, start_time=record.start_time, tags=tags, run_name=record.name
             )
         return str(run.info.run_id)
 
     def fill(self, head: _Head, run_id: str, change: Change, stale: Run | None) -> None:
-        """Write all that the archive has of a run; what is there already is written again.
+        """Write the complete content of a run, also values that exist already.
 
         Parameters
         ----------
-        head : of the run
-        run_id : where it is written to
-        change : puts new ids for old ones
-        stale : what is there of an earlier archive, None where there is nothing whole
+        head : summary of the run
+        run_id : id of the target run
+        change : function that replaces ids in texts
+        stale : complete run of an earlier archive, None if there is none
         """
         record = _mapped(_record(self.archive, head.run_id), change)
         tags = {
@@ -145,7 +145,7 @@ class _Writer:
             **self._origin_tags(head),
             IMPORTED_SHA256: self.digests[head.run_id],
         }
-        # last comes that by which runs are found: tags may be too many for one call
+        # tags that identify runs are written last: all tags may be too many for one request
         tags |= {IMPORTED_STATE: _state(record), KIND: tags.pop(KIND)}
         client = self.client
         with with_advice(f"run {head.run_id} of the archive cannot be written", ADVICE):
@@ -203,36 +203,36 @@ def restore_runs(
     *,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Imported:
-    """Write an archive's runs to an experiment, each of them once.
+    """Import an archive's runs into an experiment, each of them once.
 
-    Runs that an earlier archive brought are brought up to this one. Where that cannot be, because
-    somebody went on with them, nothing is written at all.
+    Runs of an earlier archive are updated. If that is impossible, because they were changed since,
+    nothing is written.
 
     Parameters
     ----------
-    client : of the tracking server
-    archive : that was verified
-    experiment : name of the experiment, which is made where there is none
-    on_progress : called with (done, total) steps: each run is made, and written when all are
+    client : client of the tracking server
+    archive : the archive
+    experiment : name of the experiment, which is created if necessary
+    on_progress : called with (done, total) steps: all runs are created, then all are written
 
     Returns
     -------
-    what was written, and what was there already
+    summary of the import
 
     Raises
     ------
     ParameterError
         If the archive or the experiment cannot be used.
     RunInProgressError
-        If another import into the experiment is at work.
+        If another import into the experiment is running.
     TrackingError
-        If the server does not take a run.
+        If the server rejects a run.
     """
     heads = _heads(archive)
     with with_advice(f"experiment={experiment}: cannot be written to", ADVICE):
-        home = _home(client, experiment, archive, heads)
-        with lease(client, home):
-            return _restore(client, archive, heads, (experiment, home), on_progress)
+        experiment_id = _target_experiment(client, experiment, archive, heads)
+        with lease(client, experiment_id):
+            return _restore(client, archive, heads, (experiment, experiment_id), on_progress)
 
 
 def _restore(
@@ -242,13 +242,13 @@ def _restore(
     experiment: tuple[str, str],
     on_progress: OnProgress,
 ) -> Imported:
-    name, home = experiment
-    moves = (archive.manifest.experiment_id, home)
-    whole, begun = _present(client, home, {head.origin for head in heads})
+    name, experiment_id = experiment
+    moves = (archive.manifest.experiment_id, experiment_id)
+    whole, begun = _present(client, experiment_id, {head.origin for head in heads})
     new = [head for head in heads if head.origin not in whole]
     unmade = [head for head in new if head.origin not in begun]
     digests = _digests(archive, heads, whole)
-    # other runs that are here may be named too, by the ids that they were made with
+    # texts may also refer to other runs of the experiment, by their original ids
     ids = {made: str(run.info.run_id) for made, run in (begun | whole).items()}
     ids |= {head.run_id: ids.get(head.origin, "<new>") for head in heads}
     expected = with_ids(ids, experiments=moves)
@@ -267,14 +267,14 @@ def _restore(
             torn.append(str(run.info.run_id))
     if torn:
         raise ParameterError(
-            f"experiment={name}: {len(torn)} runs, {torn[0]} first, are neither as in this archive "
-            "nor as an earlier one of the same experiment left them; nothing was imported; "
-            "-P experiment=NAME imports all of it elsewhere"
+            f"experiment={name}: {len(torn)} runs, such as {torn[0]}, differ both from this "
+            "archive and from an earlier one of the same experiment; nothing was imported; "
+            "-P experiment=NAME imports all runs into another experiment"
         )
     todo = [head for head in heads if head.origin not in whole or head.run_id in updated]
     workers = n_workers(client)
     _check_space(archive, todo, workers)
-    writer = _Writer(client=client, archive=archive, experiment=home, digests=digests)
+    writer = _Writer(client=client, archive=archive, experiment=experiment_id, digests=digests)
     steps, n_steps = count(1), len(unmade) + len(todo)
     for head, run_id in zip(unmade, in_order(writer.make, unmade, workers=workers), strict=True):
         ids[head.run_id] = ids[head.origin] = run_id
@@ -287,9 +287,9 @@ def _restore(
     for _, generation in groupby(todo, key=lambda head: head.depth):
         for _ in in_order(fill, generation, workers=workers):
             on_progress(next(steps), n_steps)
-    _delete_unused(client, home)
+    _delete_unused(client, experiment_id)
     return Imported(
-        experiment_id=home,
+        experiment_id=experiment_id,
         n_new=len(new),
         n_continued=len(new) - len(unmade),
         n_updated=len(updated),
@@ -308,14 +308,14 @@ def _record(archive: Archive, run_id: str) -> Record:
 
 
 def _heads(archive: Archive) -> list[_Head]:
-    """Read every run once before the first is written: parents come first."""
+    """Read and check all runs before the first is written; parents are first."""
     origins, parents = {}, {}
     for run_id in archive.manifest.runs:
         tags = _record(archive, run_id).tags
         origins[run_id], parents[run_id] = origin(run_id, tags), tags.get(MLFLOW_PARENT_RUN_ID)
     twice = of_one_origin(origins.items())
     if twice is not None:
-        raise archive.refused(f"{twice} where they were exported")
+        raise archive.refused(f"{twice} in the exported experiment")
     parents = {run_id: parent for run_id, parent in parents.items() if parent in origins}
     heads = [
         _Head(run_id=run_id, origin=made, depth=_depth(run_id, parents))
@@ -334,7 +334,7 @@ def _depth(run_id: str, parents: Mapping[str, str | None]) -> int:
 
 
 def _mapped(record: Record, change: Change) -> Record:
-    """A run's values as they are here."""
+    """Return a run's values with the new ids."""
     return replace(
         record,
         params={key: change(value) for key, value in record.params.items()},
@@ -343,22 +343,22 @@ def _mapped(record: Record, change: Change) -> Record:
 
 
 def _values(run: Run) -> Record:
-    """Values of a run that is here, without its metrics' histories."""
+    """Return the values of an existing run, without its metrics' histories."""
     return _mapped(record_of(run, dict.fromkeys(run.data.metrics, ())), str)
 
 
 def _state(record: Record) -> str:
-    """SHA-256 of what a run is seen to hold without asking for its histories and artifacts."""
+    """Return the SHA-256 of a run's values without histories and artifacts."""
     times = [record.status, record.start_time, record.end_time]
     data = [record.name, *times, dict(record.params), dict(record.tags), sorted(record.metrics)]
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(archive: Archive, heads: list[_Head], whole: Mapping[str, Run]) -> dict[str, str]:
-    """SHA-256 of all that an archive has of each run, whatever ids it has there.
+    """Return the SHA-256 of each run's content in an archive, independent of its ids there.
 
-    Ids of runs are those that they were made with. They are marked where the run is known: one that
-    names a run which only a later archive brings is to be written again.
+    Ids of runs are replaced by original ids, which are marked if the run is known: a run that
+    refers to a run of a later archive must be written again.
     """
     known = {made: made for made in chain(whole, (head.origin for head in heads))}
     known |= {head.run_id: head.origin for head in heads}
@@ -392,17 +392,16 @@ def _version(archive: Archive, head: _Head) -> str:
 
 
 def _is_as_archived(run: Run, record: Record, digest: str) -> bool:
-    """Whether an archive has no news of a run: what happened to it here since is nothing to it."""
+    """Return whether a run was imported in the archive's state; later changes are ignored."""
     tags = run.data.tags
     return tags.get(IMPORTED_SHA256) == digest and tags.get(IMPORTED_STATE) == _state(record)
 
 
 def _can_become(run: Run, record: Record, version: str) -> bool:
-    """Whether a run that is here can be given other values.
+    """Return whether an existing run can be updated.
 
-    It can where nobody but an import has written to it, from where this archive is and no later,
-    and no parameter, which is never changed, has another value. The values of a run that was only
-    begun are nobody's.
+    It can if it was only written by an import of an earlier archive of the same experiment, and no
+    parameter changes, because MLflow's parameters are immutable. An incomplete run can always be.
     """
     tags = run.data.tags
     is_untouched = KIND not in tags or (
@@ -424,33 +423,35 @@ def _check_space(archive: Archive, heads: list[_Head], workers: int) -> None:
     if needed > free:
         raise ParameterError(
             f"{folder}: {needed / 2**20:.0f} MiB are needed there to unpack runs and "
-            f"{free / 2**20:.0f} are free; make room, or name another folder in TMPDIR"
+            f"{free / 2**20:.0f} are free; free disk space, or name another folder in TMPDIR"
         )
 
 
-def _home(client: MlflowClient, name: str, archive: Archive, heads: list[_Head]) -> str:
+def _target_experiment(
+    client: MlflowClient, name: str, archive: Archive, heads: list[_Head]
+) -> str:
     found = client.get_experiment_by_name(name)
-    if found is None:  # what cannot be imported does not make an experiment
+    if found is None:  # no experiment is created if the import is impossible
         _check_space(archive, heads, n_workers(client))
     try:
         return experiment_id(client, name)
     except MlflowException as error:
         if refusal(error):
             raise
-        raise ParameterError(f"experiment={name}: cannot be made ({reason(error)})") from error
+        raise ParameterError(f"experiment={name}: cannot be created ({reason(error)})") from error
 
 
 def _present(
-    client: MlflowClient, home: str, origins: Set[str]
+    client: MlflowClient, experiment_id: str, origins: Set[str]
 ) -> tuple[dict[str, Run], dict[str, Run]]:
-    """An experiment's runs by origin: those that are whole, and those only begun.
+    """Return an experiment's complete and incomplete runs, by origin.
 
     Raises
     ------
     ParameterError
-        If two whole runs are of one of these origins: the archive's could be either.
+        If two complete runs have the same of these origins, which is ambiguous.
     """
-    found = {str(run.info.run_id): run for run in search(client, home)}
+    found = {str(run.info.run_id): run for run in search(client, experiment_id)}
     whole: list[tuple[str, str]] = []
     begun: dict[str, Run] = {}
     for run_id in sorted(found):
@@ -465,9 +466,9 @@ def _present(
     return {made: found[run_id] for run_id, made in whole}, begun
 
 
-def _delete_unused(client: MlflowClient, home: str) -> None:
-    """Delete runs that were begun beside whole ones: a repeated request may make two."""
-    runs = list(search(client, home))
+def _delete_unused(client: MlflowClient, experiment_id: str) -> None:
+    """Delete incomplete duplicates of complete runs: a repeated request may create two."""
+    runs = list(search(client, experiment_id))
     whole = {run.data.tags.get(IMPORTED_FROM) for run in runs if KIND in run.data.tags}
     for run in runs:
         if KIND not in run.data.tags and run.data.tags.get(IMPORTED_FROM, "") in whole:

@@ -1,4 +1,4 @@
-"""Transforms by the names that users type, and what they need."""
+"""Transforms by name, and checks of their requirements."""
 
 from __future__ import annotations
 
@@ -33,16 +33,22 @@ TRANSFORMS: dict[str, Transform] = {
 
 
 def get_transforms(names: Sequence[str]) -> tuple[Transform, ...]:
-    """Look transforms up.
+    """Return transforms by name.
 
     Parameters
     ----------
-    names : of :data:`TRANSFORMS`, each once
+    names : keys of :data:`TRANSFORMS`, each at most once
 
     Raises
     ------
     ParameterError
         If a name is unknown or given twice.
+
+    Examples
+    --------
+    >>> from mer_mlflow.augmentation import get_transforms
+    >>> [type(transform).__name__ for transform in get_transforms(["time_shift", "tfm"])]
+    ['TimeShift', 'TimeFrequencyMask']
     """
     for i, name in enumerate(names):
         if name not in TRANSFORMS:
@@ -56,22 +62,22 @@ def get_transforms(names: Sequence[str]) -> tuple[Transform, ...]:
 def draw_noise_from(
     transforms: Sequence[Transform], noise_root: Path | str
 ) -> tuple[Transform, ...]:
-    """Let all background noises among transforms be drawn from a folder's recordings.
+    """Make all background noises among transforms use the recordings of a folder.
 
     Parameters
     ----------
-    transforms : of which one at least is a background noise
-    noise_root : folder that holds audio files, at any depth
+    transforms : transforms, of which at least one is a background noise
+    noise_root : folder that contains audio files, at any depth
 
     Raises
     ------
     ParameterError
-        If none is a background noise, or the folder has no audio.
+        If no transform is a background noise, or the folder has no audio.
     AudioError
         If a file cannot be decoded.
     """
     if not any(isinstance(each, BackgroundNoise) for each in transforms):
-        raise ParameterError("noise_root is given, but no transform mixes a background noise in")
+        raise ParameterError("noise_root is given, but no transform adds background noise")
     return tuple(
         with_noise(each, noise_root) if isinstance(each, BackgroundNoise) else each
         for each in transforms
@@ -81,26 +87,26 @@ def draw_noise_from(
 def refuse_unusable(
     transforms: Sequence[Transform], inputs: Sequence[Input], *, method: str
 ) -> None:
-    """Make sure that a method's inputs can be synthesised by transforms.
+    """Check that transforms can be applied to a method's inputs.
 
     Parameters
     ----------
-    transforms : the changes
-    inputs : what the method reads
-    method : its name, for the error
+    transforms : the transforms
+    inputs : the method's inputs
+    method : name of the method, for the error message
 
     Raises
     ------
     ParameterError
-        If it reads no audio, or no spectrogram where one is masked, or a package is missing.
+        If the method has no audio input, or no spectrogram for a mask, or a package is missing.
     """
     for each in transforms:
         if not isinstance(each, TimeFrequencyMask | BackgroundNoise):
             for package in ("audiomentations", "python_stretch"):
                 require_package(package, needed_by=f"augment: {type(each).__name__}")
-    heard = [item for item in inputs if not item.is_handcrafted]
-    if transforms and not heard:
-        raise ParameterError(f"augment: {method} reads no audio that could be changed")
+    from_audio = [item for item in inputs if not item.is_handcrafted]
+    if transforms and not from_audio:
+        raise ParameterError(f"augment: {method} has no audio input that can be transformed")
     masks = any(isinstance(each, TimeFrequencyMask) for each in transforms)
-    if masks and not all(item.is_spectrogram for item in heard):
-        raise ParameterError(f"augment=tfm: {method} reads no spectrogram that could be masked")
+    if masks and not all(item.is_spectrogram for item in from_audio):
+        raise ParameterError(f"augment=tfm: {method} has no spectrogram input that can be masked")

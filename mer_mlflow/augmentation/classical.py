@@ -1,8 +1,8 @@
 """The classical transforms of audio: time shift, pitch shift, time stretch, power shift.
 
-Each draws its factor evenly from a symmetric range and applies it by audiomentations. The factor
-is drawn here, because the generators of that library are global: clips synthesised side by side
-would disturb each other.
+Each transform draws its factor uniformly from a symmetric interval, and applies it with
+audiomentations. The factor is drawn here because that library uses global random generators, so
+that clips synthesised in parallel would influence each other.
 
 References
 ----------
@@ -26,7 +26,7 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class TimeShift:
-    """Silence put before the start, or the start cut off; at most half of what is read.
+    """Shift in time: silence before the start, or the start cut off; at most half of the excerpt.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class TimeShift:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("time-shift", VERSION, self)
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
-        """Shift one clip; its length stays."""
+        """Shift one clip, without a change of its length."""
         from audiomentations import Shift
 
         most = min(self.max_seconds, duration / 2, audio.seconds / 2)
@@ -52,7 +52,7 @@ class TimeShift:
 
 @dataclass(frozen=True, kw_only=True)
 class PitchShift:
-    """All pitches moved, tempo kept.
+    """Shift of all pitches at constant tempo.
 
     Attributes
     ----------
@@ -63,11 +63,11 @@ class PitchShift:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("pitch-shift", VERSION, self)
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
-        """Move one clip's pitches."""
+        """Shift one clip's pitches."""
         from audiomentations import PitchShift
 
         semitones = rng.uniform(-self.max_semitones, self.max_semitones)
@@ -76,18 +76,18 @@ class PitchShift:
 
 @dataclass(frozen=True, kw_only=True)
 class TimeStretch:
-    """Faster or slower, pitch kept; what a faster clip then lacks at its end is silence.
+    """Change of tempo at constant pitch; a faster clip is padded with silence.
 
     Attributes
     ----------
-    max_change : float, 0 to 1, largest change of the tempo as a share of it
+    max_change : float, 0 to 1, largest relative change of the tempo
     """
 
     max_change: float = 0.5
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("time-stretch", VERSION, self)
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
@@ -100,7 +100,7 @@ class TimeStretch:
 
 @dataclass(frozen=True, kw_only=True)
 class PowerShift:
-    """Louder or softer, without clipping.
+    """Change of level, without clipping.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class PowerShift:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("power-shift", VERSION, self)
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
@@ -123,7 +123,7 @@ class PowerShift:
 
 
 CLASSICAL = (TimeShift(), PitchShift(), TimeStretch(), PowerShift())
-"""The four of the study, each within its bounds."""
+"""The study's four transforms, with its parameters."""
 
 
 def _applied(transform: Any, audio: Audio) -> Audio:

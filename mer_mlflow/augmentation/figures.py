@@ -1,4 +1,4 @@
-"""A clip's spectrogram before and after a change."""
+"""Figure of a clip's spectrogram before and after a transform."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mer_mlflow.representations import Mel
 
 
 def before_and_after(before: NDArray[np.floating], after: NDArray[np.floating], mel: Mel) -> bytes:
-    """Draw two mel spectrograms and their difference, one below the other.
+    """Plot two mel spectrograms and their difference.
 
     Parameters
     ----------
     before, after : spectrograms in decibels [shape=(n_mels, n_frames)]
-    mel : what they were computed by
+    mel : representation that they were computed with
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Time-frequency masking of a spectrogram: one band of frequencies and one stretch of time.
+"""Time-frequency masking of a spectrogram: one frequency band and one time interval.
 
-The study took it from an audiomentations of its day; newer ones have no spectrogram masks.
+The study used an earlier version of audiomentations; newer versions have no spectrogram masks.
 
 References
 ----------
@@ -22,10 +22,10 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class TimeFrequencyMask:
-    """One band of frequencies and one stretch of time replaced by the spectrogram's mean.
+    """Mask of one frequency band and one time interval, set to the spectrogram's mean.
 
-    The widths are *open* in the study; these are the shares that audiomentations' frequency mask
-    had by default.
+    The study does not publish the widths. These are the defaults of audiomentations' frequency
+    mask.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class TimeFrequencyMask:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("time-frequency-mask", VERSION, self)
 
     def change(
@@ -48,7 +48,7 @@ class TimeFrequencyMask:
         Parameters
         ----------
         values : spectrograms [shape=(..., n_mels, n_frames)]
-        rng : that places and widths are drawn from
+        rng : random generator for positions and widths
         """
         masked = values.copy()
         for spectrogram in masked.reshape(-1, *masked.shape[-2:]):

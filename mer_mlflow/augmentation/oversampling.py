@@ -1,8 +1,8 @@
-"""Oversampling: new points between those of a quadrant, by smote-variants.
+"""Oversampling: synthetic points of each quadrant, by smote-variants.
 
-The library's samplers work on two classes. Each quadrant is oversampled against all others
-together: its multiclass wrapper can only fill every class up to the largest, which adds nothing
-where quadrants are balanced and never the same number to each.
+The library's samplers work on two classes. Each quadrant is oversampled against the union of the
+others. The library's multiclass wrapper is not used: it only extends every class to the size of the
+largest, so it adds nothing to balanced quadrants and never the same number to each.
 
 References
 ----------
@@ -28,23 +28,23 @@ from mer_mlflow.errors import DatasetError, ParameterError
 from mer_mlflow.packages import require_package
 
 SAMPLERS = {"borderline_smote2": "Borderline_SMOTE2", "smote": "SMOTE", "adasyn": "ADASYN"}
-"""Names of the algorithms, and what smote-variants calls them."""
+"""Class names in smote-variants, by name of the algorithm."""
 FEWEST = 3
-"""Points of a quadrant with which smote-variants works."""
+"""Minimum number of points of a quadrant that smote-variants needs."""
 LAST_RESORT = "smote"
-"""Makes the points that another algorithm does not: it has no say on where a quadrant borders."""
+"""Algorithm used if another one fails: it does not depend on the borders of a quadrant."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Oversampled:
-    """Points that were made.
+    """Synthetic points.
 
     Attributes
     ----------
     values : the points, quadrant by quadrant [shape=(n_quadrants * n_each, n_values)]
-    quadrants : of each [shape=(n_quadrants * n_each,)]
-    n_by_last_resort : how many of each quadrant were made by plain SMOTE, because the algorithm
-        found no place for them [shape=(4,)]
+    quadrants : quadrant of each point [shape=(n_quadrants * n_each,)]
+    n_by_last_resort : number of points of each quadrant that were made by plain SMOTE, because
+        the requested algorithm made none [shape=(4,)]
     """
 
     values: NDArray[np.float32]
@@ -60,10 +60,10 @@ def oversample(
     n_each: int,
     seed: int,
 ) -> Oversampled:
-    """Make the same number of new points for each quadrant.
+    """Make the same number of synthetic points for each quadrant.
 
-    Borderline-SMOTE2 and ADASYN make none for a quadrant whose points have no neighbours of others,
-    and say nothing of it. Plain SMOTE makes that quadrant's then.
+    If the points of a quadrant have no neighbours in other quadrants, Borderline-SMOTE2 and ADASYN
+    return no points and no warning. Plain SMOTE is used for that quadrant then.
 
     Parameters
     ----------
@@ -71,14 +71,14 @@ def oversample(
     labels : quadrant of each, 0 to 3 [shape=(n_points,)]
     algorithm : ``"borderline_smote2"``, ``"smote"`` or ``"adasyn"``
     n_each : int > 0
-    seed : of the draws
+    seed : random seed
 
     Raises
     ------
     ParameterError
         If the algorithm is unknown, or smote-variants is not installed.
     DatasetError
-        If a quadrant has fewer than three points, or half of them.
+        If a quadrant has fewer than three points, or at least half of all points.
     """
     refuse_unusable_labels(labels)
     if algorithm not in SAMPLERS:
@@ -101,14 +101,14 @@ def oversample(
 
 
 def refuse_unusable_labels(labels: NDArray[np.int64]) -> None:
-    """Make sure that points with these quadrants can be oversampled, before any is computed.
+    """Check that points with these quadrants can be oversampled, before they are computed.
 
     Raises
     ------
     ParameterError
         If smote-variants is not installed.
     DatasetError
-        If a quadrant has fewer than three points, or half of them.
+        If a quadrant has fewer than three points, or at least half of all points.
     """
     require_package("smote_variants", needed_by="oversampling")
     for quadrant in np.unique(labels):
@@ -131,13 +131,13 @@ def _sampled(
     n_made: int,
     seed: list[int],
 ) -> NDArray[np.floating]:
-    """Points that one algorithm makes for one quadrant, all that were requested or none."""
+    """Return the points that one algorithm makes for one quadrant: all requested ones or none."""
     sampler_class = getattr(_smote_variants(), SAMPLERS[algorithm])
     lack = len(is_own) - 2 * int(is_own.sum())
     share = (n_made + 0.5) / lack
     sampler = sampler_class(proportion=share, random_state=np.random.RandomState(seed))
     grown, _ = sampler.sample(values, is_own.astype(np.int64))
-    new: NDArray[np.floating] = grown[len(values) :].copy()  # a view would keep all points alive
+    new: NDArray[np.floating] = grown[len(values) :].copy()  # a view would keep all in memory
     if len(new) != n_made and (len(new) or algorithm == LAST_RESORT):
         raise RuntimeError(f"{algorithm} made {len(new)} points instead of {n_made}")
     return new

@@ -1,4 +1,4 @@
-"""Synthesised clips: representations of changed audio, kept in the store beside the recordings'."""
+"""Synthesised clips: representations of transformed audio, cached in the store."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from mer_mlflow.representations.audio import Audio
 from mer_mlflow.representations.examples import ClipArray
 
 SYNTHESIS = 2
-"""Version, raised whenever the same clip, transform and seed give another result."""
+"""Version; raise it if the same clip, transform and seed give a different result."""
 SPARE = 2.0
-"""Excerpts of audio that are changed for one: a stretch reads more than it leaves."""
+"""Length of the audio that is transformed for one excerpt, in excerpts: a time stretch needs more
+audio than it returns."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +36,10 @@ class Synthesised:
 
     Attributes
     ----------
-    of : what is computed of the changed audio
-    by : the change
-    seed : int >= 0; the change of each clip is drawn from it, the transform and the samples as they
-        were decoded
+    of : representation that is computed from the transformed audio
+    by : transform
+    seed : int >= 0; the factors of each clip are drawn from it, the transform and the decoded
+        samples
     """
 
     of: Representation
@@ -66,13 +67,14 @@ class Synthesised:
         return self.of.duration
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]; draws depend on the whole file."""
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]; random factors depend on
+        the whole file."""
         changed = 0.0 if isinstance(self.by, TimeFrequencyMask) else SPARE * self.duration
-        return max(changed, self.of.heard)
+        return max(changed, self.of.required_seconds)
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Represent one changed clip [shape=self.shape]."""
+        """Transform one clip and compute its representation [shape=self.shape]."""
         rng = np.random.default_rng((self.seed, zlib.crc32(self.by.key.encode()), audio.checksum))
         if isinstance(self.by, TimeFrequencyMask):
             return self.by.change(self.of.compute(audio), rng=rng)
@@ -81,13 +83,13 @@ class Synthesised:
         return self.of.compute(self.by.apply(excerpt, duration=self.duration, rng=rng))
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
         return replace(self, of=self.of.with_duration(duration))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeated:
-    """The rows of an array again and again, without copies of them.
+    """Repetition of an array's rows, without copying them.
 
     Attributes
     ----------
@@ -118,23 +120,23 @@ def with_synthesised(
     store: Store,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Examples:
-    """Add a synthesised copy of every clip by each transform.
+    """Add a synthesised copy of every clip for each transform.
 
     Handcrafted features are not computed again: a copy has those of its source.
 
     Parameters
     ----------
-    examples : of all clips, recordings only
+    examples : examples of all clips, recordings only
     clips : the clips
-    inputs : what the examples hold of each clip
-    transforms : the changes
-    seed : int >= 0, of the sizes that are drawn
-    store : where representations are kept
-    on_progress : called with (computed, to compute) after each clip
+    inputs : inputs that the examples contain
+    transforms : the transforms
+    seed : int >= 0, seed of the random factors
+    store : cache of representations
+    on_progress : called with (number computed, number to compute) after each clip
 
     Returns
     -------
-    the examples followed by the copies, whose ``sources`` are the clips that they were made of
+    the examples followed by the copies, whose ``sources`` are the original clips
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Changes of sound that keep the timing: equaliser, distortion, background noise.
+"""Transforms of timbre: equaliser, distortion, background noise.
 
-Each at the default intervals of audiomentations. Its sizes are drawn here and given to the library
-as intervals of no width, because the generators of that library are global: clips synthesised side
-by side would disturb each other.
+Each transform uses the default intervals of audiomentations. Its factors are drawn here and passed
+to the library as intervals of zero width, because that library uses global random generators, so
+that clips synthesised in parallel would influence each other.
 
 References
 ----------
@@ -39,11 +39,12 @@ BANDS = (
 """Limits of the equaliser's centre frequencies [Hz]: low shelf, five peaks, high shelf."""
 SHELF_QUALITY, PEAK_QUALITY = (0.1, 0.999), (0.5, 5.0)
 HIGHEST = 0.45
-"""Share of the sample rate above which no filter is centred."""
+"""Highest centre frequency of a filter, as a share of the sample rate."""
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 NOISE_SECONDS = 5.0
 NOISE_SLOPES = (0.0, 1.0, 2.0)
-"""Fall of a synthesised noise's power with frequency, as a power of it: white, pink, brown."""
+"""Exponents of frequency by which the power of a synthesised noise decreases: white, pink,
+brown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +60,11 @@ class SevenBandEQ:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("seven-band-eq", VERSION, self)
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
-        """Equalise one clip; bands above what its sample rate can hold are centred lower."""
+        """Equalise one clip; bands too high for its sample rate are moved down."""
         from audiomentations import HighShelfFilter, LowShelfFilter, PeakingFilter
 
         kinds = (LowShelfFilter, *(PeakingFilter,) * (len(BANDS) - 2), HighShelfFilter)
@@ -83,7 +84,7 @@ class TanhDistortion:
 
     Attributes
     ----------
-    min_amount, max_amount : float, 0 to 1; share of the samples that are pushed into the bend
+    min_amount, max_amount : float, 0 to 1; share of the samples in the non-linear range
     """
 
     min_amount: float = 0.01
@@ -91,7 +92,7 @@ class TanhDistortion:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("tanh-distortion", VERSION, self)
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
@@ -105,16 +106,16 @@ class TanhDistortion:
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundNoise:
-    """A noise mixed in at a drawn ratio of signal to noise.
+    """Background noise, added at a random signal-to-noise ratio.
 
-    Without files the noise is synthesised: white, pink or brown, swelling and fading slowly. It
-    stands in for recordings and is not the study's.
+    Without files the noise is synthesised: white, pink or brown, with a slowly varying level. The
+    study used recordings instead.
 
     Attributes
     ----------
     min_snr_db, max_snr_db : float [dB]
-    digest : of the noise recordings' contents, empty where noise is synthesised
-    files : the recordings by name, empty where noise is synthesised
+    digest : digest of the noise recordings, empty if noise is synthesised
+    files : the recordings by name, empty if noise is synthesised
     """
 
     min_snr_db: float = 3.0
@@ -124,11 +125,11 @@ class BackgroundNoise:
 
     @property
     def key(self) -> str:
-        """Name, version, parameters and contents in one word, wherever the files lie."""
+        """Text that contains name, version, parameters and digest; it does not depend on paths."""
         return parameter_key("background-noise", VERSION, replace(self, files=()))
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
-        """Mix a noise into one clip, repeated where it is shorter."""
+        """Add a noise to one clip; a shorter noise is repeated."""
         snr = rng.uniform(self.min_snr_db, self.max_snr_db)
         noise = self._noise(audio.sr, rng)
         start = rng.integers(max(1, len(noise) - len(audio.samples)))
@@ -145,13 +146,13 @@ class BackgroundNoise:
 
 
 def synthesised_noise(*, sr: int, seconds: float, rng: np.random.Generator) -> NDArray[np.floating]:
-    """Noise whose colour and swell are drawn.
+    """Synthesise noise of random colour and varying level.
 
     Parameters
     ----------
     sr : int > 0 [Hz]
     seconds : float > 0 [s]
-    rng : that colour, swell and samples are drawn from
+    rng : random generator
 
     Returns
     -------
@@ -167,12 +168,12 @@ def synthesised_noise(*, sr: int, seconds: float, rng: np.random.Generator) -> N
 
 
 def with_noise(transform: BackgroundNoise, noise_root: Path | str) -> BackgroundNoise:
-    """Let a background noise be drawn from a folder's recordings, such as ESC-50.
+    """Make a background noise use the recordings of a folder, such as ESC-50.
 
     Parameters
     ----------
-    transform : its ratios of signal to noise
-    noise_root : folder that holds audio files, at any depth
+    transform : background noise, whose signal-to-noise ratios are kept
+    noise_root : folder that contains audio files, at any depth
 
     Raises
     ------
@@ -189,14 +190,14 @@ def with_noise(transform: BackgroundNoise, noise_root: Path | str) -> Background
     )
     if not found:
         raise ParameterError(
-            f"noise_root={noise_root}: holds no audio file ({', '.join(AUDIO_SUFFIXES)})"
+            f"noise_root={noise_root}: contains no audio file ({', '.join(AUDIO_SUFFIXES)})"
         )
     by_content: Mapping[str, Path] = {
         hashlib.sha256(path.read_bytes()).hexdigest(): path for path in found
     }
     for path in by_content.values():
         if not np.any(decode(path).samples):
-            raise AudioError(f"{path}: is silent, which is no noise; remove the file")
+            raise AudioError(f"{path}: is silent; remove the file")
     files = tuple(by_content[content] for content in sorted(by_content))
     digest = hashlib.sha256("".join(sorted(by_content)).encode()).hexdigest()[:16]
     return replace(transform, digest=digest, files=files)

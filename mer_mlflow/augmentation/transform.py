@@ -1,4 +1,4 @@
-"""What a transform is: a way to make another clip of the same emotion out of one."""
+"""Interface of transforms, which turn a clip into another one of the same emotion."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from mer_mlflow.representations.audio import Audio
 
 
 class AudioTransform(Protocol):
-    """A change of a clip's audio whose size is drawn."""
+    """A transform of a clip's audio with a random factor."""
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word: equal keys and draws mean equal results."""
+        """Text that contains name, version and parameters: equal keys and random numbers mean equal
+        results."""
 
     def apply(self, audio: Audio, *, duration: float, rng: np.random.Generator) -> Audio:
-        """Change one clip by a drawn factor.
+        """Transform one clip by a random factor.
 
         Parameters
         ----------
-        audio : decoded file, or what is needed of its beginning
-        duration : float > 0 [s], how much of the result is read at most
-        rng : that the factor is drawn from
+        audio : decoded file, or a sufficient part of its beginning
+        duration : float > 0 [s], length of the result that is used at most
+        rng : random generator for the factor
         """
 
 
 Transform = AudioTransform | TimeFrequencyMask
-"""Whatever makes a synthesised clip."""
+"""A transform of audio or of spectrograms."""

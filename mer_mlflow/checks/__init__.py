@@ -1,7 +1,7 @@
-"""Coded checks of what stands against a score; every module that declares ``CHECKS`` adds some.
+"""Checks for problems that invalidate scores; a module registers checks by declaring ``CHECKS``.
 
-Commands run them before anything else: what a check finds stops a command, or is a warning that
-runs keep and reports show.
+Commands run them first. A finding stops the command, or is a warning that is recorded in runs and
+shown in reports.
 """
 
 from mer_mlflow.checks.check import Check, Finding, refuse

@@ -1,4 +1,4 @@
-"""What a check is, and what it finds."""
+"""Declaration of checks, and their findings."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Generic, Protocol, TypeVar
 from mer_mlflow.errors import CheckError, listing
 
 MOST_NAMES = 100
-"""Names that a message lists."""
+"""Maximum number of names in a message."""
 
 
 class Subject(Protocol):
-    """What checks inspect; each kind is a dataclass of its own."""
+    """Object that checks inspect; each kind is a separate dataclass."""
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """Description of its location, for messages."""
 
 
 S = TypeVar("S", bound=Subject)
@@ -29,12 +29,12 @@ class Check(Generic[S]):
 
     Attributes
     ----------
-    code : ``MER`` and three digits, never given to another check
-    sentence : what is wrong with that which it names, as an English predicate
+    code : ``MER`` and three digits, never reused for another check
+    sentence : the problem, as an English predicate
     remedy : what to do, in the imperative
-    subject : class of what it inspects
-    inspect : names what is wrong in a subject, in its order; a pure function
-    stops : whether a command stops where something is found that is not allowed
+    subject : class of the objects that it inspects
+    inspect : pure function that yields the names of the faulty parts of a subject, in order
+    stops : whether a finding that is not allowed stops a command
     """
 
     code: str
@@ -47,14 +47,14 @@ class Check(Generic[S]):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found.
+    """Result of a check.
 
     Attributes
     ----------
     check : the check
-    place : where, such as a dataset's table
-    names : what it names there
-    is_allowed : whether the user said that it is meant
+    place : location, such as a table of a dataset
+    names : names of the faulty parts
+    is_allowed : whether the user allowed it explicitly
     """
 
     check: Check[Subject]
@@ -64,7 +64,7 @@ class Finding:
 
     @property
     def stops(self) -> bool:
-        """Whether a command must stop."""
+        """Whether the finding stops a command."""
         return self.check.stops and not self.is_allowed
 
     def __str__(self) -> str:
@@ -72,18 +72,18 @@ class Finding:
 
     @property
     def named(self) -> str:
-        """Code, sentence and names."""
+        """Text with code, sentence and names."""
         names = listing(list(self.names), most=MOST_NAMES)
         return f"{self.check.code} ({self.check.sentence}): {names}"
 
 
 def refuse(findings: Sequence[Finding], *, allow: str) -> None:
-    """Raise an error that names all findings which stop a command.
+    """Raise an error if findings stop a command.
 
     Parameters
     ----------
-    findings : of any checks
-    allow : what to do where they are meant
+    findings : findings of any checks
+    allow : advice on how to allow them, for the error message
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of the columns of a feature table: whether they describe the music, or give the answer."""
+"""Checks of the columns of a feature table: indices, and leaks of the labels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mer_mlflow.checks.separation import SIGNIFICANCE, separates
 from mer_mlflow.datasets import QUADRANTS, Clips, FeatureTable
 
 NAMELESS = "(nameless)"
-"""How a column without a name is called in messages, and in what the user allows."""
-ALLOW_COLUMNS = "or give allow_columns=NAME,… where they are meant"
-"""What to do where a check is wrong of columns, or does not matter."""
+"""Label of a column without a name, in messages and in ``allow_columns``."""
+ALLOW_COLUMNS = "or give allow_columns=NAME,… if they are intended"
+"""Advice for columns that are correct in spite of a check."""
 UNNAMED = re.compile(r"(unnamed:?[.\d]*|nan|none|null)?")
 INDEX = re.compile(
     r"(level)?index\d*|level\d+|idx|#|(clip|song|track|file|row|sample)?(id|no|nr|num|number)"
@@ -30,16 +30,16 @@ LABEL = re.compile(
     r"|(true|quadrant|class|target|mood|emotion)(code|id|index|label|no|num|number)"
 )
 OFF_GRID = 0.25
-"""Part of a step by which a counter may be off where it was rounded."""
+"""Maximum rounding error of a counter, as a share of its step."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Columns:
-    """A feature table to be checked.
+    """A feature table as the subject of checks.
 
     Attributes
     ----------
-    dataset, name : of the table
+    dataset, name : names of the dataset and of the table
     table : the table
     quadrants : labels of its clips, 0 to 3 [shape=(n_clips,)]
     """
@@ -51,12 +51,12 @@ class Columns:
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
+        """Description of its location, for messages."""
         return f"table '{self.name}' of dataset {self.dataset}"
 
     @cached_property
     def complete(self) -> NDArray[np.bool_]:
-        """Clips without an empty cell, but for columns that are all empty [shape=(n_clips,)]."""
+        """Clips without an empty cell, ignoring empty columns [shape=(n_clips,)]."""
         empty = np.isnan(self.table.values)
         return np.asarray(~empty[:, ~empty.all(axis=0)].any(axis=1))
 
@@ -77,10 +77,10 @@ class Columns:
 
     @cached_property
     def is_function(self) -> NDArray[np.bool_]:
-        """Columns with one value in each quadrant, and not the same in all [shape=(n_columns,)].
+        """Columns constant within each quadrant, but not over all quadrants [shape=(n_columns,)].
 
-        Four different values are enough where each quadrant has two clips; fewer, such as the sign
-        of arousal, where random columns would hardly be like that.
+        Four different values are sufficient if each quadrant has two clips. Fewer values, such as
+        the sign of arousal, count only if random columns are unlikely to have this property.
         """
         found = np.zeros(len(self.table.names), dtype=bool)
         quadrants, firsts, counts = np.unique(self.labels, return_index=True, return_counts=True)
@@ -105,13 +105,13 @@ def check_columns(
 
     Parameters
     ----------
-    clips : the dataset
-    tables : names of tables; those that the dataset lacks are passed over
-    allow : columns that are meant to be as they are, in any case
+    clips : clips of the dataset
+    tables : names of tables; names that the dataset does not have are ignored
+    allow : names of columns that are allowed in spite of checks, ignoring case
 
     Returns
     -------
-    what was found, allowed columns apart from the others
+    findings; allowed columns have separate ones
     """
     findings = [
         finding
@@ -127,18 +127,18 @@ def check_columns(
         )
     ]
     allowed = {column_label(name.strip()).casefold() for name in allow}
-    return tuple(part for finding in findings for part in _parted(finding, allowed))
+    return tuple(part for finding in findings for part in _split_allowed(finding, allowed))
 
 
 def column_label(name: str) -> str:
-    """Column name as messages show it, and as users type it in a list with commas."""
+    """Return a column's name for messages and for comma-separated lists."""
     printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in name)
     if not printable:
         return NAMELESS
     return '"' + printable.replace('"', '""') + '"' if set(printable) & set(',"') else printable
 
 
-def _parted(finding: Finding, allowed: set[str]) -> Iterator[Finding]:
+def _split_allowed(finding: Finding, allowed: set[str]) -> Iterator[Finding]:
     for is_allowed in (True, False):
         names = tuple(
             name
@@ -170,9 +170,9 @@ def _where(flags: Callable[[Columns], NDArray[np.bool_]]) -> Callable[[Columns],
 
 
 def _counts(columns: Columns) -> NDArray[np.bool_]:
-    """Columns of evenly spaced numbers, of dense whole numbers, or in the order of the clip ids.
+    """Find columns of evenly spaced numbers, of dense integers, or sorted like the clip ids.
 
-    None of them is one where random numbers of the same range would often be like that.
+    A column counts only if random numbers of the same range are unlikely to have this property.
     """
     values = columns.values
     n_clips, n_columns = values.shape
@@ -196,7 +196,7 @@ def _counts(columns: Columns) -> NDArray[np.bool_]:
 
 
 def _log_chance_different(n: int, n_values: float) -> float:
-    """Log probability that so many draws from equally likely values are all different."""
+    """Return the log probability that ``n`` draws from equally likely values all differ."""
     return float(np.log1p(-np.arange(n) / n_values).sum())
 
 
@@ -252,14 +252,14 @@ CHECKS = (
     Check(
         code="MER007",
         sentence="is published, and missing here",
-        remedy="take the table as it is published",
+        remedy="use the table as published",
         subject=Columns,
         inspect=lambda columns: map(column_label, columns.table.missing),
     ),
     Check(
         code="MER008",
         sentence="has the same value for all clips",
-        remedy="nothing is learnt from it",
+        remedy="it has no effect on training",
         subject=Columns,
         inspect=_where(lambda columns: columns.is_constant),
         stops=False,

@@ -12,7 +12,7 @@ from mer_mlflow.checks.check import Check, Finding, Subject
 
 @cache
 def all_checks() -> tuple[Check[Subject], ...]:
-    """The declared checks, by code."""
+    """Return all declared checks, sorted by code."""
     modules = [
         import_module(f"{__package__}.{info.name}")
         for info in pkgutil.iter_modules([str(Path(__file__).parent)])
@@ -22,20 +22,20 @@ def all_checks() -> tuple[Check[Subject], ...]:
 
 
 def get_check(code: str) -> Check[Subject] | None:
-    """Look up a check by its code; None where no check has it, as in runs of other versions."""
+    """Return the check with a code; None if unknown, such as in runs of other versions."""
     return next((check for check in all_checks() if check.code == code), None)
 
 
 def run_checks(subject: Subject) -> tuple[Finding, ...]:
-    """Run all checks that inspect this kind of subject.
+    """Run all checks for this kind of subject.
 
     Parameters
     ----------
-    subject : such as :class:`mer_mlflow.checks.Columns`
+    subject : object to check, such as :class:`mer_mlflow.checks.Columns`
 
     Returns
     -------
-    a finding for each check that names something, by code
+    a finding for each failed check, sorted by code
     """
     named = (
         (check, tuple(check.inspect(subject)))

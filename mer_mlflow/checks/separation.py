@@ -1,9 +1,9 @@
-"""How well one column of numbers separates groups of clips, and how likely that is by chance.
+"""Separation of groups of clips by one column of numbers, and its probability by chance.
 
-Clips are put in the order of a column, those of equal values in random order. Where the column
-separates groups, neighbours are of one group; where it does not, the groups change as often as in
-a random order (the runs of Wald and Wolfowitz). Only the order counts, so scale and direction do
-not matter, and a group may lie in several places.
+Clips are sorted by a column, those with equal values in random order. If the column separates
+groups, neighbours belong to the same group. If it does not, the group changes as often as in a
+random order (the runs test of Wald and Wolfowitz). Only the order matters, not scale or direction,
+and a group may occupy several intervals.
 
 References
 ----------
@@ -20,24 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNIFICANCE = 1e-3
-"""Probability of a false alarm up to which a column is found."""
+"""Maximum probability of a false alarm."""
 NEARLY_PERFECT = {2: 0.8, 3: 0.65, 4: 0.5}
-"""Separation from which a column is a leak, by the number of groups that it separates.
+"""Minimum separation of a leak, by the number of groups that the column separates.
 
-Arousal annotated with 5 % of 900 clips on the wrong side has 0.85, a label with as many errors
-0.91, a label plus noise of half its step 0.55.
+For 900 clips, the sign of arousal with 5 % errors has 0.85, a label with as many errors 0.91, a
+label plus noise of half its step 0.55.
 """
 ROUNDING = 1e-9
 STRONGEST = {2: 0.65, 3: 0.45, 4: 0.3}
-"""Separation that a feature may really have, so that few clips may show more by chance.
+"""Separation that a genuine feature may have; on few clips it may be higher by chance.
 
-Of the 100 published features that separate best, the strongest has 0.50, 0.36 and 0.22 on 900 clips
-(0.66, 0.44 and 0.30 on 200 of them).
+The strongest of the 100 published features has 0.50, 0.36 and 0.22 on 900 clips (0.66, 0.44 and
+0.30 on 200 of them).
 """
 
 
 def groupings(n_quadrants: int) -> tuple[tuple[int, ...], ...]:
-    """All ways to put quadrants into two groups or more: group of each quadrant."""
+    """Return all partitions of the quadrants into at least two groups: group of each quadrant."""
     found = []
     for groups in product(range(n_quadrants), repeat=n_quadrants):
         firsts = tuple(dict.fromkeys(groups))
@@ -47,7 +47,7 @@ def groupings(n_quadrants: int) -> tuple[tuple[int, ...], ...]:
 
 
 def separates(values: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Columns by which any grouping of the quadrants can be predicted nearly perfectly.
+    """Find columns that predict any grouping of the quadrants nearly perfectly.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def separates(values: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray
 
     Returns
     -------
-    whether each column separates groups so well that neither chance nor a feature explains it
+    whether each column separates groups better than chance and genuine features can explain
     [shape=(n_columns,)]
     """
     n_columns = values.shape[1]
@@ -75,12 +75,12 @@ def separates(values: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray
 
 
 def separation(n_changes: float, sizes: tuple[int, ...]) -> float:
-    """How far groups are separated: 0 as in a random order, 1 where each lies in one place.
+    """Return the separation of groups: 0 for a random order, 1 if each is one interval.
 
     Parameters
     ----------
-    n_changes : neighbours of different groups
-    sizes : clips of each group
+    n_changes : number of neighbours in different groups
+    sizes : number of clips of each group
     """
     expected = _expected(sizes)
     least = len(sizes) - 1
@@ -89,19 +89,19 @@ def separation(n_changes: float, sizes: tuple[int, ...]) -> float:
 
 @cache
 def most_changes(sizes: tuple[int, ...], *, n_trials: int) -> int:
-    """Changes between groups up to which a column separates them nearly perfectly.
+    """Return the maximum number of group changes of a column that separates nearly perfectly.
 
-    Neither a random order nor a feature as strong as any would show so few, as far as changes
+    Neither a random order nor the strongest genuine feature is likely to have so few, if changes
     are independent of each other.
 
     Parameters
     ----------
-    sizes : clips of each group
-    n_trials : random orders that are looked at, one for each column and grouping
+    sizes : number of clips of each group
+    n_trials : number of tests, one for each column and grouping
 
     Returns
     -------
-    number of changes, -1 where any number may be due to chance
+    number of changes, -1 if any number may be due to chance
     """
     from scipy.special import bdtr
 
@@ -118,7 +118,7 @@ def most_changes(sizes: tuple[int, ...], *, n_trials: int) -> int:
 
 
 def _expected(sizes: tuple[int, ...]) -> float:
-    """Changes between groups that a random order has on average."""
+    """Return the expected number of group changes of a random order."""
     return sum(sizes) - sum(size**2 for size in sizes) / sum(sizes)
 
 
@@ -127,7 +127,7 @@ def _changes(
 ) -> NDArray[np.int64]:
     """Count neighbours by their quadrants [shape=(n_columns, n_quadrants, n_quadrants)]."""
     n_columns = values.shape[1]
-    mixed = np.random.default_rng(0).permutation(len(values))  # else ties keep the table's order
+    mixed = np.random.default_rng(0).permutation(len(values))  # ties in random order
     order = np.argsort(np.ascontiguousarray(values[mixed].T), axis=1, kind="stable")
     ordered = quadrants[mixed][order]
     pairs = ordered[:, :-1] * n_quadrants + ordered[:, 1:]

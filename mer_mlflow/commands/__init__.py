@@ -1,1 +1,1 @@
-"""Commands: what the entries of MLproject and the console script ``mer`` do."""
+"""Commands of the console script ``mer`` and of the entries of MLproject."""

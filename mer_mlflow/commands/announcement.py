@@ -1,4 +1,4 @@
-"""What train, search and prepare print first: the dataset, the folds."""
+"""First lines of train, search and prepare: the dataset and the folds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from mer_mlflow.datasets import Clips, data_root_or_default, default_dataset, lo
 
 
 def announce_dataset(dataset: str | None, data_root: str | None) -> str:
-    """Choose the dataset and print the choice, the first line of a command.
+    """Choose the dataset, and print the choice as the first line of a command.
 
     Parameters
     ----------
-    dataset : as requested; by default Original-4QAED where a data root is known, and
-        the demo where none is
-    data_root : what the user gave, before ``MER_DATA_ROOT``
+    dataset : requested name; by default Original-4QAED if a data root is given, else the demo
+    data_root : data root given by the user, which overrides ``MER_DATA_ROOT``
 
     Returns
     -------
@@ -25,7 +24,7 @@ def announce_dataset(dataset: str | None, data_root: str | None) -> str:
         return dataset
     dataset = default_dataset(data_root)
     if root is not None:
-        print(f"dataset: {dataset} (the default where a data root is given: {root})", flush=True)
+        print(f"dataset: {dataset} (the default with a data root: {root})", flush=True)
     else:
         print(
             f"dataset: {dataset} (the default without a data root; for real data give data_root "
@@ -41,27 +40,27 @@ def announced_clips(dataset: str, data_root: str | None) -> tuple[Clips, str]:
     Parameters
     ----------
     dataset : its name
-    data_root : what the user gave, before ``MER_DATA_ROOT``
+    data_root : data root given by the user, which overrides ``MER_DATA_ROOT``
 
     Returns
     -------
-    its clips, and where they were read from
+    its clips, and their location
 
     Raises
     ------
     MerError
         If the dataset cannot be used.
     """
-    clips = load_dataset(dataset, data_root, on_warning=lambda words: print(f"warning: {words}"))
+    clips = load_dataset(dataset, data_root, on_warning=lambda text: print(f"warning: {text}"))
     return clips, str(data_root_or_default(data_root) or dataset)
 
 
 def announce_protocol(setting: Setting, *, profile: str) -> None:
-    """Print which folds are run.
+    """Print the protocol of a cross-validation.
 
     Parameters
     ----------
-    setting : what is cross-validated
+    setting : setting of the cross-validation
     profile : name of the profile
     """
     plan = setting.plan

@@ -1,4 +1,4 @@
-"""augment: make a synthesised copy of one clip, to listen to and look at."""
+"""augment: write a synthesised copy of one clip, with audio and spectrograms."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def augment(
     noise_root: str | None = None,
     output: str = "augmented",
 ) -> int:
-    """Change one clip as a training copy is changed, and write it beside the original.
+    """Transform one clip like a training clip, and write it together with the original.
 
     Parameters
     ----------
     transform : name of a transform
     clip : audio file
-    seed : of the size that is drawn
+    seed : seed of the random factor
     noise_root : folder of recordings for background noise, by default noise is synthesised
-    output : folder that the audio and the figure are written to
+    output : folder for audio files and figure
 
     Returns
     -------
@@ -70,7 +70,7 @@ def augment(
     files = list(_files(change, audio, name=name, duration=duration, seed=seed))
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run, write
+    from mer_mlflow.tracking import Kind, active_run, check_store, close_abandoned, open_run, write
     from mer_mlflow.tracking.items import Param
 
     check_store()
@@ -79,14 +79,14 @@ def augment(
     client = MlflowClient()
     run = open_run(client, name=f"augment {name}")
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
-    with at_work(client, run_id, kind=Kind.AUGMENT):
+    with active_run(client, run_id, kind=Kind.AUGMENT):
         close_abandoned(client, experiment, kind=Kind.AUGMENT, but=run_id)
         write(client, run_id, [Param(key="augment.key", value=change.key), *files])
         client.set_terminated(run_id, "FINISHED")
     for file in files:
         print(f"written: {folder / file.name}")
     if isinstance(change, TimeFrequencyMask):
-        print("a mask changes the spectrogram only: there is nothing to listen to")
+        print("a mask changes only the spectrogram: there is no audio file")
     print_where(run_id, experiment)
     return OK
 
@@ -99,9 +99,9 @@ def _files(change: Transform, audio: Audio, *, name: str, duration: float, seed:
     figure = before_and_after(mel.compute(audio), synthesised, mel)
     files = [File(name=f"{name}.png", content=figure)]
     if not isinstance(change, TimeFrequencyMask):
-        heard = Waveform(sr=LISTEN_SR, duration=duration)
-        copy = Synthesised(of=heard, by=change, seed=seed)
-        before, after = heard.compute(audio), copy.compute(audio)
+        waveform = Waveform(sr=LISTEN_SR, duration=duration)
+        copy = Synthesised(of=waveform, by=change, seed=seed)
+        before, after = waveform.compute(audio), copy.compute(audio)
         loudest = max(1.0, float(np.abs(before).max()), float(np.abs(after).max()))
         for suffix, samples in (("before", before), ("after", after)):
             buffer = io.BytesIO()
@@ -115,5 +115,5 @@ def main(arguments: Sequence[str]) -> int:
     given = parse(AUGMENT, arguments)
     for name in ("transform", "clip"):
         if given[name] is None:
-            raise ParameterError(f"{name}: is needed; see the README for the parameters")
+            raise ParameterError(f"{name}: is required; see the README for the parameters")
     return augment(**given)

@@ -1,4 +1,4 @@
-"""Commands: what each one does, and what it takes."""
+"""List of all commands with their parameters."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Command:
 
     Attributes
     ----------
-    name : as users type it
+    name : name in the command line
     summary : one sentence
-    parameters : what it takes; train and search take the methodology's hyperparameters too
-    is_entry : whether it is an entry of MLproject, whose runs MLflow keeps
+    parameters : its parameters; train and search also accept the methodology's hyperparameters
+    is_entry : whether it is an entry of MLproject, and so has a run in MLflow
     """
 
     name: str
@@ -40,12 +40,12 @@ class Command:
 
     @property
     def module(self) -> str:
-        """Module of this package whose ``main`` runs it."""
+        """Module with the command's ``main``."""
         return f"mer_mlflow.commands.{'import_' if self.name == 'import' else self.name}"
 
     @property
     def takes_hyperparameters(self) -> bool:
-        """Whether the methodology's hyperparameters are parameters too."""
+        """Whether the methodology's hyperparameters are also parameters."""
         return METHOD[0] in self.parameters
 
 
@@ -69,19 +69,19 @@ COMMANDS = {
         ),
         Command(name="report", summary="Build the comparison table.", parameters=REPORT),
         Command(name="prepare", summary="Check a dataset and fill the store.", parameters=PREPARE),
-        Command(name="augment", summary="Make a synthesised copy of one clip.", parameters=AUGMENT),
+        Command(name="augment", summary="Write a synthesised copy of a clip.", parameters=AUGMENT),
         Command(
             name="weights",
-            summary="List pretrained weights: needed, there, known.",
+            summary="List pretrained weights: needed, found, verified.",
             parameters=WEIGHTS,
         ),
         Command(
             name="sync",
-            summary="Deliver results that the tracking server did not take.",
+            summary="Deliver results that the tracking server has not accepted.",
             parameters=SYNC,
         ),
         Command(
-            name="export", summary="Write an experiment's runs to one archive.", parameters=EXPORT
+            name="export", summary="Write an experiment's runs to an archive.", parameters=EXPORT
         ),
         Command(
             name="import", summary="Write an archive's runs to an experiment.", parameters=IMPORT

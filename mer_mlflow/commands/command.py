@@ -1,4 +1,4 @@
-"""What all entry points do alike: signals, errors, exit codes."""
+"""Common behaviour of all commands: signals, errors, exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environme
 from mer_mlflow.deletions import deletion
 from mer_mlflow.errors import MerError, UndeliveredError
 from mer_mlflow.paths import FULL
-from mer_mlflow.scratch import remove_left
+from mer_mlflow.scratch import remove_abandoned
 from mer_mlflow.terminal import guard_output
 
 TOGETHER_SECONDS = 2.0
@@ -27,76 +27,77 @@ OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
 def run_command(command: Callable[[], int]) -> None:
     """Run a command and exit with its code.
 
-    A user's mistake is one line on stderr and code 2; results that wait for the tracking server are
-    code 3; an interruption (Ctrl-C, SIGTERM) is code 130. A command that needs portable arithmetic
-    starts again, in the same process, with the variables that libraries read when they are loaded.
+    A user's error gives one line on stderr and code 2; undelivered results give code 3; an
+    interruption (Ctrl-C, SIGTERM) gives code 130. A command that needs portable arithmetic is
+    restarted in the same process, because libraries read the environment variables when they are
+    loaded.
 
     Parameters
     ----------
-    command : returns the exit code
+    command : function that returns the exit code
     """
     interruption = _Interruption()
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a script's background
+        if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in background jobs of scripts
             signal.signal(number, interruption)
-    if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text
+    if isinstance(sys.stdout, TextIOWrapper):  # file names may be invalid UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     guard_output()
     _use_default_style()
-    remove_left()
+    remove_abandoned()
     try:
         code = command()
     except NotInEffectError as error:
         if STARTED not in os.environ:
-            _start_again()
-        _complain(f"error: {error}")
+            _restart()
+        _print_error(f"error: {error}")
         code = BAD_INPUT
     except MerError as error:
-        _complain(f"error: {error}")
+        _print_error(f"error: {error}")
         code = INCOMPLETE if isinstance(error, UndeliveredError) else BAD_INPUT
     except KeyboardInterrupt:
-        _complain("interrupted: give the same command again to continue")
+        _print_error("interrupted: give the same command again to continue")
         code = INTERRUPTED
     except Exception as error:
-        words = refusal(error) or deletion(error) or _shortage(error)
-        if words is None:
+        message = refusal(error) or deletion(error) or _full_disk(error)
+        if message is None:
             raise
-        _complain(f"error: {words}")
+        _print_error(f"error: {message}")
         code = BAD_INPUT
     sys.exit(code)
 
 
 def _use_default_style() -> None:
-    """Draw figures with matplotlib's defaults: a user's matplotlibrc may ask for LaTeX."""
+    """Use matplotlib's default style, because a user's matplotlibrc may require LaTeX."""
     import matplotlib as mpl
 
     mpl.rcdefaults()
 
 
-def _start_again() -> NoReturn:
+def _restart() -> NoReturn:
     sys.stdout.flush()
     command = [sys.executable, *sys.orig_argv[1:]]
     os.execve(sys.executable, command, environment(PORTABLE))  # noqa: S606, the same command
 
 
-def _shortage(error: Exception) -> str | None:
-    """What to tell a user whose disk is full; None for any other error."""
+def _full_disk(error: Exception) -> str | None:
+    """Return a message about a full disk; None for any other error."""
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; make room and give the same command again"
+    return f"{where}{error.strerror}; free disk space and give the same command again"
 
 
-def _complain(words: str) -> None:
-    sys.stdout.flush()  # in a log of both, the last line says how it ended
-    print(words, file=sys.stderr, flush=True)
+def _print_error(message: str) -> None:
+    sys.stdout.flush()  # in a combined log, the error must be the last line
+    print(message, file=sys.stderr, flush=True)
 
 
 class _Interruption:
-    """Raises ``KeyboardInterrupt``, once for signals that come together.
+    """Signal handler that raises ``KeyboardInterrupt`` once for simultaneous signals.
 
-    Ctrl-C reaches this process from the terminal, and again from ``mlflow run``: the second signal
-    would end the work of the first, which is to leave everything in order.
+    This process gets the signal of Ctrl-C from the terminal, and again from ``mlflow run``. The
+    second signal must not interrupt the cleanup after the first.
     """
 
     def __init__(self) -> None:
@@ -109,7 +110,7 @@ class _Interruption:
 
 
 def name_run(name: str) -> None:
-    """Name the run that ``mlflow run`` made for a command that keeps nothing in it."""
+    """Set the name of the run created by ``mlflow run``, for a command that records nothing."""
     from mlflow import MlflowClient
 
     run_id = os.environ.get("MLFLOW_RUN_ID")
@@ -118,7 +119,7 @@ def name_run(name: str) -> None:
 
 
 def print_where(run_id: str, experiment_id: str) -> None:
-    """Print how to look at a run."""
+    """Print the address of a run, or how to open it."""
     import mlflow
 
     uri = redacted(mlflow.get_tracking_uri())

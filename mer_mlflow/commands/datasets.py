@@ -1,4 +1,4 @@
-"""datasets: the datasets that can be read, with what was published of them."""
+"""datasets: list of the datasets, with published facts."""
 
 from __future__ import annotations
 

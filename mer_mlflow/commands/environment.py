@@ -1,7 +1,7 @@
-"""environment: let ``mlflow run .`` use the project's virtual environment as it stands.
+"""environment: make ``mlflow run .`` use the project's existing virtual environment.
 
-MLflow looks for the environment of an MLproject in a folder named by a hash of its requirements,
-and uses what it finds there. This command links that name to the environment it runs in.
+MLflow searches the environment of an MLproject in a folder whose name is a hash of its
+requirements. This command creates a link with that name to the current environment.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from mlflow.utils.virtualenv import _get_virtualenv_name
 
 
 def link_environment(project: Path, environment: Path, *, root: Path) -> Path:
-    """Link the name that MLflow computes for a project to an environment.
+    """Create a link to an environment, with MLflow's name for the environment of a project.
 
     Parameters
     ----------
-    project : folder with the MLproject
-    environment : virtual environment to use for it
-    root : where MLflow keeps environments
+    project : folder of the MLproject file
+    environment : virtual environment to use
+    root : MLflow's folder of environments
 
     Returns
     -------
-    the link; one that stood there for another environment is replaced
+    the link, which replaces an existing one
     """
     declared = _PythonEnv.from_yaml(project / "python_env.yaml")  # type: ignore[no-untyped-call]
     name: str = _get_virtualenv_name(declared, project)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""export: the runs of an experiment, with their artifacts, as one archive."""
+"""export: write the runs of an experiment, with their artifacts, to an archive."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from mer_mlflow.tracking import check_store, current_experiment, experiment_id, 
 
 MIB = 2**20
 ODD = re.compile(r"[^\w.-]+")
-"""What an experiment's name may have and a file's had better not."""
+"""Characters that are allowed in names of experiments, but unsuitable for files."""
 
 
 def export(*, experiment: str | None = None, archive: str | None = None) -> int:
-    """Write an experiment's runs to an archive, and say what is not in it.
+    """Write an experiment's runs to an archive, and print what is left out.
 
     Parameters
     ----------
-    experiment : its name; by default the one that this run belongs to
-    archive : file to write, by default the experiment's name with ``.zip`` behind it
+    experiment : name of the experiment, by default that of this run
+    archive : file to write, by default the experiment's name with ``.zip`` appended
 
     Returns
     -------
@@ -40,7 +40,7 @@ def export(*, experiment: str | None = None, archive: str | None = None) -> int:
     Raises
     ------
     MerError
-        If there is nothing to export, or the archive is there already or cannot be written.
+        If there is nothing to export, or the archive exists already or cannot be written.
     """
     uri = mlflow.get_tracking_uri()
     if is_untouched(uri):
@@ -49,17 +49,17 @@ def export(*, experiment: str | None = None, archive: str | None = None) -> int:
         )
     check_store()
     client = MlflowClient()
-    home = _experiment(client, experiment)
-    name = str(client.get_experiment(home).name)
+    experiment_id = _experiment(client, experiment)
+    name = str(client.get_experiment(experiment_id).name)
     target = archive_path(archive or f"{ODD.sub('_', name)}.zip")
     check_target(target)
     name_run(f"export {target.name}")
     with progress("export: runs") as advance:
-        exported = export_runs(client, home, target, on_progress=advance)
+        exported = export_runs(client, experiment_id, target, on_progress=advance)
     if exported.closed:
         print(
-            f"export: not finished: {_counted(exported.closed)}; in the archive as interrupted, "
-            "with the folds that they had finished"
+            f"export: not finished: {_counted(exported.closed)}; exported as interrupted, "
+            "with their finished folds"
         )
     if exported.left_out:
         print(f"export: not finished: {_counted(exported.left_out)}; left out")
@@ -67,12 +67,12 @@ def export(*, experiment: str | None = None, archive: str | None = None) -> int:
         f"export: {_counted(exported.counts)} of experiment {name} in {target} "
         f"({exported.size / MIB:.1f} MiB)"
     )
-    print(f"in the other place: mlflow run . -e import -P archive={target.name}")
+    print(f"on the other machine: mlflow run . -e import -P archive={target.name}")
     return OK
 
 
 def _experiment(client: MlflowClient, given: str | None) -> str:
-    """Id of the experiment to read; a name that is not there is no reason to make one."""
+    """Return the id of the experiment to read; a missing one is not created."""
     if given is not None:
         check_printable("experiment", given)
     name = given

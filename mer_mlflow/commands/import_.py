@@ -1,4 +1,4 @@
-"""import: an archive's runs into an experiment of this tracking server."""
+"""import: write an archive's runs to an experiment of this tracking server."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mer_mlflow.tracking import check_store
 
 
 def import_(*, archive: str, experiment: str | None = None) -> int:
-    """Verify an archive, and write those of its runs that are not there yet.
+    """Verify an archive, and import runs that do not exist yet.
 
     Parameters
     ----------
-    archive : file that ``export`` wrote
-    experiment : name of the experiment to write to, by default the one that the runs were in
+    archive : file written by ``export``
+    experiment : name of the target experiment, by default that of the exported one
 
     Returns
     -------
@@ -36,7 +36,7 @@ def import_(*, archive: str, experiment: str | None = None) -> int:
     Raises
     ------
     MerError
-        If the archive is not as it was written, or the server does not take it.
+        If the archive is damaged, or the server rejects it.
     """
     path = archive_path(archive)
     if experiment is not None:
@@ -47,7 +47,7 @@ def import_(*, archive: str, experiment: str | None = None) -> int:
         manifest = opened.manifest
         print(
             f"import: {len(manifest.runs)} runs of experiment {manifest.experiment}, exported "
-            f"{manifest.exported} from {manifest.tracking}: all checksums are right",
+            f"{manifest.exported} from {manifest.tracking}: all checksums are correct",
             flush=True,
         )
         check_store()
@@ -61,14 +61,14 @@ def import_(*, archive: str, experiment: str | None = None) -> int:
 
 def _print_outcome(imported: Imported, name: str) -> None:
     if imported.n_new:
-        begun = f", {imported.n_continued} of them begun before" if imported.n_continued else ""
+        begun = f", {imported.n_continued} of them continued" if imported.n_continued else ""
         print(f"import: {imported.n_new} runs are now in experiment {name}{begun}")
     if imported.n_updated:
-        print(f"import: {imported.n_updated} runs of an earlier archive are now as in this one")
+        print(f"import: {imported.n_updated} runs of an earlier archive were updated")
     if not imported.n_new + imported.n_updated:
         print(f"import: nothing was changed: experiment {name} has all of these runs")
     elif imported.n_known:
-        print(f"import: {imported.n_known} runs were there already and are as they were")
+        print(f"import: {imported.n_known} runs existed already and were not changed")
     uri = redacted(mlflow.get_tracking_uri())
     if uri.startswith("http"):
         print(f"look at it: {experiment_page(pages_address(uri), imported.experiment_id)}")
@@ -78,5 +78,5 @@ def main(arguments: Sequence[str]) -> int:
     """Run ``import``."""
     given = parse(IMPORT, arguments)
     if given["archive"] is None:
-        raise ParameterError("archive: is needed; give the file that export wrote")
+        raise ParameterError("archive: is required; give the file written by export")
     return import_(**given)

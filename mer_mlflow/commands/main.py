@@ -1,4 +1,4 @@
-"""main: the console script ``mer``, and what the entries of MLproject run."""
+"""main: the console script ``mer``, also used by the entries of MLproject."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS = {Role.REQUEST: "Experiment", Role.EXECUTION: "Execution"}
 
 
 def main() -> None:
-    """Run the command that the command line names, and exit with its code."""
+    """Run the command of the command line, and exit with its code."""
     run(sys.argv[1:])
 
 
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Run a command, or print help, the version or what a shell needs to complete command lines.
+    """Run a command, or print help, the version or a script for shell completion.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     Raises
     ------
     MerError
-        If there is no such command, or it cannot be done.
+        If there is no such command, or it fails.
     """
     name, given = next(iter(arguments), HELP[0]), list(arguments[1:])
     if name in HELP:
@@ -76,12 +76,12 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def completion(shell: str) -> str:
-    """Script that lets a shell complete command lines.
+    """Return a script for shell completion.
 
     Raises
     ------
     ParameterError
-        If the shell is not known.
+        If the shell is unknown.
     """
     import shtab
 
@@ -92,7 +92,7 @@ def completion(shell: str) -> str:
 
 
 def _print_help(parser: argparse.ArgumentParser) -> None:
-    parser.print_help(console().file)  # its colours are control characters
+    parser.print_help(console().file)  # colours need control characters
 
 
 def _whole_parser() -> argparse.ArgumentParser:
@@ -133,7 +133,7 @@ def _parser(command: Command, *, method: str) -> argparse.ArgumentParser:
 def _formatter() -> type[argparse.HelpFormatter]:
     from rich_argparse import RichHelpFormatter
 
-    RichHelpFormatter.group_name_formatter = str  # names of methodologies as they are typed
+    RichHelpFormatter.group_name_formatter = str  # do not change the case of names
     return RichHelpFormatter
 
 

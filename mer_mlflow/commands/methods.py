@@ -1,4 +1,4 @@
-"""methods: the methodologies, with what they read and what was published of them."""
+"""methods: list of the methodologies, with inputs and published scores."""
 
 from __future__ import annotations
 

@@ -24,14 +24,14 @@ entry_points:
 
 
 def mlproject() -> str:
-    """Text of the MLproject file."""
+    """Return the text of the MLproject file."""
     commands = [_command(command) for command in COMMANDS.values() if command.is_entry]
     methods = [_method(get_method(name)) for name in method_names()]
     return HEADER + "\n".join([*commands, *methods])
 
 
 def _command(command: Command) -> str:
-    """Entry of a command; what it declares has a default, which MLflow records."""
+    """Return the entry of a command; only parameters with defaults, which MLflow records."""
     module = command.module.rpartition(".")[2]
     defaults = {METHOD[0].name: str(METHOD[0].default)} if command.takes_hyperparameters else {}
     return _entry(command.name, command.summary, f"python -m entrypoints.{module}", defaults)
@@ -50,7 +50,7 @@ def _entry(name: str, summary: str, command: str, defaults: Mapping[str, Value])
 
 
 def _declared(default: Value) -> str:
-    """MLproject knows no integers; text is in quotes, because YAML reads words anew."""
+    """Return a declaration; MLproject has no integers, and YAML would interpret unquoted text."""
     if isinstance(default, str):
         return f'{{type: string, default: "{default}"}}'
     return f"{{type: float, default: {default}}}"

@@ -15,12 +15,12 @@ METHOD = tuple(item for item in _EXPERIMENT if item.name in ("method", "hyperpar
 TRAIN = tuple(item for item in _EXPERIMENT if item not in METHOD)
 SEARCH = parameters(Search)
 SEARCHED = tuple(item for item in TRAIN if item.name not in TRAIN_ONLY)
-"""Parameters of the experiment whose hyperparameters are searched."""
+"""Parameters of the search's experiment."""
 ALLOW_COLUMNS = next(item for item in TRAIN if item.name == "allow_columns")
 ARITHMETIC = next(item for item in TRAIN if item.name == "arithmetic")
 DATASET = tuple(item for item in TRAIN if item.name in ("dataset", "data_root"))
 EXECUTION = tuple(item for item in TRAIN if item.role == Role.EXECUTION and item not in DATASET)
-"""How the experiments of a study are run."""
+"""Parameters that control the execution of a study's experiments."""
 
 PREPARE = (
     *DATASET,
@@ -44,12 +44,12 @@ EXPORT = (
 )
 
 IMPORT = (
-    Parameter(name="archive", default=None, kind=str, help="file that export wrote"),
-    Parameter(name="experiment", default=None, kind=str, help="where to; default as it was"),
+    Parameter(name="archive", default=None, kind=str, help="file written by export"),
+    Parameter(name="experiment", default=None, kind=str, help="target; default as exported"),
 )
 
 STUDY = (
-    Parameter(name="plan", default="quick", kind=str, help="quick, paper, or a YAML file of yours"),
+    Parameter(name="plan", default="quick", kind=str, help="quick, paper, or your YAML file"),
     Parameter(
         name="data_root",
         default=None,
@@ -65,8 +65,8 @@ STUDY = (
 AUGMENT = (
     Parameter(name="transform", default=None, kind=str, help="name of a transform, such as sb"),
     Parameter(name="clip", default=None, kind=str, help="audio file"),
-    Parameter(name="seed", default=0, kind=int, help="seed of the size that is drawn"),
-    Parameter(name="noise_root", default=None, kind=str, help="folder of noises, such as ESC-50"),
+    Parameter(name="seed", default=0, kind=int, help="seed of the random factor"),
+    Parameter(name="noise_root", default=None, kind=str, help="folder of noise, such as ESC-50"),
     Parameter(name="output", default="augmented", kind=str, help="folder for the files"),
 )
 
@@ -76,11 +76,11 @@ WEIGHTS = (
     ),
 )
 
-SYNC = (Parameter(name="journal", default=None, kind=str, help="file; by default all that wait"),)
+SYNC = (Parameter(name="journal", default=None, kind=str, help="file; by default all"),)
 
 
 def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
-    """Hyperparameters of a methodology as parameters; what is None keeps the methodology's default.
+    """Return a methodology's hyperparameters as parameters; None stands for the default.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
 
 
 def requested_method(declared: Sequence[Parameter], arguments: Sequence[str]) -> str:
-    """Methodology that a command line names, or the default.
+    """Return the methodology of a command line, or the default.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def requested_method(declared: Sequence[Parameter], arguments: Sequence[str]) ->
     Raises
     ------
     ParameterError
-        If it names two: an entry of MLproject that runs one methodology was given another.
+        If there are two: the entry of one methodology was run with another one.
     """
     values = (text.strip() for name, text in pairs(declared, arguments) if name == "method")
     given = list(dict.fromkeys(filter(None, values)))
@@ -121,11 +121,11 @@ def requested_method(declared: Sequence[Parameter], arguments: Sequence[str]) ->
 
 
 def experiment_values(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse a command line that may give hyperparameters by their own names.
+    """Parse a command line, in which hyperparameters may be separate parameters.
 
     Parameters
     ----------
-    declared : parameters of the command; ``method`` and ``hyperparameters`` are among them
+    declared : parameters of the command, including ``method`` and ``hyperparameters``
     arguments : command line
 
     Raises
@@ -152,5 +152,5 @@ def _joined(
         )
     twice = next((name for name in own if name in (hyperparameters or {})), None)
     if twice is not None:
-        raise ParameterError(f"{twice} is given twice: by itself and in hyperparameters")
+        raise ParameterError(f"{twice} is given twice: as a parameter and in hyperparameters")
     return {**(hyperparameters or {}), **own}

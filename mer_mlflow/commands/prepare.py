@@ -46,15 +46,15 @@ def prepare(
 
     Parameters
     ----------
-    dataset : name; by default original-4qaed where a data root is known, else demo
+    dataset : name; by default original-4qaed if a data root is given, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
-    duration : excerpt of each clip [s]; shorter clips are named
-    allow_columns : columns of feature tables, with commas between them, that a check may find
-    arithmetic : ``native`` or ``portable``: what trains with it has a store of its own
+    duration : length of the excerpt of each clip [s]; shorter clips are listed
+    allow_columns : comma-separated columns of feature tables that are allowed in spite of checks
+    arithmetic : ``native`` or ``portable``, each of which has a separate store
 
     Returns
     -------
-    exit code: 0, or 2 where the dataset cannot be used as it is
+    exit code: 0, or 2 if the dataset has errors
 
     Raises
     ------
@@ -66,12 +66,12 @@ def prepare(
     name = announce_dataset(dataset, data_root)
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store
+    from mer_mlflow.tracking import Kind, active_run, check_store
 
     check_store()
     with ExitStack() as stack:
-        if given := os.environ.get("MLFLOW_RUN_ID"):  # a run is there before anything is known
-            stack.enter_context(at_work(MlflowClient(), given, kind=Kind.PREPARE))
+        if given := os.environ.get("MLFLOW_RUN_ID"):  # the run exists already
+            stack.enter_context(active_run(MlflowClient(), given, kind=Kind.PREPARE))
         return _prepare(name, data_root, duration, allowed, arithmetic)
 
 
@@ -133,7 +133,7 @@ def _findings(
         yield f"cite {declared.citation}; {declared.licence}"
     n_files = len(inspection.seconds) + len(inspection.broken)
     if n_files:
-        yield f"audio: {len(inspection.seconds)} of {n_files} files decode"
+        yield f"audio: {len(inspection.seconds)} of {n_files} files can be decoded"
         yield f"sample rates: {_counted(inspection.sample_rates, 'Hz')}"
         yield f"channels: {_counted(inspection.channels, '')}"
     else:
@@ -175,7 +175,7 @@ def _fill(clips: Clips, representations: Iterable[Representation], *, arithmetic
 
 
 def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
-    """What the methods read of the clips' audio, everything once."""
+    """Yield all representations that methods need for these clips, without duplicates."""
     found: dict[str, Representation] = {}
     for method in map(get_method, method_names()):
         try:
@@ -197,13 +197,13 @@ def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
 def _track(clips: Clips, summary: str, *, n_errors: int) -> None:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, close_abandoned, open_run, write
+    from mer_mlflow.tracking import Kind, active_run, close_abandoned, open_run, write
     from mer_mlflow.tracking.items import File, Metric
 
     client = MlflowClient()
     run = open_run(client, name=f"prepare {clips.name}")
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
-    with at_work(client, run_id, kind=Kind.PREPARE, dataset=clips.name):
+    with active_run(client, run_id, kind=Kind.PREPARE, dataset=clips.name):
         close_abandoned(client, experiment, kind=Kind.PREPARE, but=run_id)
         write(
             client,

@@ -1,4 +1,4 @@
-"""report: the comparison of all cross-validations, as a page, tables and figures."""
+"""report: comparison of all cross-validations, as HTML, tables and figures."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from mer_mlflow.reporting.validations import Selection, read_validations
 from mer_mlflow.terminal import cell, console, printable
 from mer_mlflow.tracking import (
     Kind,
-    abandoned_words,
-    at_work,
+    active_run,
     check_store,
     close_abandoned,
+    describe_abandoned,
     experiment_id,
     open_run,
     write,
@@ -43,7 +43,7 @@ from mer_mlflow.tracking import (
 from mer_mlflow.tracking.items import File, Metric
 
 LOCAL_PAGES = "http://127.0.0.1:5000"
-"""Where ``make ui`` shows a store that has no server."""
+"""Address of ``make ui``, for a store without a server."""
 ALL = "all"
 COLUMNS = ("methodology", "dataset", "setting", "tuning", "macro F1", "95 % interval", "published")
 
@@ -61,12 +61,12 @@ def report(
 
     Parameters
     ----------
-    experiment : names of the experiments to read, with commas between them, or ``all``; by default
-        the one that this run belongs to
-    methods, datasets : names of those to report, with commas between them; by default all
-    protocol : the one to report, by default all
-    output : folder that the files are written to
-    pages : address of MLflow's pages that links lead to; by default the tracking server's, else
+    experiment : comma-separated names of the experiments to read, or ``all``; by default the
+        experiment of this run
+    methods, datasets : comma-separated names to select, by default all
+    protocol : protocol to select, by default all
+    output : folder for the files
+    pages : address of MLflow's web pages for links; by default that of the tracking server, else
         that of ``make ui``
 
     Returns
@@ -76,8 +76,8 @@ def report(
     Raises
     ------
     MerError
-        If there is no such experiment, the store does not answer, none of the runs can be read or
-        the folder cannot be written.
+        If there is no such experiment, the store is unavailable, none of the runs can be read or
+        the folder is not writable.
     """
     wanted = _filters(methods, datasets, protocol)
     check_store()
@@ -86,12 +86,12 @@ def report(
     folder = given_path(output, name="output")
     check_output(folder, REPORT_NAMES, folders=REPORT_FOLDERS)
     run = open_run(client, name="report")
-    run_id, home = str(run.info.run_id), str(run.info.experiment_id)
-    with at_work(client, run_id, kind=Kind.REPORT):
-        close_abandoned(client, home, kind=Kind.REPORT, but=run_id)
-        _report(client, run_id, requested or [home], folder, wanted, pages)
+    run_id, experiment_id = str(run.info.run_id), str(run.info.experiment_id)
+    with active_run(client, run_id, kind=Kind.REPORT):
+        close_abandoned(client, experiment_id, kind=Kind.REPORT, but=run_id)
+        _report(client, run_id, requested or [experiment_id], folder, wanted, pages)
     print(f"report: {folder / 'report.html'} (also .md, .tex, tables/, figures/)")
-    print_where(run_id, home)
+    print_where(run_id, experiment_id)
     return OK
 
 
@@ -109,31 +109,31 @@ def _report(
     if selection.left_out and not selection.validations:
         raise TrackingError(
             f"none of {len(selection.left_out)} cross-validations can be read; nothing was "
-            "written; see the warnings for what is wrong with each run"
+            "written; see the warnings for the reasons"
         )
     server = redacted(mlflow.get_tracking_uri())
     document = build_report(
         selection,
         address=pages or (pages_address(server) if server.startswith("http") else LOCAL_PAGES),
         facts=(
-            ("made", datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")),
+            ("date", datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")),
             (
                 "experiments",
                 ", ".join(printable(client.get_experiment(each).name) for each in sources),
             ),
         ),
         reasons=read_reasons(
-            client, sources, on_warning=lambda words: print(f"warning: {words}", flush=True)
+            client, sources, on_warning=lambda message: print(f"warning: {message}", flush=True)
         ),
     )
     files = dict(report_files(document))
     aside = replace_files(folder, files, kind="report", earlier=earlier_files)
     if aside is not None:
-        print(f"report: files of an earlier version are in {aside} now", flush=True)
+        print(f"report: files of an earlier version were moved to {aside}", flush=True)
     _print_ranking(selection)
     for source in sources:
-        for words in abandoned_words(client, source):
-            print(f"warning: {words}")
+        for message in describe_abandoned(client, source):
+            print(f"warning: {message}")
     write(
         client,
         run_id,
@@ -146,7 +146,7 @@ def _report(
 
 
 def _filters(methods: str | None, datasets: str | None, protocol: str | None) -> dict[str, Any]:
-    """Filters of the cross-validations, whose names are known ones."""
+    """Return validated filters of the cross-validations."""
     for method in split_names(methods):
         get_method(method)
     for dataset in split_names(datasets):

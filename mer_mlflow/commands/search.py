@@ -1,4 +1,4 @@
-"""search: tune a methodology; every setting that is tried is a tracked cross-validation."""
+"""search: tune a methodology; each trial is a tracked cross-validation."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STORAGE_VARIABLE = "MER_OPTUNA_STORAGE"
 
 
 def search(requested: Search) -> int:
-    """Search a methodology's hyperparameters and leave the winner where ``train`` finds it.
+    """Search a methodology's hyperparameters, and record the best setting for ``train``.
 
     Parameters
     ----------
-    requested : the search
+    requested : the requested search
 
     Returns
     -------
@@ -57,15 +57,15 @@ def search(requested: Search) -> int:
 
 
 def storage_url(given: str | None) -> str:
-    """URL of the database of searches: the one given, that of ``MER_OPTUNA_STORAGE``, or a file."""
+    """Return the database URL of searches: the given one, ``MER_OPTUNA_STORAGE``, or a file."""
     return given or os.environ.get(STORAGE_VARIABLE) or STORAGE
 
 
 def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     from mlflow import MlflowClient
 
-    from mer_mlflow.tracking import Kind, at_work, check_store, close_abandoned, open_run, schema
-    from mer_mlflow.tracking.outage import own_retries, patiently
+    from mer_mlflow.tracking import Kind, active_run, check_store, close_abandoned, open_run, schema
+    from mer_mlflow.tracking.outage import retry, without_client_retries
     from mer_mlflow.tracking.writer import batch, send
     from mer_mlflow.tuning.record import search_items
     from mer_mlflow.tuning.sharing import FoldsAhead
@@ -86,7 +86,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
     n_before = len(study.get_trials(deepcopy=False))
     tags = {schema.PROFILE: resolved.profile, schema.STUDY: wanted.name}
-    with at_work(client, run_id, kind=Kind.SEARCH, study=wanted.name):
+    with active_run(client, run_id, kind=Kind.SEARCH, study=wanted.name):
         for kind in (Kind.SEARCH, Kind.PARENT):
             close_abandoned(client, experiment, kind=kind, but=run_id, study=wanted.name)
         with progress("representations") as clip_progress:
@@ -112,11 +112,11 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
         with progress("trials") as trial_progress:
             run_study(study, wanted, evaluate, on_trial=trial_progress)
         found = batch(search_items(study, wanted, setting))
-        with own_retries():
-            patiently(lambda: send(client, run_id, found))
-            patiently(lambda: client.set_terminated(run_id, "FINISHED"))
+        with without_client_retries():
+            retry(lambda: send(client, run_id, found))
+            retry(lambda: client.set_terminated(run_id, "FINISHED"))
     if len(study.get_trials(deepcopy=False)) == n_before:
-        print("nothing was run: this search was finished before")
+        print("nothing was run: this search is already finished")
     _print_outcome(study, setting)
     print_where(run_id, experiment)
     return OK
@@ -128,13 +128,13 @@ def _print_outcome(study: Study, setting: Setting) -> None:
 
     used = folds_by_use(study, setting)
     print(", ".join(f"{key.replace('_', ' ')}: {count}" for key, count in used.items()))
-    for words in adoption_warnings(study):
-        print(f"warning: {words}")
+    for message in adoption_warnings(study):
+        print(f"warning: {message}")
     best = best_trial(study)
     if best is None or best.value is None:
         raise IncompleteError(f"study {study.study_name}: no setting has a score; see their runs")
     print(f"best: {_assigned(best.params)} with macro F1 {best.value:.2%} (trial {best.number})")
-    print("  chosen by the folds that it is scored on: the score is optimistic")
+    print("  it was chosen by the same test folds: the score is optimistic")
     print(f"train with it: -P method={setting.method.name} -P hyperparameters=best")
 
 

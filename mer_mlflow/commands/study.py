@@ -1,4 +1,4 @@
-"""study: all searches and trainings of a plan, one after the other, each in its own process."""
+"""study: run all searches and trainings of a plan in sequence, each in a separate process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DAY = 24 * 3600.0
 PRINTED_WIDTH = 150
-"""Characters of a line where there is no terminal to ask."""
+"""Characters of a line if the output is not a terminal."""
 
 
 def study(
@@ -48,7 +48,7 @@ def study(
     storage: str | None = None,
     **execution: Any,
 ) -> int:
-    """Run a study; what its experiment already holds is not run again.
+    """Run a study; results that exist in its experiment are not computed again.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ def study(
     data_root : folder of the datasets, or ``"original-4qaed=/a;new-4qaed-c=/b"``
     dry_run : whether to print the plan only
     storage : database URL of the searches, by default ``MER_OPTUNA_STORAGE``
-    execution : parameters of all experiments that go before the plan's, such as ``workers``
+    execution : parameters of all experiments that override the plan, such as ``workers``
 
     Returns
     -------
-    exit code: 0, or 3 where an item failed
+    exit code: 0, or 3 if an item failed
 
     Raises
     ------
@@ -78,7 +78,7 @@ def study(
         check_storage(storage_url(storage))
     client, experiment = _experiment(may_create=not dry_run)
     from mer_mlflow.studies.board import Board
-    from mer_mlflow.tracking import abandoned_words
+    from mer_mlflow.tracking import describe_abandoned
 
     data = {name: _load(name, roots[name]) for name in planned.datasets}
     board = Board(
@@ -91,8 +91,8 @@ def study(
     )
     _print_board(board, n_workers)
     if client is not None:
-        for words in abandoned_words(client, experiment):
-            print(f"warning: {words}", flush=True)
+        for message in describe_abandoned(client, experiment):
+            print(f"warning: {message}", flush=True)
     if dry_run or client is None:
         return OK
     from mer_mlflow.studies.record import Record
@@ -115,13 +115,13 @@ def study(
 
 
 def _resolved(planned: Plan, data_root: str | None) -> tuple[Plan, dict[str, str | None]]:
-    """A plan with nothing left open, and the folder of each dataset."""
+    """Return the plan with resolved datasets, and the folder of each dataset."""
     given = parse_data_roots(data_root)
     datasets = planned.datasets or chosen_datasets(given, planned.data_roots)
-    strangers = sorted(set(given.own) - set(datasets))
-    if strangers:
+    unplanned = sorted(set(given.own) - set(datasets))
+    if unplanned:
         raise ParameterError(
-            f"data_root: {strangers[0]} is no dataset of plan {planned.name} "
+            f"data_root: {unplanned[0]} is not a dataset of plan {planned.name} "
             f"({', '.join(datasets)})"
         )
     roots = locate(datasets, given=given, planned=planned.data_roots)
@@ -133,11 +133,11 @@ def _load(name: str, root: str | None) -> Data:
     from mer_mlflow.studies.board import Data
 
     if root is None and get_dataset(name).needs_root:
-        words = f"give data_root={name}=FOLDER, or a data_root that holds a folder {name}"
-        return Data(reason=words)
+        message = f"give data_root={name}=FOLDER, or a data_root that contains a folder {name}"
+        return Data(reason=message)
     try:
         clips = load_dataset(
-            name, root, on_warning=lambda words: print(f"warning: {name}: {words}", flush=True)
+            name, root, on_warning=lambda message: print(f"warning: {name}: {message}", flush=True)
         )
     except MerError as error:
         return Data(root=root, reason=str(error))
@@ -146,7 +146,7 @@ def _load(name: str, root: str | None) -> Data:
 
 
 def _experiment(*, may_create: bool) -> tuple[MlflowClient | None, str]:
-    """Client and experiment of this study; no client where there is nothing to read."""
+    """Return client and experiment of this study; no client if the store does not exist."""
     import mlflow
     from mlflow import MlflowClient
 
@@ -170,16 +170,16 @@ def _run_all(board: Board, record: Record) -> None:
     if not board.to_do:
         print("study: nothing is left to do", flush=True)
     for item in board.to_do:
-        planned_item = board.look_again(item)
+        planned_item = board.refresh(item)
         if planned_item.arguments is not None and planned_item.estimate is not None:
-            board.settle(item, ItemState(status=ItemStatus.INTERRUPTED))
+            board.set_state(item, ItemState(status=ItemStatus.INTERRUPTED))
             try:
                 outcome = _run(item, planned_item.arguments, record.experiment_id)
             except BaseException:
                 record.keep(board.states)
                 raise
             state = _state_after(board, item, outcome)
-            board.settle(item, state)
+            board.set_state(item, state)
             if state.status == ItemStatus.DONE:
                 finished.append((planned_item.estimate.seconds, outcome.seconds))
             else:
@@ -194,7 +194,7 @@ def _run_all(board: Board, record: Record) -> None:
 def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcome:
     command = [sys.executable, "-m", "mer_mlflow", item.action]
     given = dict(arguments)
-    storage = given.pop("storage", None)  # command lines show a password in it to everybody
+    storage = given.pop("storage", None)  # passwords in command lines are visible to all users
     command += [f"--{name}={value}" for name, value in given.items()]
     root = str(Path(__file__).parents[2])
     search_path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
@@ -207,8 +207,8 @@ def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcom
 
 
 def _state_after(board: Board, item: Item, outcome: Outcome) -> ItemState:
-    """How an item stands after its process: its run decides, not what the process said."""
-    state = board.look_again(item).state
+    """Return the state of an item after its process, according to its run."""
+    state = board.refresh(item).state
     if state.status == ItemStatus.DONE:
         return replace(state, seconds=outcome.seconds)
     stopped = outcome.code in (INTERRUPTED, -signal.SIGTERM)
@@ -228,15 +228,15 @@ def _print_board(board: Board, n_workers: int) -> None:
     table.add_column("state")
     for item, planned_item in board.planned_items.items():
         state = planned_item.state
-        words = " ".join(filter(None, (state.status, state.run_id[:8])))
+        message = " ".join(filter(None, (state.status, state.run_id[:8])))
         if state.status == ItemStatus.TO_DO and state.reason:
-            words = f"to do {state.reason}"
+            message = f"to do {state.reason}"
         time = "–" if planned_item.estimate is None else str(planned_item.estimate)
-        row = (item.method, item.dataset, item.action, planned_item.folds or "–", time, words)
+        row = (item.method, item.dataset, item.action, planned_item.folds or "–", time, message)
         table.add_row(*map(cell, row))
     console(width=PRINTED_WIDTH).print(table)
-    for words in _notes(board):
-        print(words)
+    for message in _notes(board):
+        print(message)
     waiting = [board.planned_items[item].estimate for item in board.to_do]
     known = [seen for seen in waiting if seen is not None]
     at_most = "at most " * any(seen.is_bound for seen in known)
@@ -247,7 +247,7 @@ def _print_board(board: Board, n_workers: int) -> None:
 
 
 def _notes(board: Board) -> list[str]:
-    """Why items are not to be run, a line for each reason."""
+    """Return the reasons of items that are not run, one line each."""
     items: dict[tuple[str, str], list[str]] = {}
     for item, state in board.states.items():
         if state.reason and state.status != ItemStatus.TO_DO:
@@ -262,10 +262,10 @@ def _listed(names: list[str]) -> str:
 def _print_outcome(board: Board, failed: Mapping[Item, ItemState]) -> None:
     counts = Counter(state.status for state in board.states.values())
     print("study: " + ", ".join(f"{count} {status}" for status, count in counts.items()))
-    for words in _notes(board):
-        print(f"  {words}", file=sys.stderr if words.startswith("failed") else sys.stdout)
+    for message in _notes(board):
+        print(f"  {message}", file=sys.stderr if message.startswith("failed") else sys.stdout)
     if failed:
-        print("give the same command again: what is done stays, what failed is tried again")
+        print("give the same command again to retry failed items; finished ones are kept")
 
 
 def main(arguments: Sequence[str]) -> int:

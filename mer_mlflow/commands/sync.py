@@ -1,4 +1,4 @@
-"""sync: deliver results that wait in journals because the tracking server did not take them."""
+"""sync: deliver results in journals, which the tracking server has not accepted yet."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def sync(*, journal: str | None = None) -> int:
-    """Deliver what waits, and close the runs of processes that have ended.
+    """Deliver journals, and close the runs of processes that have ended.
 
     Parameters
     ----------
-    journal : file of a journal, which is delivered to the tracking server in use whatever server
-        it was written for; by default all of ``MER_JOURNAL_ROOT`` that were written for this one
+    journal : file of a journal, which is delivered to the current tracking server even if it was
+        written for another one; by default all journals of ``MER_JOURNAL_ROOT`` for this server
 
     Returns
     -------
-    exit code: 0; 3 where something still waits; 2 where it waits for a run that was deleted
+    exit code: 0; 3 if something could not be delivered; 2 if a run was deleted
 
     Raises
     ------
@@ -38,7 +38,7 @@ def sync(*, journal: str | None = None) -> int:
 
     from mer_mlflow.tracking import check_store
     from mer_mlflow.tracking.journal import Journal, journal_root, journals
-    from mer_mlflow.tracking.outage import own_retries
+    from mer_mlflow.tracking.outage import without_client_retries
 
     files = list(journals(journal_root())) if journal is None else [Path(journal)]
     if journal is not None:
@@ -46,16 +46,16 @@ def sync(*, journal: str | None = None) -> int:
     check_store()
     name_run("sync")
     client = MlflowClient()
-    with own_retries():
+    with without_client_retries():
         codes = [_deliver(client, file, is_chosen=journal is not None) for file in files]
     if not files:
-        print(f"nothing waits in {journal_root()}")
+        print(f"nothing to deliver in {journal_root()}")
     return next((code for code in (BAD_INPUT, INCOMPLETE) if code in codes), OK)
 
 
 def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> int:
-    """Deliver a journal, and say so; the exit code says whether it still waits."""
-    from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_left, server_name
+    """Deliver a journal, print the result and return the exit code."""
+    from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, deliver_journal, server_name
     from mer_mlflow.tracking.environment import is_alive
     from mer_mlflow.tracking.journal import Journal, JournalGoneError, JournalInUseError
 
@@ -71,19 +71,19 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> int:
         return INCOMPLETE
     name = f"run {waiting.facts[PARENT]} ({waiting.facts[NAME]})"
     if is_alive(waiting.facts):
-        print(f"{name}: its process is at work")
+        print(f"{name}: its process is still running")
         waiting.close()
         return OK
     if waiting.facts[SERVER] != server_name(client.tracking_uri) and not is_chosen:
         print(
-            f"{name}: {len(waiting)} writes wait for {waiting.facts[SERVER]}; set "
+            f"{name}: {len(waiting)} writes are to be delivered to {waiting.facts[SERVER]}; set "
             f"MLFLOW_TRACKING_URI to it, or give journal={file}"
         )
         waiting.close()
         return INCOMPLETE
     try:
         with progress("writes") as advance:
-            n_delivered = deliver_left(client, waiting, on_progress=advance)
+            n_delivered = deliver_journal(client, waiting, on_progress=advance)
     except DeletedError as error:
         print(f"error: {name}: {error}", file=sys.stderr)
         return BAD_INPUT

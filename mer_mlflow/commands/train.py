@@ -30,20 +30,20 @@ def train(experiment: Experiment) -> int:
 
     Parameters
     ----------
-    experiment : as requested
+    experiment : the requested experiment
 
     Returns
     -------
-    exit code: 0, or 3 where a fold failed
+    exit code: 0, or 3 if a fold failed
 
     Raises
     ------
     MerError
         If a parameter or the data cannot be used.
     UndeliveredError
-        If all is done, but the tracking server has not taken all results.
+        If all folds are done, but the tracking server has not accepted all results.
     NotInEffectError
-        If this process was not started for the arithmetic.
+        If this process does not use the requested arithmetic.
     """
     require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
@@ -57,7 +57,7 @@ def train(experiment: Experiment) -> int:
     print(f"method: {setting.method.title} ({shown})", flush=True)
     if setting.choice is not None:
         names = ", ".join(setting.choice.names)
-        print(f"nested: each training set chooses {names} by a search of its own")
+        print(f"nested: {names} are chosen by a search within each training set")
     _announce_inputs(setting, chosen=experiment.features)
     from mer_mlflow.tracking import RunTree, adopt_trial, schema
 
@@ -87,13 +87,13 @@ def train(experiment: Experiment) -> int:
         _print_outcome(validation)
     if runs.duplicate_of is not None:
         adopt_trial(runs.duplicate_of, tuned_by)
-        print(f"nothing was run again: run {runs.duplicate_of} is this cross-validation, complete")
+        print(f"nothing was run: run {runs.duplicate_of} is the same and complete")
     print_where(runs.duplicate_of or runs.run_id, runs.experiment_id)
     return OK if validation.is_complete else INCOMPLETE
 
 
 def _winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None:
-    """What the search says whose winner is requested, None where none is."""
+    """Return ``best.json`` of the search whose best setting is requested, None for none."""
     from mer_mlflow.tracking import check_store
 
     check_store()
@@ -118,7 +118,7 @@ def _winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None
 
 
 def _tuned_by(experiment: Experiment, winner: Mapping[str, Any] | None) -> dict[str, str]:
-    """Tags that say how hyperparameters were chosen, where they were."""
+    """Return tags about the choice of hyperparameters, none if they were not tuned."""
     from mer_mlflow.tracking import schema
 
     tags = {schema.TUNED_BY: winner["study"], schema.SELECTION: "not nested"} if winner else {}
@@ -137,22 +137,22 @@ def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
     for finding in setting.findings:
         print(f"warning: {finding}", flush=True)
     for found in setting.weights:
-        words = "known" if found.is_known else "NOT VERIFIED"
-        print(f"weights: {found.name}, {found.file} (SHA-256 {found.digest[:12]}…, {words})")
+        message = "known" if found.is_known else "NOT VERIFIED"
+        print(f"weights: {found.name}, {found.file} (SHA-256 {found.digest[:12]}…, {message})")
     n_copies = len(setting.augmentations)
     if n_copies:
         print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
     if any(isinstance(each, BackgroundNoise) and not each.files for each in setting.augmentations):
-        print("notice: the background noise is synthesised; -P noise_root= names recordings")
+        print("notice: the background noise is synthesised; give recordings by -P noise_root=")
 
 
 def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
     if runs.n_adopted:
         print(f"{runs.n_adopted} folds were already done", flush=True)
         if keeps_what_it_has:
-            print("test_curve and probe: those folds keep what they have")
-    for words in runs.warnings:
-        print(f"warning: {words}")
+            print("test_curve and probe: those folds are not changed")
+    for message in runs.warnings:
+        print(f"warning: {message}")
 
 
 def _print_outcome(validation: CrossValidation) -> None:
@@ -167,7 +167,7 @@ def _print_outcome(validation: CrossValidation) -> None:
                 print(f"  {name:20} {summary.mean:7.2%} (stage)")
         for name in (f"{CHANGED}{each}" for each in validation.results[0].changed):
             share = float(validation.folds[name].mean())
-            print(f"  {name:20} {share:7.2%} (test clips whose copy is put elsewhere)")
+            print(f"  {name:20} {share:7.2%} (test clips whose copy is predicted otherwise)")
         return
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
     for failure in validation.failures[:3]:

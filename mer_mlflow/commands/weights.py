@@ -1,4 +1,4 @@
-"""weights: what pretrained weights the methodologies need, and which of them are there."""
+"""weights: list of the pretrained weights that methodologies need, and of those found."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mer_mlflow.weights import ROOT_VARIABLE
 
 
 def weights(*, weights: str | None = None) -> int:
-    """Print what each methodology needs, what is there, its digest and licence.
+    """Print which weights are needed and found, with digests and licences.
 
     Parameters
     ----------
-    weights : folder that holds the files at any depth, by default ``MER_WEIGHTS_ROOT``
+    weights : folder that contains the files at any depth, by default ``MER_WEIGHTS_ROOT``
 
     Returns
     -------
@@ -30,10 +30,10 @@ def weights(*, weights: str | None = None) -> int:
     Raises
     ------
     MerError
-        If the folder is not there.
+        If the folder does not exist.
     """
     if weights and given_path(weights, name="weights").is_file():
-        raise ParameterError(f"weights={weights}: is a file; give the folder that holds it")
+        raise ParameterError(f"weights={weights}: is a file; give the folder that contains it")
     needed_by = _needed_by()
     for name, published in PUBLISHED.items():
         print(f"{name}: {_state(name, weights)}")
@@ -49,8 +49,8 @@ def _state(name: str, given: str | None) -> str:
         found = find_weights(name, given, allow_unverified=True)
     except WeightsError:
         return "MISSING"
-    words = "as published" if found.is_known else "not verified"
-    return f"there, {words}\n  file {found.file}\n  SHA-256 {found.digest}"
+    message = "as published" if found.is_known else "not verified"
+    return f"found, {message}\n  file {found.file}\n  SHA-256 {found.digest}"
 
 
 def _needed_by() -> dict[str, list[str]]:
@@ -62,7 +62,7 @@ def _needed_by() -> dict[str, list[str]]:
 
 
 def _networks(method: Method) -> Iterator[str]:
-    """Networks that a methodology reads with its defaults, or with another value of a word."""
+    """Yield the networks of a methodology for its defaults and for each value of a choice."""
     choices = [
         {name: value}
         for name, space in method.spaces.items()

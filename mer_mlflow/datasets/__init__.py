@@ -1,4 +1,4 @@
-"""Datasets: every module of this package that declares ``DATASETS`` adds to the registry."""
+"""Datasets: a module of this package registers its datasets by declaring ``DATASETS``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _registry() -> dict[str, Dataset]:
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Names of the registered datasets."""
+    """Return the names of the registered datasets."""
     return tuple(sorted(_registry()))
 
 
@@ -61,12 +61,12 @@ def get_dataset(name: str) -> Dataset:
 
 
 def data_root_or_default(data_root: Path | str | None) -> Path | None:
-    """The data root given, else the one in ``MER_DATA_ROOT``, else None.
+    """Return the given data root, else the one in ``MER_DATA_ROOT``, else None.
 
     Raises
     ------
     ParameterError
-        If it can be no path.
+        If it is not a valid path.
     """
     name = "data_root" if data_root else ROOT_VARIABLE
     given = data_root or os.environ.get(ROOT_VARIABLE)
@@ -74,17 +74,17 @@ def data_root_or_default(data_root: Path | str | None) -> Path | None:
 
 
 def default_dataset(data_root: Path | str | None) -> str:
-    """Dataset of a command that names none: Original-4QAED with a data root, else the demo."""
+    """Return the default dataset of commands: Original-4QAED with a data root, else the demo."""
     return "original-4qaed" if data_root_or_default(data_root) else "demo"
 
 
 def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
-    """Read a dataset with all that contradicts in it.
+    """Read a dataset, and list all contradictions in it.
 
     Parameters
     ----------
     name : name of a registered dataset
-    data_root : folder of its files, by default ``MER_DATA_ROOT``; the demo has its own
+    data_root : folder of its files, by default ``MER_DATA_ROOT``; not used by the demo
 
     Raises
     ------
@@ -99,7 +99,7 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
             return _checked(dataset.read(None))
         except OSError as error:
             raise DatasetError(
-                f"{error.filename}: cannot be read ({error.strerror}); get the right to read it, "
+                f"{error.filename}: cannot be read ({error.strerror}); get read permission, "
                 "or set MER_CACHE_ROOT to another folder"
             ) from error
     root = data_root_or_default(data_root)
@@ -123,7 +123,7 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
 
 
 def _checked(reading: Reading) -> Reading:
-    """Refuse clips whose names are not the same text everywhere, before anything is computed."""
+    """Reject clips whose names would be different texts on other machines."""
     clips = reading.clips
     for clip, path in zip(clips.ids, clips.audio, strict=True):
         if (fault := name_fault(clip)) is not None:
@@ -146,8 +146,8 @@ def load_dataset(
     Parameters
     ----------
     name : name of a registered dataset
-    data_root : folder of its files, by default ``MER_DATA_ROOT``; the demo has its own
-    on_warning : called with each finding that leaves the dataset usable, such as unlabelled files
+    data_root : folder of its files, by default ``MER_DATA_ROOT``; not used by the demo
+    on_warning : called with each problem that leaves the dataset usable, such as unlabelled files
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a table may have: a file can hold, or say that it holds, more than any memory does."""
+"""Size limits of tables, so that a damaged or huge file cannot exhaust the memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ MOST_BYTES = 1 << 28
 MOST_ROWS = 2_000_000
 MOST_COLUMNS = 100_000
 MOST_CELLS = 40_000_000
-"""Published tables have 24 MB, 900 rows, 1716 columns and 1.5 million cells; a cell takes some 60
+"""Published tables have 24 MB, 900 rows, 1716 columns and 1.5 million cells; a cell needs about 60
 bytes of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """The most that a table may have.
+    """Size limits of a table.
 
     Attributes
     ----------
-    n_bytes, n_rows, n_columns, n_cells : of the file, and of what is in it
+    n_bytes : maximum size of the file
+    n_rows, n_columns, n_cells : maximum numbers of rows, columns and cells
     """
 
     n_bytes: int
@@ -34,23 +35,23 @@ class Bounds:
     n_cells: int
 
     def check_size(self, path: Path, n_bytes: int) -> None:
-        """Refuse a file that is too large, before it is read.
+        """Reject a file that is too large, before it is read.
 
         Raises
         ------
         DatasetError
-            If it is.
+            If it is too large.
         """
         if n_bytes > self.n_bytes:
             raise _beyond(path, f"more than {self.n_bytes / 2**20:g} MiB")
 
     def check_cells(self, path: Path, *, n_rows: int, n_columns: int) -> None:
-        """Refuse a table that has too many rows or cells.
+        """Reject a table that has too many rows or cells.
 
         Raises
         ------
         DatasetError
-            If it has.
+            If it has too many.
         """
         if n_rows > self.n_rows:
             raise _beyond(path, f"more than {self.n_rows} rows")
@@ -58,12 +59,12 @@ class Bounds:
             raise _beyond(path, f"more than {self.n_cells} cells ({n_columns} columns)")
 
     def checked_lines(self, path: Path, lines: Iterable[str], *, delimiter: str) -> Iterator[str]:
-        """Pass lines on, none of which has too many columns.
+        """Yield lines unchanged, and reject a line that has too many columns.
 
         Raises
         ------
         DatasetError
-            If one has.
+            If a line has too many columns.
         """
         for number, line in enumerate(lines, start=1):
             if line.count(delimiter) >= self.n_columns:
@@ -73,12 +74,12 @@ class Bounds:
 
 
 def table_bounds() -> Bounds:
-    """Bounds of the tables that are read, all multiplied by ``MER_TABLE_SCALE``, by default 1.
+    """Return the size limits of tables, multiplied by ``MER_TABLE_SCALE``, by default 1.
 
     Raises
     ------
     ParameterError
-        If it is no number, or not above 0.
+        If it is not a number greater than 0.
     """
     given = os.environ.get(SCALE_VARIABLE) or "1"
     try:
@@ -94,6 +95,6 @@ def table_bounds() -> Bounds:
 
 def _beyond(where: Path | str, what: str) -> DatasetError:
     return DatasetError(
-        f"{where}: {what}; name another table or, where this one is meant and memory is large "
-        f"enough, raise all bounds of tables by {SCALE_VARIABLE} (2 doubles them)"
+        f"{where}: {what}; name another table or, if this one is correct and the memory is large "
+        f"enough, raise all size limits of tables with {SCALE_VARIABLE} (2 doubles them)"
     )

@@ -1,4 +1,4 @@
-"""Clips: the ordered, immutable table that every other part of the project works on."""
+"""Clips: the immutable, ordered table of a dataset's clips."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FeatureTable:
 
     Attributes
     ----------
-    names : feature names, most relevant first where the source ranks them
+    names : feature names, most relevant first if the source ranks them
     values : features [shape=(n_clips, n_features)], NaN in the rows of clips without features
-    unpublished : columns that the source does not publish, none where it is not known
-    missing : columns that the source publishes and the table lacks
+    unpublished : columns that are not in the published table; empty if that is unknown
+    missing : columns of the published table that are not in this table
     """
 
     names: tuple[str, ...]
@@ -44,13 +44,13 @@ class Clips:
     name : the dataset's name
     ids : clip ids [n_clips], unique and sorted
     quadrants : labels [shape=(n_clips,)], 0 to 3 for Q1 to Q4
-    audio : audio file of each clip, None where there is none
-    audio_hashes : content hash of each audio file, None where there is none
-    artists : artist of each clip, None where unknown
+    audio : audio file of each clip, None if it has none
+    audio_hashes : content hash of each audio file, None if there is none
+    artists : artist of each clip, None if unknown
     features : feature tables by name (``"top100"``, ``"all"``)
     fixed_splits : part of each clip (``"train"``, ``"validate"``, ``"test"``, None) by split name
-    earlier_ids : ids that earlier versions gave these clips, in the same order; None where they are
-        the same
+    earlier_ids : ids of these clips in earlier versions, in the same order; None if they are the
+        same
     """
 
     name: str
@@ -78,13 +78,13 @@ class Clips:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of clips of each quadrant."""
+        """Number of clips in each quadrant."""
         counts = np.bincount(self.quadrants, minlength=len(QUADRANTS))
         return dict(zip(QUADRANTS, counts.tolist(), strict=True))
 
     @property
     def digest(self) -> str:
-        """Hex digest of ids, labels and contents (audio, features); paths do not count."""
+        """Hex digest of ids, labels, audio contents and features; it does not depend on paths."""
         rows = [
             [clip, int(label), content]
             for clip, label, content in zip(
@@ -98,7 +98,7 @@ class Clips:
         return digest.hexdigest()[:16]
 
     def take(self, indices: NDArray[np.int64]) -> Clips:
-        """Select clips by position, in the dataset's order.
+        """Return the clips at given positions, in the dataset's order.
 
         Parameters
         ----------
@@ -123,13 +123,13 @@ class Clips:
         )
 
     def as_earlier(self) -> Clips | None:
-        """Return the same clips under the ids of earlier versions, None where they are the same."""
+        """Return the same clips with the ids of earlier versions, None if these are the same."""
         if self.earlier_ids is None:
             return None
         return replace(self, ids=self.earlier_ids, earlier_ids=None)
 
     def audio_files(self) -> tuple[Path, ...]:
-        """Audio file of every clip.
+        """Return the audio file of every clip.
 
         Raises
         ------
@@ -145,18 +145,18 @@ class Clips:
         return tuple(path for path in self.audio if path is not None)
 
     def feature_values(self, table: str) -> NDArray[np.float64]:
-        """Features of every clip [shape=(n_clips, n_features)].
+        """Return the features of every clip [shape=(n_clips, n_features)].
 
         Raises
         ------
         DatasetError
-            If the dataset has no such table, or the table misses clips.
+            If the dataset has no such table, or clips have no row in it.
         """
         if table not in self.features:
             there = ", ".join(sorted(self.features)) or "none"
             raise DatasetError(
                 f"dataset {self.name} has no feature table '{table}' (tables: {there}); "
-                "add its CSV to the data root, or give features=extracted where there is audio"
+                "add its CSV to the data root, or give features=extracted if there is audio"
             )
         values = self.features[table].values
         missing = [self.ids[i] for i in np.flatnonzero(np.isnan(values).any(axis=1))]

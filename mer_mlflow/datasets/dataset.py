@@ -1,4 +1,4 @@
-"""What a dataset module declares, and what reading it gives."""
+"""Declaration of a dataset, and the result of reading it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Reading:
     Attributes
     ----------
     clips : the labelled clips
-    errors : contradictions, each of which makes the dataset unusable
-    warnings : findings that leave it usable, such as files without a label
+    errors : contradictions; the dataset is unusable if there are any
+    warnings : problems that leave it usable, such as files without a label
     encodings : encoding of each CSV file that was read
     """
 
@@ -33,16 +33,16 @@ class Dataset:
 
     Attributes
     ----------
-    name : as users type it
-    title : as tables print it
+    name : name in commands
+    title : name in tables
     summary : one sentence
-    citation : who to cite
+    citation : publications to cite
     licence : terms of use
-    published_counts : clips of each quadrant as published, None where nothing is published
-    needs_root : whether the user must say where the files are
-    read : reads the files below a data root
-    archive : folder that the published archive unpacks to, by which a folder that holds several
-        datasets is known; empty where nothing is published
+    published_counts : published number of clips of each quadrant, None if not published
+    needs_root : whether the user must give a data root
+    read : function that reads the files below a data root
+    archive : name of the folder in the published archive; identifies the dataset in a folder with
+        several datasets. Empty if nothing is published
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Any folder of quadrants, or a CSV of audio paths and quadrants: other people's audio."""
+"""Users' own audio: a folder with quadrant subfolders, or a CSV of audio paths and quadrants."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from mer_mlflow.datasets.tables import read_quadrants, read_table
 from mer_mlflow.errors import DatasetError, excerpt, listing
 
 REORDERED = (
-    "ids of clips are paths below one folder now; they were the paths as written here, in another "
-    "order, and what an earlier version has run on these clips is not continued"
+    "clip ids are now relative to one folder; an earlier version used the paths as written, in "
+    "another order, and its runs on these clips are not continued"
 )
 
 
@@ -31,8 +31,8 @@ def read_folder(root: Path | None) -> Reading:
 
     Parameters
     ----------
-    root : the folder, the CSV, or a folder that holds one CSV; an ``artist`` column is used
-        where the CSV has one, and relative paths start at the CSV's folder; ids are those of
+    root : the folder, the CSV, or a folder that contains one CSV. Relative paths start at the
+        CSV's folder, and a column ``artist`` is optional. Clip ids are those of
         :mod:`mer_mlflow.datasets.listed_files`
 
     Raises
@@ -61,7 +61,7 @@ def _read_csv(path: Path) -> Reading:
     for (line, _), file in zip(table.rows, files, strict=True):
         if not PurePosixPath(file).name:
             raise DatasetError(
-                f"{path}, line {line}: '{excerpt(file)}' in column path is no file name"
+                f"{path}, line {line}: '{excerpt(file)}' in column path is not a file name"
             )
         if (fault := length_fault(file)) is not None:
             raise DatasetError(f"{path}, line {line}: column path has {fault}")
@@ -73,7 +73,7 @@ def _read_csv(path: Path) -> Reading:
     order = [rows[clip] for clip in sorted(rows)]
     present = tuple(places[i] if is_file(places[i]) else None for i in order)
     errors += [
-        f"{path}: no file {places[i]}"
+        f"{path}: file {places[i]} does not exist"
         for i, found in zip(order, present, strict=True)
         if found is None
     ]
@@ -106,8 +106,8 @@ def _rows_of_one_clip(path: Path, ids: Sequence[str], places: Sequence[Path]) ->
     return [
         f"{path}: clip {clip} has two rows; keep one"
         if len(files[clip]) == 1
-        else f"{path}: {listing([str(file) for file in sorted(files[clip])])} differ by their "
-        "users' home folders alone; put them below one folder"
+        else f"{path}: {listing([str(file) for file in sorted(files[clip])])} differ only in "
+        "the users' home folders; put them below one folder"
         for clip in sorted(clip for clip, count in counts.items() if count > 1)
     ]
 

@@ -1,7 +1,7 @@
-"""4QAED: 30-second previews in Russell's quadrants, balanced (Original) and grown (New C and B).
+"""4QAED: 30-second previews in Russell's quadrants, balanced (Original) and extended (New C and B).
 
 Original-4QAED (the "TAFFC dataset") is published with audio, annotations, metadata and handcrafted
-features; New-4QAED is read as a folder of quadrants with, where there is one, an annotation CSV.
+features. New-4QAED is read as a folder of quadrants with an optional annotation CSV.
 
 References
 ----------
@@ -29,13 +29,13 @@ ARCHIVE = "MER_audio_taffc_dataset"
 FEATURE_FILES = {"top100": "top100_features.csv", "all": "all_features.csv"}
 ANNOTATIONS = ("panda_dataset_taffc_annotations.csv", "annotations.csv")
 RANKING = "relieff_ranking_1714.csv"
-"""Names the 1714 features of the study among all that are published, most relevant first."""
+"""File with the names of the study's 1714 features, most relevant first."""
 TOP_100 = "fourqaed_top100.txt"
-"""Names the columns of the published table of the 100 most relevant features, in its order."""
+"""File with the column names of the published table of the 100 most relevant features."""
 DESCRIPTIONS = "features.csv"
-"""Describes the published features, but for those that are the authors' own."""
+"""File that describes the published features, except those developed by the authors."""
 OWN_FEATURES = ("ORIGINAL-", "VOICE-")
-"""What the names of the authors' own features begin with."""
+"""Prefix of the features developed by the authors."""
 METADATA = ("panda_dataset_taffc_metadata.csv", "metadata.csv")
 
 
@@ -44,7 +44,7 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
 
     Parameters
     ----------
-    root : the folder that holds the archives ``MER_audio_taffc_dataset`` and
+    root : folder that contains the unpacked archives ``MER_audio_taffc_dataset`` and
         ``Features - Audio MER``, or the first of them
     name : name of the dataset
 
@@ -61,8 +61,8 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
     annotations = _first(places, ANNOTATIONS)
     if audio_root is None and annotations is None:
         raise DatasetError(
-            f"{root}: neither {ANNOTATIONS[0]} nor folders Q1 to Q4, here or one folder down; "
-            f"give the folder that holds {ARCHIVE}"
+            f"{root}: neither {ANNOTATIONS[0]} nor folders Q1 to Q4, here or in a subfolder; "
+            f"give the folder that contains {ARCHIVE}"
         )
     beside = (*places, *_folders(root.parent)) if root.name == ARCHIVE else places
     features = {
@@ -84,13 +84,13 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
 
 @cache
 def top_100() -> tuple[str, ...]:
-    """Names of the 100 features that are published as the most relevant, in their order."""
+    """Return the names of the 100 features published as the most relevant, in their order."""
     text = (resources.files(__package__) / TOP_100).read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 
 def _published(places: Iterable[Path]) -> dict[str, Callable[[FeatureTable], FeatureTable]]:
-    """What compares the tables with the published ones, as far as their columns are known."""
+    """Return functions that compare tables with the published ones, where columns are known."""
     found: dict[str, Callable[[FeatureTable], FeatureTable]] = {
         "top100": partial(as_published, published=top_100())
     }
@@ -154,7 +154,7 @@ DATASETS = (
     _declare(
         name="new-4qaed-b",
         title="New-4QAED B",
-        summary="1372 clips, balanced with regard to genre.",
+        summary="1372 clips, balanced by genre.",
         counts=(343, 343, 343, 343),
     ),
 )

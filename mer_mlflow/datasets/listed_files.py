@@ -1,9 +1,9 @@
-"""Files that a CSV lists: where they are, and what their clips are called.
+"""Files listed in a CSV: their paths, and the ids of their clips.
 
-An id is the path below the CSV's folder, without suffix. Where a file lies elsewhere, ids are the
-paths below the folder that all files have in common. However a CSV spells the same files – absolute
-or relative, with ``..``, backslashes or through a link to a folder above – they have the same ids,
-and no id has the name of a home folder that the files do not all lie in.
+A clip id is the path relative to the CSV's folder, without suffix. If a file is outside of that
+folder, ids are relative to the common parent folder of all files. The ids do not depend on how the
+CSV writes the paths: absolute or relative, with ``..``, with backslashes, or through a link to a
+parent folder. An id contains the name of a user's home folder only if not all files are in it.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from pathlib import Path, PurePath, PurePosixPath
 from mer_mlflow.errors import excerpt
 
 HOMES = tuple(Path(folder) for folder in ("/home", "/Users", "/var/home"))
-"""Folders whose folders are users' homes."""
+"""Parent folders of users' home folders."""
 MOST_NAME_BYTES, MOST_PATH_BYTES = 255, 4096
-"""Of the file systems in use: of a name, and of a path with the zero that ends it."""
+"""Limits of common file systems: bytes of a name, and of a path with its terminating zero."""
 ROOT_HOME = Path("/root")
 
 
 def locate(folder: Path, spelled: Sequence[str]) -> list[Path]:
-    """Find the files that a CSV lists; the same file has the same path however it is spelled.
+    """Normalise the paths listed in a CSV: the same file has the same path, however it is written.
 
-    A link below the folder counts as what it is called, not as what it leads to.
+    A link below the folder keeps its own name; it is not resolved.
 
     Parameters
     ----------
-    folder : of the CSV, where relative paths start
-    spelled : paths as they are written
+    folder : folder of the CSV, to which paths are relative
+    spelled : paths as written in the CSV
 
     Returns
     -------
-    absolute path of each, below ``folder`` where it lies there
+    absolute path of each file, below ``folder`` if it is inside
     """
     own = Path(os.path.realpath(folder))
     real = cache(os.path.realpath)
@@ -43,16 +43,17 @@ def locate(folder: Path, spelled: Sequence[str]) -> list[Path]:
 
 
 def clip_ids(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Name the clips of files.
+    """Return the clip ids of files.
 
     Parameters
     ----------
-    folder : of the CSV
-    files : from :func:`locate`
+    folder : folder of the CSV
+    files : paths returned by :func:`locate`
 
     Returns
     -------
-    id of each; equal where files are, and where they differ by their users' home folders alone
+    id of each file; two ids are equal if the files are, or if their paths differ only in the home
+    folder of a user
     """
     own = Path(os.path.realpath(folder))
     names = [PurePosixPath(name) for name in _relative(own, files)]
@@ -63,12 +64,12 @@ def clip_ids(folder: Path, files: Sequence[Path]) -> list[str]:
 
 
 def earlier_ids(spelled: Sequence[str]) -> list[str]:
-    """Ids that clips had when paths counted as they are written."""
+    """Return the ids of an earlier version, which used the paths as written."""
     return [str(PurePosixPath(cell).with_suffix("")) for cell in spelled]
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file, also where a path can be none."""
+    """Return whether the file exists; False for an invalid path."""
     try:
         return path.is_file()
     except OSError:
@@ -76,14 +77,14 @@ def is_file(path: Path) -> bool:
 
 
 def length_fault(spelled: str) -> str | None:
-    """What makes a path longer than file systems allow; None where nothing does."""
+    """Return why a path is too long for file systems; None if it is not."""
     if (n_bytes := len(spelled.encode())) >= MOST_PATH_BYTES:
-        return f"a path of {n_bytes} bytes ({excerpt(spelled)}); at most {MOST_PATH_BYTES - 1} work"
+        return f"a path of {n_bytes} bytes ({excerpt(spelled)}); the limit is {MOST_PATH_BYTES - 1}"
     for part in spelled.replace("\\", "/").split("/"):
         if (n_bytes := len(part.encode())) > MOST_NAME_BYTES:
             return (
-                f"a file name of {n_bytes} bytes ({excerpt(part)}); at most {MOST_NAME_BYTES} "
-                "work: rename the file"
+                f"a file name of {n_bytes} bytes ({excerpt(part)}); the limit is "
+                f"{MOST_NAME_BYTES}: rename the file"
             )
     return None
 
@@ -114,7 +115,7 @@ def _relative(own: Path, files: Sequence[Path]) -> list[str]:
 
 
 def _home(file: Path) -> Path | None:
-    mine = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111, there may be no home
+    mine = Path(os.path.realpath(os.path.expanduser("~")))  # noqa: PTH111, it may not exist
     for parent in reversed(file.parents):
         if parent in (mine, ROOT_HOME) or parent.parent in HOMES:
             return parent

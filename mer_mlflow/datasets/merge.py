@@ -31,7 +31,7 @@ def read_merge(root: Path | None, *, version: str) -> Reading:
     Raises
     ------
     DatasetError
-        If the metadata file is not there.
+        If the metadata file is missing.
     """
     assert root is not None
     metadata_file = f"merge_audio_{version}_metadata.csv"

@@ -1,4 +1,4 @@
-"""Reader of the layout that the MER datasets share: folders Q1 to Q4 of audio, CSVs beside them."""
+"""Reader of the common layout of MER datasets: audio in folders Q1 to Q4, with CSV files."""
 
 from __future__ import annotations
 
@@ -44,12 +44,13 @@ def read_quadrant_folders(
     ----------
     name : name of the dataset
     audio_root : folder with subfolders Q1 to Q4, None for features without audio
-    annotations : CSV of labels; without it the folders are the labels
+    annotations : CSV of labels, by default labels are the names of the folders
     metadata : CSV with an ``Artist`` column
     features : feature CSVs by table name
     rankings : for a feature table, the CSV whose column ``feature`` names the columns to read,
         most relevant first
-    published : for a feature table whose columns are known, what compares it with them
+    published : for a feature table whose published columns are known, a function that compares it
+        with them
     partitions : for each fixed split, the CSV that lists the clips of each part
 
     Returns
@@ -112,7 +113,7 @@ def audio_files(root: Path) -> dict[str, list[tuple[int, Path]]]:
 
     Returns
     -------
-    (label, file) of each file found, by clip id
+    (label, file) of each file, by clip id
     """
     found: dict[str, list[tuple[int, Path]]] = defaultdict(list)
     for label, quadrant in enumerate(QUADRANTS):
@@ -128,11 +129,11 @@ def content_hashes(paths: Sequence[Path | None]) -> tuple[str | None, ...]:
 
     Parameters
     ----------
-    paths : files, None where there is none
+    paths : files, None for clips without a file
 
     Returns
     -------
-    hex digest of each file, None where there is no file
+    hex digest of each file, None for clips without a file
 
     Raises
     ------
@@ -233,7 +234,7 @@ def _folders_against_labels(
 
 
 def unread_files(root: Path) -> list[str]:
-    """Warn of folders and other audio formats inside quadrant folders: they are passed over."""
+    """Return warnings about subfolders and files in other formats, which are ignored."""
     unread = [
         f"{quadrant}/{path.name}"
         for quadrant in QUADRANTS
@@ -241,11 +242,11 @@ def unread_files(root: Path) -> list[str]:
         for path in sorted((root / quadrant).iterdir())
         if path.is_dir() or path.suffix.lower() in OTHER_AUDIO_SUFFIXES
     ]
-    return [f"{len(unread)} entries are passed over: {listing(unread)}"] if unread else []
+    return [f"{len(unread)} entries are ignored: {listing(unread)}"] if unread else []
 
 
 def audio_in_two_quadrants(clips: Clips) -> list[str]:
-    """Name clips with the same audio and different labels."""
+    """Return errors about clips with the same audio and different labels."""
     return [
         f"clips with the same audio have different labels: {listing([clips.ids[i] for i in same])}"
         for same in _same_audio(clips)
@@ -268,7 +269,7 @@ def _unlabelled(clips: Clips, files: Iterable[str]) -> Iterable[str]:
 
 
 def findings(clips: Clips) -> Iterable[str]:
-    """Warn of missing files, the same audio under several ids, and clips without features."""
+    """Yield warnings about missing files, equal audio of several clips, and missing features."""
     missing = [clip for clip, path in zip(clips.ids, clips.audio, strict=True) if path is None]
     if missing and len(missing) < len(clips):
         yield f"{len(missing)} clips have no audio file: {listing(missing)}"

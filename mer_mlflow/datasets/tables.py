@@ -1,4 +1,4 @@
-"""Reading the CSV files that accompany audio datasets, in the encodings they circulate in."""
+"""Reader of the CSV files of audio datasets, in their usual encodings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mer_mlflow.datasets.clips import QUADRANTS, FeatureTable
 from mer_mlflow.errors import DatasetError, excerpt, listing
 
 LARGEST = float(np.finfo(np.float32).max)
-"""Largest number that a network can be fed."""
+"""Largest number that is a valid input of networks."""
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -28,7 +28,7 @@ PACKED = {
     b"7z\xbc\xaf\x27\x1c": "7z",
     b"Rar!": "rar",
 }
-"""What packed files begin with, whatever their names: nothing is unpacked here."""
+"""First bytes of compressed files. They are rejected, whatever their names."""
 DECODERS = {"utf-8": "utf-8-sig", "cp1252": "cp1252"}
 BLOCK = 1 << 20
 FIELD_LIMIT = "field larger than field limit"
@@ -45,10 +45,10 @@ class Table:
 
     Attributes
     ----------
-    path : where it was read from
-    encoding : ``"utf-8"`` or ``"cp1252"``, whichever decoded it
+    path : path of the file
+    encoding : ``"utf-8"`` or ``"cp1252"``
     columns : header
-    rows : (line number in the file, cells) of each row, as many cells as columns
+    rows : (line number in the file, cells) of each row; as many cells as columns
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Table:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
 
     def position(self, names: Iterable[str]) -> int:
-        """Position of the first of these columns that the table has, ignoring case.
+        """Return the position of the first of these columns that the table has, ignoring case.
 
         Raises
         ------
@@ -75,11 +75,11 @@ class Table:
         raise DatasetError(f"{self.path}: no column {' or '.join(wanted)} (columns: {found} …)")
 
     def has(self, name: str) -> bool:
-        """Tell whether the table has a column, ignoring case."""
+        """Return whether the table has a column, ignoring case."""
         return name.lower() in (column.lower() for column in self.columns)
 
     def column(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Stripped cells of the first of these columns that the table has."""
+        """Return the stripped cells of the first of these columns that the table has."""
         position = self.position(names)
         return tuple(cells[position].strip() for _, cells in self.rows)
 
@@ -90,8 +90,8 @@ def read_table(path: Path) -> Table:
     Raises
     ------
     DatasetError
-        If the file cannot be read, is packed, is empty, has more than the bounds of tables allow,
-        or has a row of another length than its header.
+        If the file cannot be read, is compressed, is empty, exceeds the limits of tables, or has a
+        row with more or fewer cells than its header.
     """
     bounds = table_bounds()
     content = _content(path, bounds)
@@ -114,15 +114,15 @@ def read_table(path: Path) -> Table:
                 rows.append((reader.line_num, tuple(cells)))
                 bounds.check_cells(path, n_rows=len(rows), n_columns=len(columns))
     except csv.Error as error:
-        words = CELL_TOO_LONG if FIELD_LIMIT in str(error) else f"not a CSV file ({error})"
-        raise DatasetError(f"{path}, line {reader.line_num}: {words}") from error
+        fault = CELL_TOO_LONG if FIELD_LIMIT in str(error) else f"not a CSV file ({error})"
+        raise DatasetError(f"{path}, line {reader.line_num}: {fault}") from error
     if not rows:
         raise DatasetError(f"{path}: no rows; a header and one row a clip are expected")
     return Table(path=path, encoding=encoding, columns=columns, rows=tuple(rows))
 
 
 def read_quadrants(table: Table, *, ids: Sequence[str]) -> tuple[int, ...]:
-    """Labels of a table's rows.
+    """Return the labels of a table's rows.
 
     Parameters
     ----------
@@ -157,17 +157,17 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
 
     Parameters
     ----------
-    table : a table with an id column, feature columns and maybe a column ``Quadrant``
-    clip_ids : the clips, in order
+    table : a table with an id column, feature columns and optionally a column ``Quadrant``
+    clip_ids : ids of the clips, in order
 
     Returns
     -------
-    features [shape=(n_clips, n_features)], NaN in empty cells and for clips that the table lacks
+    features [shape=(n_clips, n_features)], NaN for empty cells and for clips without a row
 
     Raises
     ------
     DatasetError
-        If a cell is not a number, there are no features, or a feature or a clip is there twice.
+        If a cell is not a number, there are no features, or a feature or clip occurs twice.
     """
     key = table.position(ID_COLUMNS)
     columns = [i for i, name in enumerate(table.columns) if i != key and name.lower() != "quadrant"]
@@ -193,13 +193,14 @@ def read_features(table: Table, *, clip_ids: Sequence[str]) -> FeatureTable:
 
 
 def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> FeatureTable:
-    """Keep the features that a ranking names, in its order.
+    """Select the features of a ranking, in its order.
 
     Parameters
     ----------
     table : features
-    ranking : names, most relevant first; those that the table lacks are its missing columns
-    source : file of the ranking, named in the error
+    ranking : feature names, most relevant first; names that are not in the table become its
+        missing columns
+    source : file of the ranking, for the error message
 
     Raises
     ------
@@ -221,7 +222,7 @@ def ranked(table: FeatureTable, ranking: Sequence[str], *, source: Path) -> Feat
 
 
 def as_published(table: FeatureTable, published: Sequence[str]) -> FeatureTable:
-    """Put the columns of a table into their published order, other columns last.
+    """Reorder the columns of a table as published, other columns last.
 
     Parameters
     ----------
@@ -230,7 +231,7 @@ def as_published(table: FeatureTable, published: Sequence[str]) -> FeatureTable:
 
     Returns
     -------
-    the same features, with the columns named that are not published and those that are missing
+    the same features, with the names of unpublished and of missing columns
     """
     positions = {name: i for i, name in enumerate(table.names)}
     wanted = dict.fromkeys(published)
@@ -255,7 +256,7 @@ def _content(path: Path, bounds: Bounds) -> bytes:
         with path.open("rb") as file:
             while block := file.read(BLOCK):
                 content += block
-                bounds.check_size(path, len(content))  # some files are longer than they say
+                bounds.check_size(path, len(content))  # longer than its reported size
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
     return bytes(content)
@@ -264,7 +265,7 @@ def _content(path: Path, bounds: Bounds) -> bytes:
 def _encoding(path: Path, content: bytes) -> str:
     packed = next((name for start, name in PACKED.items() if content.startswith(start)), None)
     if packed is not None:
-        raise DatasetError(f"{path}: is packed ({packed}); unpack it and name the CSV file")
+        raise DatasetError(f"{path}: is compressed ({packed}); unpack it and name the CSV file")
     if b"\0" in content:
         raise DatasetError(f"{path}: not a text file; a CSV in UTF-8 or cp1252 is expected")
     for encoding, decoder in DECODERS.items():
@@ -274,7 +275,7 @@ def _encoding(path: Path, content: bytes) -> str:
 
 
 def _is_readable(content: bytes, decoder: str) -> bool:
-    """Whether bytes are text of an encoding; block by block, because text takes more memory."""
+    """Return whether bytes can be decoded; in blocks, because decoded text needs more memory."""
     decode = codecs.getincrementaldecoder(decoder)().decode
     whole = memoryview(content)
     try:

@@ -1,4 +1,4 @@
-"""Experiments: what users request, and how it becomes a setting that is run."""
+"""Experiments: requests of users, and their conversion to settings."""
 
 from mer_mlflow.experiments.experiment import BEST, BEST_OF, TRAIN_ONLY, Experiment, Search
 from mer_mlflow.experiments.parameter import Parameter, Role, declared, given_values, parameters

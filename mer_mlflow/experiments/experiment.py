@@ -1,7 +1,7 @@
-"""Experiment and Search: what a user requests, however it is written.
+"""Experiment and Search: requests of users, independent of their syntax.
 
-Every field is declared once, with its type, default, limits and one line of help. The command line,
-``MLproject``, the keys of a study's plan and the commands of its items follow from that.
+Each field is declared once, with type, default, limits and one line of help. The command line,
+``MLproject``, the keys of a study's plan and the commands of its items are derived from this.
 """
 
 from __future__ import annotations
@@ -29,44 +29,51 @@ BEST_OF = "best of "
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A cross-validation as requested; what is None is filled in by ``resolve``.
+    """A requested cross-validation; values that are None are chosen by ``resolve``.
 
     Attributes
     ----------
     method : name of the methodology
-    hyperparameters : values that differ from its defaults; ``"best"`` for the winner of its latest
-        search on Original-4QAED; ``"best of STUDY"`` for the winner of the search of that name
-    dataset : name; by default original-4qaed where a data root is known, else demo
+    hyperparameters : values that differ from its defaults; ``"best"`` for the best setting of its
+        latest search on Original-4QAED; ``"best of STUDY"`` for that of the search with this name
+    dataset : name; by default original-4qaed if a data root is given, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
-    profile : ``paper`` or ``quick``; by default quick for the demo, paper for the rest
+    profile : ``paper`` or ``quick``; by default quick for the demo, else paper
     protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-NAME``
     folds, repeats, max_epochs, duration : override the profile
-    seed : of splits, synthesised clips and training
-    features : ``published`` or ``extracted``; by default published where the dataset has them
-    allow_columns : columns of feature tables, with commas between them, that are read though a
-        check stands against them
-    augment : transforms that give every training clip a copy to train on, with commas between them,
-        or ``none``; by default the methodology's own
+    seed : seed of splits, synthesised clips and training
+    features : ``published`` or ``extracted``; by default published if the dataset has them
+    allow_columns : comma-separated columns of feature tables that are read in spite of a check
+    augment : comma-separated transforms, each of which adds a copy of every training clip, or
+        ``none``; by default those of the methodology
     noise_root : folder of recordings for background noise, by default noise is synthesised
-    weights : file of pretrained weights, or folder that holds them, by default
+    weights : file of pretrained weights, or folder that contains them, by default
         ``MER_WEIGHTS_ROOT``
-    allow_unverified_weights : whether files whose digest is not known are taken
-    probe : transforms, with commas between them: the run counts how often a trained model predicts
-        another quadrant for a test clip's copy than for the clip
-    nested : whether each training set chooses its own hyperparameters by folds inside it, as a
-        search would; what ``hyperparameters`` gives is where a neighbour search begins
-    strategy, space : of that choice, by default those of the search that ``best`` names, else
+    allow_unverified_weights : whether files with unknown digests are accepted
+    probe : comma-separated transforms: the run counts how often a trained model predicts another
+        quadrant for a test clip's copy than for the clip
+    nested : whether hyperparameters are chosen within each training set, by a search with inner
+        folds; ``hyperparameters`` are the start of a neighbour search then
+    strategy, space : of that inner search; by default those of the search named by ``best``, else
         ``neighbour`` and the values that the methodology declares
     test_curve : 1 to predict the test clips after every epoch
-    workers : worker processes, by default one a core; 0 for none, where no network is trained
+    workers : worker processes, by default one per core; 0 for none, if no network is trained
     threads : arithmetic threads of a worker
     arithmetic : ``native``, or ``portable`` for kernels that every x86-64 processor with AVX2 has
-    fold_timeout : seconds that a fold may take, by default any; one that takes longer fails
+    fold_timeout : maximum time of a fold [s], by default unlimited; a fold that exceeds it fails
+
+    Examples
+    --------
+    >>> experiment = Experiment(method="cnn", dataset="demo", max_epochs=3)
+    >>> print(experiment.to_yaml(), end="")
+    method: cnn
+    dataset: demo
+    max_epochs: 3
     """
 
     method: str = declared("svm", kind=str, help="methodology")
     hyperparameters: Mapping[str, Value] | str | None = declared(
-        None, kind=dict, help='"learning_rate=0.005;batch_size=50", or best', words=(BEST,)
+        None, kind=dict, help='"learning_rate=0.005;batch_size=50", or best', keywords=(BEST,)
     )
     dataset: str | None = declared(
         None, kind=str, help="original-4qaed with a data root, else demo"
@@ -101,10 +108,10 @@ class Experiment:
         limits=Space(choices=FEATURE_SOURCES),
     )
     allow_columns: str | None = declared(
-        None, kind=str, help='"NAME,NAME": columns that checks do not stop'
+        None, kind=str, help='"NAME,NAME": columns allowed in spite of checks'
     )
     augment: str | None = declared(None, kind=str, help='"tfm,rg", none, or the method\'s own')
-    noise_root: str | None = declared(None, kind=str, help="folder of noises, such as ESC-50")
+    noise_root: str | None = declared(None, kind=str, help="folder of noise, such as ESC-50")
     weights: str | None = declared(None, kind=str, help="pretrained weights, or MER_WEIGHTS_ROOT")
     allow_unverified_weights: bool = declared(
         False, kind=bool, help="true to use weights of unknown digests"
@@ -118,7 +125,7 @@ class Experiment:
     workers: int | None = declared(
         None,
         kind=int,
-        help="processes, by default one a core",
+        help="processes, by default one per core",
         role=Role.EXECUTION,
         limits=Space(low=0),
     )
@@ -139,15 +146,15 @@ class Experiment:
     fold_timeout: float | None = declared(
         None,
         kind=float,
-        help="seconds that a fold may take, by default any",
+        help="timeout of a fold in seconds, by default none",
         role=Role.EXECUTION,
         limits=Space(low=0.0, exclusive_low=True),
     )
     test_curve: bool = declared(False, kind=bool, help="true to test after every epoch")
     probe: str | None = declared(
-        None, kind=str, help='"tfm,rg": how often predictions of copies differ'
+        None, kind=str, help='"tfm,rg": count changed predictions of copies'
     )
-    nested: bool = declared(False, kind=bool, help="true to tune inside each training set")
+    nested: bool = declared(False, kind=bool, help="true to tune within each training set")
     strategy: str | None = declared(
         None,
         kind=str,
@@ -159,16 +166,16 @@ class Experiment:
     )
 
     def arguments(self) -> dict[str, str]:
-        """Parameters of the command that runs it, as text, without defaults."""
+        """Return the parameters of its command as text, without defaults."""
         return _as_text(given_values(self))
 
     def to_yaml(self) -> str:
-        """Parameters that differ from their defaults, as YAML."""
+        """Return the parameters that differ from their defaults as YAML."""
         return yaml.safe_dump(given_values(self), sort_keys=False, allow_unicode=True)
 
     @classmethod
     def from_yaml(cls, text: str) -> Self:
-        """Read what :meth:`to_yaml` wrote, or what a user wrote in its place.
+        """Read YAML written by :meth:`to_yaml` or by a user.
 
         Raises
         ------
@@ -185,16 +192,16 @@ class Experiment:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A search as requested: an experiment, and what is tried of its hyperparameters.
+    """A requested search: an experiment, and the values of its hyperparameters to try.
 
     Attributes
     ----------
-    experiment : whose hyperparameters are searched; those that it gives stay as they are
+    experiment : experiment whose hyperparameters are searched; those that it sets are fixed
     strategy : ``grid``, ``neighbour`` or ``tpe``
     space : values to search, by default those that the methodology declares
-    start : values that a neighbour search begins at, by default the methodology's
-    prune : ``wilcoxon`` to stop settings whose folds are worse than the best setting's
-    trials : number of trials after which ``tpe`` ends
+    start : start of a neighbour search, by default the methodology's defaults
+    prune : ``wilcoxon`` to stop settings that are significantly worse than the best one
+    trials : number of trials of ``tpe``
     storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
     """
 
@@ -209,12 +216,12 @@ class Search:
         None, kind=str, help='"learning_rate=0.001,0.01;batch_size=100,150"'
     )
     start: Mapping[str, Value] | None = declared(
-        None, kind=dict, help="values where neighbour begins"
+        None, kind=dict, help="start of strategy neighbour"
     )
     prune: str | None = declared(
         None,
         kind=str,
-        help="wilcoxon to stop settings that lose",
+        help="wilcoxon to stop worse settings",
         limits=Space(choices=tuple(PRUNERS)),
     )
     trials: int = declared(20, kind=int, help="trials of strategy tpe", limits=Space(low=1))
@@ -223,7 +230,7 @@ class Search:
     )
 
     def arguments(self) -> dict[str, str]:
-        """Parameters of the command that runs it, as text, without defaults."""
+        """Return the parameters of its command as text, without defaults."""
         return self.experiment.arguments() | _as_text(given_values(self))
 
 
@@ -232,7 +239,7 @@ TRAIN_ONLY = {
     for item in parameters(Experiment)
     if item.name in ("test_curve", "probe", "nested", "strategy", "space")
 }
-"""Parameters of an experiment that a search does not use, or has of its own, with defaults."""
+"""Parameters of an experiment that a search does not use or replaces, with defaults."""
 
 
 def _as_text(values: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Parameters: each is one field of a dataclass, from which all that reads or shows it follows."""
+"""Parameters, declared as fields of dataclasses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NO_LIMITS = Space()
 
 
 class Role(StrEnum):
-    """What a parameter is about.
+    """Role of a parameter.
 
-    ``REQUEST``: what is requested; a plan of a study may set it. ``EXECUTION``: how and where it is
-    run.
+    ``REQUEST``: what is computed; the plan of a study may set it. ``EXECUTION``: how and where it
+    is computed.
     """
 
     REQUEST = "request"
@@ -28,17 +28,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A parameter as it is declared.
+    """Declaration of a parameter.
 
     Attributes
     ----------
-    name : as users type it after ``-P``
-    default : its default; None leaves the choice to the command
+    name : name after ``-P``
+    default : default value; None if the command chooses it
     kind : ``str``, ``int``, ``float``, ``bool``, or ``dict`` for ``"name=value;name=value"``
-    help : one line
-    role : what it is about
-    limits : values that it may take
-    words : texts that a ``dict`` may be beside pairs; each may be the beginning of a longer one
+    help : one line of help
+    role : role of the parameter
+    limits : allowed values
+    keywords : texts that are allowed instead of a ``dict``, also followed by `` of NAME``
     """
 
     name: str
@@ -47,28 +47,28 @@ class Parameter:
     help: str
     role: Role = Role.EXECUTION
     limits: Space = NO_LIMITS
-    words: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
 
     def check(self, value: Value) -> None:
-        """Make sure that a value is allowed.
+        """Check that a value is allowed.
 
         Raises
         ------
         ParameterError
-            If it is not.
+            If it is not allowed.
         """
-        complaint = self.limits.complaint(value)
-        if complaint is not None:
+        fault = self.limits.fault(value)
+        if fault is not None:
             shown = f"{value:g}" if isinstance(value, float) else value
-            raise ParameterError(f"{self.name}={shown}: {complaint}")
+            raise ParameterError(f"{self.name}={shown}: {fault}")
 
     def converted(self, value: Value) -> Any:
-        """A value of the parameter's type, from a number or text.
+        """Convert a number or text to the parameter's type.
 
         Raises
         ------
         ParameterError
-            If the value is of another type, or not allowed.
+            If the value cannot be converted, or is not allowed.
         """
         if self.kind is bool:
             return _truth(self.name, value)
@@ -84,21 +84,21 @@ def declared(
     help: str,
     role: Role = Role.REQUEST,
     limits: Space = NO_LIMITS,
-    words: tuple[str, ...] = (),
+    keywords: tuple[str, ...] = (),
 ) -> Any:
-    """Declare a parameter: a dataclass field.
+    """Declare a parameter as a dataclass field.
 
     Parameters
     ----------
-    default : its default
-    kind, help, role, limits, words : see :class:`Parameter`
+    default : default value
+    kind, help, role, limits, keywords : see :class:`Parameter`
     """
-    metadata = {"kind": kind, "help": help, "role": role, "limits": limits, "words": words}
+    metadata = {"kind": kind, "help": help, "role": role, "limits": limits, "keywords": keywords}
     return field(default=default, metadata={PARAMETER: metadata})
 
 
 def parameters(declaration: type[Any]) -> tuple[Parameter, ...]:
-    """Parameters that a dataclass declares, in its order."""
+    """Return the parameters that a dataclass declares, in order."""
     return tuple(
         Parameter(name=item.name, default=cast(Any, item.default), **item.metadata[PARAMETER])
         for item in dataclasses.fields(declaration)
@@ -107,7 +107,7 @@ def parameters(declaration: type[Any]) -> tuple[Parameter, ...]:
 
 
 def given_values(declaration: Any) -> dict[str, Any]:
-    """Values of an instance that differ from the defaults, by parameter."""
+    """Return the values of an instance that differ from the defaults, by parameter."""
     values = {item.name: getattr(declaration, item.name) for item in parameters(type(declaration))}
     defaults = {item.name: item.default for item in parameters(type(declaration))}
     return {

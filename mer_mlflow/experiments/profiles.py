@@ -1,4 +1,4 @@
-"""Profiles: how much of the study a run does."""
+"""Profiles: number of folds, length of excerpts and limits of training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mer_mlflow.training.hyperparameters import Role, values_of
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A protocol's size.
+    """Size of a cross-validation.
 
     Attributes
     ----------
-    n_splits, n_repeats : folds and repetitions
-    duration : excerpt of each clip [s]
-    caps_epochs : whether training ends at the method's ``quick_epochs``
-    max_batch_size : largest batch, so that few epochs still make enough steps; None for any
+    n_splits, n_repeats : number of folds and repetitions
+    duration : length of the excerpt of each clip [s]
+    caps_epochs : whether epochs are limited to the method's ``quick_epochs``
+    max_batch_size : maximum batch size, so that few epochs have enough steps; None for no limit
     """
 
     n_splits: int
@@ -37,11 +37,11 @@ PROFILES = {
     ),
     "quick": Profile(n_splits=5, n_repeats=1, duration=10.0, caps_epochs=True, max_batch_size=4),
 }
-"""``paper`` is the study's protocol; ``quick`` a small honest version of it for a first look."""
+"""``paper`` is the study's protocol; ``quick`` is a smaller version for a first test."""
 
 
 def get_profile(name: str) -> Profile:
-    """Look up a profile.
+    """Return a profile by name.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def get_profile(name: str) -> Profile:
 
 
 def default_profile(dataset: str) -> str:
-    """Name of the profile of a dataset where the user names none: quick for the demo."""
+    """Return the name of a dataset's default profile: quick for the demo, else paper."""
     return "paper" if get_dataset(dataset).needs_root else "quick"
 
 
@@ -67,13 +67,13 @@ def sized_plan(
     repeats: int | None,
     seed: int,
 ) -> SplitPlan:
-    """Draw the splits of a protocol in a profile's size.
+    """Create the split plan of a protocol with a profile's size.
 
     Parameters
     ----------
-    clips : the dataset
-    profile : whose numbers of folds and repetitions count where none are given; fixed partitions
-        are not repeated unless requested
+    clips : clips of the dataset
+    profile : default numbers of folds and repetitions; fixed partitions are not repeated by
+        default
     protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-NAME``
     folds, repeats : override the profile
     seed : int >= 0
@@ -81,7 +81,7 @@ def sized_plan(
     Raises
     ------
     MerError
-        If the splits cannot be drawn.
+        If the split plan is impossible.
     """
     usual_repeats = 1 if is_fixed(protocol) else profile.n_repeats
     return split_plan(
@@ -100,18 +100,18 @@ def limited(
     profile: Profile,
     max_epochs: int | None,
 ) -> dict[str, Value]:
-    """Apply a profile's limits to the hyperparameters that the user left at their defaults.
+    """Apply a profile's limits to hyperparameters that the user did not set.
 
     Parameters
     ----------
     method : the methodology
-    given : hyperparameters that the user chose
-    profile : whose caps apply
-    max_epochs : cap that the user chose, which goes before everything else
+    given : hyperparameters set by the user
+    profile : the profile
+    max_epochs : limit set by the user, which has priority over all other values
 
     Returns
     -------
-    hyperparameters, limited where they have the role of a number of epochs or of a batch size
+    hyperparameters, with limited numbers of epochs and batch sizes
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From what is requested to what is done: the one place where defaults are filled in."""
+"""Resolution of requests: all defaults are chosen here."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ NO_TRANSFORMS = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """A cross-validation with all defaults filled in.
+    """A cross-validation with all defaults resolved.
 
     Attributes
     ----------
-    setting : what is cross-validated
+    setting : setting of the cross-validation
     profile : name of the profile
-    probes : transforms by name: trained models predict the copies of test clips by each
-    executor : runs its folds
+    probes : transforms by name; trained models also predict transformed test clips
+    executor : executor of its folds
     """
 
     setting: Setting
@@ -59,14 +59,14 @@ class Resolved:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedSearch:
-    """A search with all defaults filled in.
+    """A search with all defaults resolved.
 
     Attributes
     ----------
-    search : what is searched, and how
-    setting : cross-validation of the point that it begins at
+    search : space and strategy of the search
+    setting : setting of the point where it begins
     profile : name of the profile
-    executor : runs its folds
+    executor : executor of its folds
     """
 
     search: SearchSetting
@@ -76,7 +76,8 @@ class ResolvedSearch:
 
 
 def winner_study(experiment: Experiment) -> str | None:
-    """Name of the search whose winner is requested, empty for the latest, None for no winner."""
+    """Return the name of the search whose best setting is requested: empty for the latest, None if
+    none is requested."""
     text = experiment.hyperparameters
     return text.partition(BEST_OF)[2].strip() if isinstance(text, str) else None
 
@@ -84,18 +85,18 @@ def winner_study(experiment: Experiment) -> str | None:
 def resolve(
     experiment: Experiment, clips: Clips, *, winner: Mapping[str, Any] | None = None
 ) -> Resolved:
-    """Fill in what an experiment leaves open, and check it.
+    """Resolve the defaults of an experiment, and validate it.
 
     Parameters
     ----------
-    experiment : as requested
-    clips : its dataset
-    winner : what ``best.json`` of the search says whose winner is requested, None for none
+    experiment : the requested experiment
+    clips : clips of its dataset
+    winner : ``best.json`` of the search whose best setting is requested, None for none
 
     Raises
     ------
     MerError
-        If a value is not allowed, or the data cannot be used so.
+        If a value is not allowed, or the dataset is unsuitable.
     """
     _check(experiment)
     method = get_method(experiment.method)
@@ -127,17 +128,17 @@ def resolve(
 
 
 def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
-    """Fill in what a search leaves open, and check it.
+    """Resolve the defaults of a search, and validate it.
 
     Parameters
     ----------
-    search : as requested
-    clips : its dataset
+    search : the requested search
+    clips : clips of its dataset
 
     Raises
     ------
     MerError
-        If a value is not allowed, or the data cannot be used so.
+        If a value is not allowed, or the dataset is unsuitable.
     """
     _check(search)
     experiment = search.experiment
@@ -181,18 +182,18 @@ def resolve_search(search: Search, clips: Clips) -> ResolvedSearch:
 def resolve_transforms(
     method: Method, *, augment: str | None, noise_root: str | None, probe: str | None
 ) -> tuple[tuple[Transform, ...], dict[str, Transform]]:
-    """Look up the transforms of training copies, and those of test clips' copies.
+    """Return the transforms for training clips, and those for probes of test clips.
 
     Parameters
     ----------
-    method : the methodology, whose own transforms are the default of training copies
-    augment : names with commas between them, or ``none``
+    method : the methodology, whose augmentations are the default
+    augment : comma-separated names, or ``none``
     noise_root : folder of recordings for background noise
-    probe : names with commas between them
+    probe : comma-separated names
 
     Returns
     -------
-    transforms of training copies; those of probes by name
+    transforms for training clips; transforms for probes by name
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The one grammar of parameters as text: command lines, ``-P`` of MLflow, values of YAML files."""
+"""Parsing of parameters: command lines, ``-P`` of MLflow, and values of YAML files."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mer_mlflow.training import Value
 def parse(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, Any]:
     """Parse a command line of ``--name=value`` or ``--name value``.
 
-    MLflow hands parameters over in both forms. An empty value counts as not given.
+    MLflow passes parameters in both forms. An empty value counts as not given.
 
     Parameters
     ----------
-    declared : what the command takes
+    declared : parameters of the command
     arguments : command line
 
     Returns
     -------
-    value of each parameter, the last one where it is given again, its default where it is not given
+    value of each parameter: the last one if it is given several times, the default if not given
 
     Raises
     ------
@@ -45,21 +45,21 @@ def parse(declared: Sequence[Parameter], arguments: Sequence[str]) -> dict[str, 
 
 
 def read_yaml(declared: Sequence[Parameter], text: str) -> dict[str, Any]:
-    """Parse YAML of one mapping from names to values.
+    """Parse YAML with one mapping from names to values.
 
     Parameters
     ----------
-    declared : what may be given
+    declared : declared parameters
     text : YAML; an empty value counts as not given
 
     Returns
     -------
-    value of each parameter, its default where it is not given
+    value of each parameter; the default if not given
 
     Raises
     ------
     ParameterError
-        If the text is no such mapping, a parameter is unknown, or its value is of the wrong type or
+        If the text is not a mapping, a parameter is unknown, or its value is of the wrong type or
         not allowed.
     """
     try:
@@ -84,7 +84,7 @@ def read_yaml(declared: Sequence[Parameter], text: str) -> dict[str, Any]:
 
 
 def value_of(parameter: Parameter, text: str) -> Any:
-    """Value of a parameter as text.
+    """Convert the text of a parameter to its value.
 
     Raises
     ------
@@ -93,19 +93,19 @@ def value_of(parameter: Parameter, text: str) -> Any:
     """
     if parameter.kind is not dict:
         return parameter.converted(text)
-    if any(text == word or text.startswith(f"{word} of ") for word in parameter.words):
+    if any(text == word or text.startswith(f"{word} of ") for word in parameter.keywords):
         return text
     return parse_assignments(text, name=parameter.name)
 
 
 def unknown(name: str, known: Sequence[str] | Mapping[str, Any], *, what: str = "parameter") -> str:
-    """What to say of a name that is not known: the nearest one that is, or all.
+    """Return a message about an unknown name, with the most similar known name, or with all.
 
     Parameters
     ----------
-    name : as given
-    known : names that are known
-    what : what the names are of
+    name : the given name
+    known : known names
+    what : kind of the names
     """
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     if near:
@@ -118,8 +118,8 @@ def parse_assignments(text: str | None, *, name: str = "hyperparameters") -> dic
 
     Parameters
     ----------
-    text : as typed, None for no values
-    name : of the parameter, for the error
+    text : given text, None for no values
+    name : name of the parameter, for the error message
 
     Raises
     ------
@@ -138,17 +138,17 @@ def parse_assignments(text: str | None, *, name: str = "hyperparameters") -> dic
 
 
 def assignments_text(values: Mapping[str, Value]) -> str:
-    """Write values so that :func:`parse_assignments` reads them."""
+    """Format values for :func:`parse_assignments`."""
     return ";".join(f"{name}={value}" for name, value in values.items())
 
 
 def split_names(names: str | None) -> list[str]:
-    """Split names with commas between them."""
+    """Split comma-separated names."""
     return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 def split_columns(names: str | None) -> tuple[str, ...]:
-    """Split column names with commas between them; a name with a comma is in double quotes.
+    """Split comma-separated column names; a name with a comma is in double quotes.
 
     Raises
     ------
@@ -163,20 +163,20 @@ def split_columns(names: str | None) -> tuple[str, ...]:
 
 
 def pairs(declared: Sequence[Parameter], arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Names and values of a command line, as text.
+    """Yield names and values of a command line, as text.
 
-    A value may begin with ``-``. Names may be written with ``-`` for ``_``, and a parameter that is
-    true or false is true where no value follows.
+    A value may begin with ``-``. Names may be written with ``-`` instead of ``_``, and a Boolean
+    parameter without a value is true.
 
     Parameters
     ----------
-    declared : what the command takes; another name takes a value too
+    declared : parameters of the command; other names need a value too
     arguments : command line
 
     Raises
     ------
     ParameterError
-        If an argument is no parameter, or one has no value.
+        If an argument is not a parameter, or a value is missing.
     """
     switches = {parameter.name for parameter in declared if parameter.kind is bool}
     waiting = deque(arguments)

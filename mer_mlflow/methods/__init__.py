@@ -1,4 +1,4 @@
-"""Methodologies: every module of this package declares one, ``METHOD``."""
+"""Methodologies: each module of this package declares one as ``METHOD``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ __all__ = ["get_method", "method_names"]
 
 @cache
 def method_names() -> tuple[str, ...]:
-    """Names of the registered methodologies."""
+    """Return the names of the registered methodologies."""
     return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__)))
 
 
 def get_method(name: str) -> Method:
-    """Look up a methodology; only its own module is imported.
+    """Return a methodology by name; only its own module is imported.
+
+    Parameters
+    ----------
+    name : name of a registered methodology
 
     Raises
     ------

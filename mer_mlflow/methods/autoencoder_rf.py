@@ -1,9 +1,10 @@
-"""Autoencoder + random forest: what a convolutional autoencoder keeps of a spectrogram, classified.
+"""Autoencoder + random forest on the bottleneck of a convolutional autoencoder.
 
-The autoencoder is trained on the training clips without their labels; its bottleneck, 60 416 values
-for 30 s, goes into scikit-learn's random forest with its defaults. The study leaves the layers and
-their training open: here four convolutions of 16, 32, 64 and 128 filters halve both axes each, the
-decoder mirrors them, and Adam minimises the squared error of standardised spectrograms.
+The autoencoder is trained on the training clips without labels. Its bottleneck, 60 416 values for
+30 s, is the input of scikit-learn's random forest with default parameters. The study does not
+publish the layers and their training: here four convolutions of 16, 32, 64 and 128 filters halve
+both axes each, the decoder mirrors them, and Adam minimises the squared error of standardised
+spectrograms.
 
 References
 ----------
@@ -43,10 +44,10 @@ def fit(
 
     Parameters
     ----------
-    train : examples of mel spectrograms; the autoencoder is trained on recordings only, the forest
-        on what is synthesised from them too
-    hyperparameters : of both
-    seed : of weights, order and trees
+    train : examples with mel spectrograms; the autoencoder is trained on recordings only, the
+        forest on augmented copies too
+    hyperparameters : hyperparameters of autoencoder and forest
+    seed : seed of weights, order and trees
     on_epoch : called after every epoch of the autoencoder
     """
     from mer_mlflow.training.autoencoder_forest import train_embedding
@@ -63,7 +64,7 @@ def fit(
 
 
 def load(folder: Path) -> FittedModel:
-    """Read autoencoder and forest that were saved."""
+    """Read a saved autoencoder and forest."""
     from mer_mlflow.training.autoencoder_forest import load_embedding
 
     return load_embedding(folder)

@@ -1,9 +1,9 @@
 """CNN: the study's deep baseline, a small convolutional network on the mel spectrogram.
 
-The layers are those of the authors' public code. The study leaves the scaling of the spectrogram
-open: here it is log power, standardised by the mean and deviation of the training clips. The
-normalisations' running statistics keep 0.9 of themselves at each step where Keras would keep 0.99:
-training often stops after some hundred steps, too few for statistics as slow as that.
+The layers are those of the authors' public code. The study does not publish the scaling of the
+spectrogram: here it is log power, standardised by mean and standard deviation of the training
+clips. The momentum of batch normalisation is 0.9 instead of Keras' default of 0.99: training often
+stops after some hundred steps, too few for running statistics with that default.
 
 References
 ----------
@@ -27,11 +27,11 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class CNNHyperparameters(CNNSizes, SGDTraining):
-    """The study's deep-learning default: SGD, training stops at an accuracy of 0.90."""
+    """The study's deep-learning defaults: SGD, training stops at an accuracy of 0.90."""
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.cnn import cnn
 
     return cnn

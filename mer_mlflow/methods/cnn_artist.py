@@ -1,9 +1,8 @@
 """CNN, transferred from artists: Park's network for artist classification with a new output.
 
-Its five convolution blocks stay frozen; a new dense output is trained on the 256 values that they
-make of a clip. The study used the network that was trained to name artists (``basic``). The one
-that was trained to distinguish two songs of one artist from others (``siamese``) has the same
-layers.
+Its five convolution blocks are frozen, and a new dense output is trained on their 256 outputs for a
+clip. The study used the network that was trained to classify artists (``basic``). The network that
+was trained to distinguish songs of the same artist from others (``siamese``) has the same layers.
 
 References
 ----------
@@ -28,9 +27,9 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class CNNArtistHyperparameters(AdamTraining):
-    """Adam with batches of 100; the study's deep-learning default otherwise.
+    """Adam with batches of 100; otherwise the study's deep-learning defaults.
 
-    network : which of the published networks, ``basic`` or ``siamese``.
+    network : published network, ``basic`` or ``siamese``.
     """
 
     learning_rate: float = searchable(
@@ -41,12 +40,12 @@ class CNNArtistHyperparameters(AdamTraining):
 
 
 def reads(hyperparameters: CNNArtistHyperparameters) -> tuple[Embedding, ...]:
-    """Embedding by the network that was chosen."""
+    """Return the embedding of the chosen network."""
     return (Embedding(network=f"artist_{hyperparameters.network}", layer=LAYER),)
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.artist_cnn import artist_output
 
     return artist_output

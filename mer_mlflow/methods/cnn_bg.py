@@ -1,7 +1,7 @@
 """CNN + noise: the baseline CNN, trained also on a noisy copy of each training clip.
 
-A noise is mixed into the copy. The study drew it from ESC-50 (``noise_root``); without a folder
-of recordings it is synthesised.
+Background noise is added to the copy. The study used recordings of ESC-50 (``noise_root``); without
+a folder of recordings the noise is synthesised.
 
 References
 ----------

@@ -1,10 +1,11 @@
-"""CNN + DeepSMOTE: the baseline CNN, trained also on points between clips in a latent space.
+"""CNN + DeepSMOTE: the baseline CNN, trained also on clips interpolated in a latent space.
 
-A convolutional autoencoder is trained on the training clips; SMOTE makes 25 new points of each
-quadrant between their bottlenecks; the decoder makes spectrograms of them. Each quadrant is
-oversampled against all others together, and where Borderline-SMOTE2 or ADASYN find no clip of it
-near one of another quadrant, plain SMOTE makes its points (counted in the run). The study leaves
-the autoencoder's layers and training open: they are those of ``autoencoder_rf``.
+A convolutional autoencoder is trained on the training clips. SMOTE makes 25 synthetic points of
+each quadrant between their bottlenecks, and the decoder turns these into spectrograms. Each
+quadrant is oversampled against the union of the others. If Borderline-SMOTE2 or ADASYN find no
+clip of a quadrant near one of another quadrant, plain SMOTE makes its points; the run records their
+number. The study does not publish the autoencoder's layers and training: they are those of
+``autoencoder_rf``.
 
 References
 ----------
@@ -35,9 +36,9 @@ from mer_mlflow.training.method import FittedModel, Method, OnEpoch, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class CNNDeepSMOTEHyperparameters(AutoencoderTraining, CNNSizes, SGDTraining):
-    """The baseline's with larger batches, the sampler and the autoencoder's training.
+    """Hyperparameters of the baseline with larger batches, of the sampler and the autoencoder.
 
-    n_synthesised : new points of each quadrant.
+    n_synthesised : number of synthetic points per quadrant.
     """
 
     batch_size: int = searchable(200, Role.TRAINING | Role.BATCH, low=1, grid=(100, 150, 200))
@@ -54,9 +55,9 @@ def fit(
 
     Parameters
     ----------
-    train : examples of mel spectrograms; copies synthesised from recordings train the CNN only
-    hyperparameters : of the CNN, the sampler and the autoencoder
-    seed : of weights, dropout, order and draws
+    train : examples with mel spectrograms; augmented copies of recordings train the CNN only
+    hyperparameters : hyperparameters of the CNN, the sampler and the autoencoder
+    seed : seed of weights, dropout, order and draws
     on_epoch : called after every epoch of the autoencoder and of the CNN
     """
     from mer_mlflow.augmentation.oversampling import oversample
@@ -87,7 +88,7 @@ def fit(
 METHOD = Method(
     name="cnn_deepsmote",
     title="CNN + DeepSMOTE",
-    summary="The baseline CNN, trained also on points between clips in a latent space.",
+    summary="The baseline CNN, trained also on clips interpolated in a latent space.",
     version=2,
     inputs=(Mel(),),
     hyperparameters=CNNDeepSMOTEHyperparameters,

@@ -1,9 +1,9 @@
-"""CNN + GAN: the baseline CNN, trained also on spectrograms that generators make.
+"""CNN + GAN: the baseline CNN, trained also on spectrograms made by generators.
 
-A small convolutional generator for each quadrant turns noise into bottlenecks of an autoencoder,
-whose decoder, trained on all training clips and then frozen, makes spectrograms of them; a critic
-distinguishes these from the quadrant's recordings. The study names it as tried before, without
-scores; all but the idea is a choice made here.
+A small convolutional generator for each quadrant turns noise into bottlenecks of an autoencoder.
+Its decoder, trained on all training clips and then frozen, turns them into spectrograms. A critic
+distinguishes these from recordings of the quadrant. The study mentions this methodology as earlier
+work, without scores or details.
 
 References
 ----------
@@ -32,9 +32,9 @@ from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 
 @dataclass(frozen=True, kw_only=True)
 class CNNGANHyperparameters(AutoencoderTraining, CNNSizes, SGDTraining):
-    """The baseline's, and the training of autoencoder and generators.
+    """Hyperparameters of the baseline, and of the training of autoencoder and generators.
 
-    n_synthesised : spectrograms that are made of each quadrant.
+    n_synthesised : number of synthesised spectrograms per quadrant.
     """
 
     n_synthesised: int = searchable(25, Role.SYNTHESIS, low=1, grid=(10, 25, 50, 100))
@@ -52,9 +52,9 @@ def fit(
 
     Parameters
     ----------
-    train : examples of mel spectrograms; copies synthesised from recordings train the CNN only
-    hyperparameters : of all networks
-    seed : of weights, dropout, order and noise
+    train : examples with mel spectrograms; augmented copies of recordings train the CNN only
+    hyperparameters : hyperparameters of all networks
+    seed : seed of weights, dropout, order and noise
     on_epoch : called after every epoch of each network
     """
     from mer_mlflow.training.gan import generate
@@ -87,7 +87,7 @@ def fit(
 METHOD = Method(
     name="cnn_gan",
     title="CNN + GAN",
-    summary="The baseline CNN, trained also on spectrograms that adversarial generators make.",
+    summary="The baseline CNN, trained also on spectrograms made by adversarial generators.",
     version=2,
     inputs=(Mel(),),
     hyperparameters=CNNGANHyperparameters,

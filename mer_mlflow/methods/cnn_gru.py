@@ -1,6 +1,6 @@
-"""CNN + GRU: the deep baseline with two recurrent layers that read time.
+"""CNN + GRU: the deep baseline with two recurrent layers over time.
 
-Everything that the study leaves open is the baseline's; its GRU layers have 64 units here.
+Values that the study does not publish are those of the baseline; the GRU layers have 64 units.
 
 References
 ----------
@@ -24,13 +24,13 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class CNNGRUHyperparameters(CNNSizes, SGDTraining):
-    """The baseline's, and the width of the GRU layers."""
+    """Hyperparameters of the baseline, and the number of units of the GRU layers."""
 
     gru_units: int = searchable(64, Role.ARCHITECTURE, low=1, grid=(32, 64, 128))
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.cnn import cnn_gru
 
     return cnn_gru

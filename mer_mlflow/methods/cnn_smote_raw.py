@@ -1,7 +1,7 @@
-"""CNN + SMOTE: the baseline CNN, trained also on points between the clips' spectrograms themselves.
+"""CNN + SMOTE: the baseline CNN, trained also on interpolated spectrograms.
 
-SMOTE makes 25 new points of each quadrant between the spectrograms of training clips, value by
-value, as if they were cross-faded. The study names it as tried before, without scores.
+SMOTE makes 25 synthetic spectrograms of each quadrant by interpolation between those of training
+clips, like a cross-fade. The study mentions this methodology as earlier work, without scores.
 
 References
 ----------
@@ -24,9 +24,9 @@ from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 
 @dataclass(frozen=True, kw_only=True)
 class CNNSMOTERawHyperparameters(CNNSizes, SGDTraining):
-    """The baseline's, and the sampler.
+    """Hyperparameters of the baseline, and the sampler.
 
-    n_synthesised : new points of each quadrant.
+    n_synthesised : number of synthetic points per quadrant.
     """
 
     sampler: str = searchable(
@@ -42,9 +42,9 @@ def fit(
 
     Parameters
     ----------
-    train : examples of mel spectrograms; copies synthesised from recordings train the CNN only
-    hyperparameters : of the CNN and the sampler
-    seed : of weights, dropout, order and draws
+    train : examples with mel spectrograms; augmented copies of recordings train the CNN only
+    hyperparameters : hyperparameters of the CNN and the sampler
+    seed : seed of weights, dropout, order and draws
     on_epoch : called after every epoch
     """
     from mer_mlflow.augmentation.oversampling import oversample
@@ -73,7 +73,7 @@ def fit(
 METHOD = Method(
     name="cnn_smote_raw",
     title="CNN + SMOTE",
-    summary="The baseline CNN, trained also on points between the clips' spectrograms themselves.",
+    summary="The baseline CNN, trained also on spectrograms interpolated by SMOTE.",
     version=2,
     inputs=(Mel(),),
     hyperparameters=CNNSMOTERawHyperparameters,

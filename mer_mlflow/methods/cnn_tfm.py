@@ -1,6 +1,6 @@
 """CNN + masking: the baseline CNN, trained also on a masked copy of each training clip.
 
-One band of frequencies and one stretch of time of the copy's spectrogram are masked.
+One frequency band and one time interval of the copy's spectrogram are masked.
 
 References
 ----------

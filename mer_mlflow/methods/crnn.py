@@ -1,7 +1,7 @@
-"""CRNN: convolutions read timbre, a recurrent network reads time.
+"""CRNN: convolution blocks for timbre, recurrent layers for its change over time.
 
-Optimizer, batch and dropout are the original article's; the learning rate, which the study leaves
-open here, is the one it gives for the same network in its transfer experiments.
+Optimizer, batch size and dropout are those of the original article. The study does not publish the
+learning rate of this experiment; it is that of the same network in its transfer experiments.
 
 References
 ----------
@@ -25,7 +25,7 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class CRNNHyperparameters(AdamTraining):
-    """The original article's, the study's deep-learning default as fallback."""
+    """Values of the original article, otherwise the study's deep-learning defaults."""
 
     batch_size: int = searchable(16, Role.TRAINING | Role.BATCH, low=1, grid=(8, 16, 32))
     gru_units: int = searchable(32, Role.ARCHITECTURE, low=1, grid=(16, 32, 64))
@@ -33,7 +33,7 @@ class CRNNHyperparameters(AdamTraining):
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.crnn import crnn
 
     return crnn

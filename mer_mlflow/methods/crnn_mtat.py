@@ -1,8 +1,8 @@
 """CRNN, transferred from MagnaTagATune: Won's tagging network with a new output.
 
-The network was trained to tag MagnaTagATune. Its layers stay frozen, and a new
-output is trained on the last step of its recurrent layers. They are computed once for each clip:
-a fold trains the output only, and gives what training the whole frozen network would give.
+The network was trained to tag MagnaTagATune. Its layers are frozen, and a new output layer is
+trained on the last step of its recurrent layers. The frozen layers are computed once for each clip,
+so that a fold trains only the output; the result is the same.
 
 References
 ----------

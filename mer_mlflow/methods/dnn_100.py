@@ -1,9 +1,9 @@
-"""DNN on the 100 most relevant handcrafted features, narrowing layer by layer.
+"""DNN on the 100 most relevant handcrafted features, with decreasing layer widths.
 
-The study leaves the sizes open: here three hidden layers of 80, 40 and 20, trained with its
-deep-learning default. A dataset's own table of the top 100 is read as it is; of a larger one, or of
-features extracted from audio, the 100 most relevant are chosen in the training clips. Features are
-standardised there.
+The study does not publish the sizes: here three hidden layers of 80, 40 and 20 units are trained
+with its deep-learning defaults. A published table of the top 100 is used unchanged. From a larger
+table, or from features extracted from audio, the 100 most relevant are selected on the training
+clips. Features are standardised on the training clips too.
 
 References
 ----------
@@ -27,7 +27,7 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class DNN100Hyperparameters(SGDTraining):
-    """The study's deep-learning default; widths halve from ``first_units`` on."""
+    """The study's deep-learning defaults; widths are halved from ``first_units`` on."""
 
     first_units: int = searchable(80, Role.ARCHITECTURE, low=1, grid=(40, 80, 160))
     n_features: int = searchable(100, Role.SELECTION, low=1)
@@ -36,7 +36,7 @@ class DNN100Hyperparameters(SGDTraining):
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.dnn import narrowing_dnn
 
     return narrowing_dnn
@@ -45,7 +45,7 @@ def network() -> Callable[..., Any]:
 METHOD = Method(
     name="dnn_100",
     title="DNN, top 100",
-    summary="Dense network that narrows layer by layer, on the 100 most relevant features.",
+    summary="Dense network with decreasing widths, on the 100 most relevant features.",
     version=2,
     inputs=(Features(table="top100"),),
     hyperparameters=DNN100Hyperparameters,

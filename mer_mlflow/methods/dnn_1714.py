@@ -1,8 +1,8 @@
-"""DNN on all 1714 handcrafted features, narrowing layer by layer like a selection of features.
+"""DNN on all 1714 handcrafted features, with decreasing layer widths as a feature selection.
 
-The study leaves the sizes open: here four hidden layers of 800, 400, 200 and 100 with dropout,
-trained with its deep-learning default. Features are standardised on the training clips. Where the
-dataset has no table of all features, those extracted from audio take their place.
+The study does not publish the sizes: here four hidden layers of 800, 400, 200 and 100 units with
+dropout are trained with its deep-learning defaults. Features are standardised on the training
+clips. If the dataset has no table of all features, they are extracted from audio.
 
 References
 ----------
@@ -26,7 +26,7 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class DNN1714Hyperparameters(SGDTraining):
-    """The study's deep-learning default; widths halve from ``first_units`` on."""
+    """The study's deep-learning defaults; widths are halved from ``first_units`` on."""
 
     first_units: int = searchable(800, Role.ARCHITECTURE, low=1, grid=(400, 800, 1600))
     n_layers: int = searchable(4, Role.ARCHITECTURE, low=1, high=20, grid=(3, 4, 5))
@@ -34,7 +34,7 @@ class DNN1714Hyperparameters(SGDTraining):
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.dnn import narrowing_dnn
 
     return narrowing_dnn
@@ -43,7 +43,7 @@ def network() -> Callable[..., Any]:
 METHOD = Method(
     name="dnn_1714",
     title="DNN, all features",
-    summary="Dense network that narrows layer by layer, on all handcrafted features.",
+    summary="Dense network with decreasing widths, on all handcrafted features.",
     version=2,
     inputs=(Features(table="all"),),
     hyperparameters=DNN1714Hyperparameters,

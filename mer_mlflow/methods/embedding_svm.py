@@ -1,11 +1,12 @@
-"""SVM on embeddings: what pretrained networks make of a clip, alone or with handcrafted features.
+"""SVM on embeddings of pretrained networks, alone or with handcrafted features.
 
-Each network and each table of features is a source; their blocks of values are standardised and
-weighed so that every source has the same say in one RBF kernel, and one SVM separates each
+Each network and each feature table is a source. Their blocks of values are standardised and
+weighted so that all sources have equal weight in one RBF kernel, and one SVM separates each
 quadrant from the others. Of the tagging networks, the means of the upper three convolution blocks
-over time and bands are read: maxima, deviations, recurrent steps and tags added nothing when
-compared. Nothing is tuned but on request, and all that is fitted is fitted in the training clips.
-The study has no such methodology; its transfer trains an output on the last recurrent step.
+over time and bands are used: in a comparison, maxima, deviations, recurrent steps and tags did not
+improve scores. Hyperparameters are tuned only on request, and everything is fitted on the training
+clips. This methodology is not part of the study, whose transfer learning trains an output on the
+last recurrent step.
 
 References
 ----------
@@ -28,16 +29,16 @@ from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 from mer_mlflow.training.requirements import fewest_clips
 
 BLOCKS = tuple(dict.fromkeys(block for module in MODULES.values() for block in module.BLOCKS))
-"""Blocks of values that pretrained networks compute of a clip."""
+"""Blocks of values that pretrained networks compute for a clip."""
 TABLES = ("top100", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingSVMHyperparameters:
-    """C : penalty of an error; gamma : inverse width of a kernel whose squared distances average 2.
+    """C : penalty of errors; gamma : inverse width of a kernel with a mean squared distance of 2.
 
-    inputs : sources with commas between them: pretrained networks, ``top100``, ``all``.
-    blocks : statistics that are read of a tagging network, with commas between them.
+    inputs : comma-separated sources: pretrained networks, ``top100``, ``all``.
+    blocks : comma-separated statistics of a tagging network.
     """
 
     inputs: str = searchable("crnn_mtat,crnn_jamendo,crnn_msd", Role.INPUTS)
@@ -51,7 +52,7 @@ class EmbeddingSVMHyperparameters:
 
 
 def checked_names(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Split names with commas between them.
+    """Split comma-separated names, and check them.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def checked_names(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str
 
 
 def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Features, ...]:
-    """What the sources are read from."""
+    """Return the inputs of the sources."""
     checked_names(hyperparameters.blocks, what="blocks", known=BLOCKS)
     return tuple(
         Features(table=name)
@@ -81,14 +82,14 @@ def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Fea
 
 
 def sources_of(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[str, ...]:
-    """Names of the sources."""
+    """Return the names of the sources."""
     return checked_names(hyperparameters.inputs, what="inputs", known=(*MODULES, *TABLES))
 
 
 def fit(
     train: Examples, hyperparameters: EmbeddingSVMHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedModel:
-    """Fit scaling, SVMs and the temperature of their probabilities; there are no epochs.
+    """Fit scaling, SVMs and the temperature of their probabilities, without epochs.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def fit(
 
 
 def load(folder: Path) -> FittedModel:
-    """Read a model that was saved."""
+    """Read a saved model."""
     from mer_mlflow.training.source_kernels import load_blocks
 
     return load_blocks(folder)
@@ -118,7 +119,7 @@ def load(folder: Path) -> FittedModel:
 METHOD = Method(
     name="embedding_svm",
     title="SVM on embeddings",
-    summary="SVM on what pretrained networks make of a clip, alone or with handcrafted features.",
+    summary="SVM on embeddings of pretrained networks, alone or with handcrafted features.",
     version=2,
     inputs=reads(EmbeddingSVMHyperparameters()),
     reads=reads,

@@ -1,10 +1,10 @@
-"""Hybrid: late fusion of a network that hears and one that reads handcrafted features.
+"""Hybrid: late fusion of a network on spectrograms and one on handcrafted features.
 
-The baseline's convolutional front end and a dense network that narrows are trained, each by itself,
-on the training clips, and frozen; a small dense network classifies what their front ends see, side
-by side. The paper names it without a row of its own; its augmented form is ``hybrid_augmented``.
-Sizes are those of ``cnn`` and ``dnn_1714``. The study leaves the fusion open: here it is one hidden
-layer on front ends that weigh the same whatever the number of their values.
+The baseline CNN and a dense network with decreasing widths are trained separately on the training
+clips, and frozen. A small dense network classifies the concatenated outputs of their front ends.
+The study mentions it without scores; its augmented form is ``hybrid_augmented``. Sizes are those of
+``cnn`` and ``dnn_1714``. The study does not publish the fusion network: here it has one hidden
+layer, and both front ends have equal weight, whatever their number of outputs.
 
 References
 ----------
@@ -32,7 +32,7 @@ from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 
 @dataclass(frozen=True, kw_only=True)
 class HybridHyperparameters(CNNSizes, SGDTraining):
-    """The study's deep-learning default for all three trainings, and the sizes of each network."""
+    """The study's deep-learning defaults for all three trainings, and the network sizes."""
 
     first_units: int = searchable(800, Role.ARCHITECTURE, low=1, grid=(400, 800, 1600))
     n_layers: int = searchable(4, Role.ARCHITECTURE, low=1, high=20, grid=(3, 4, 5))
@@ -48,13 +48,13 @@ class HybridHyperparameters(CNNSizes, SGDTraining):
 def fit(
     train: Examples, hyperparameters: HybridHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedModel:
-    """Train both extractors and the network that joins them.
+    """Train both networks and the fusion network.
 
     Parameters
     ----------
-    train : examples of mel spectrograms and handcrafted features
-    hyperparameters : of the training and the three networks
-    seed : of weights, dropout and order
+    train : examples with mel spectrograms and handcrafted features
+    hyperparameters : hyperparameters of the training and the three networks
+    seed : seed of weights, dropout and order
     on_epoch : called after every epoch of each network
     """
     from mer_mlflow.networks.cnn import cnn
@@ -90,7 +90,7 @@ def fit(
 
 
 def load(folder: Path) -> FittedModel:
-    """Read a hybrid that was saved."""
+    """Read a saved model."""
     from mer_mlflow.training.late_fusion import load_hybrid
 
     return load_hybrid(folder)

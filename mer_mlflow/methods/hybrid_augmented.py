@@ -1,7 +1,8 @@
 """Hybrid, augmented: the hybrid with four synthesised copies of each training clip.
 
-A time shift, a pitch shift, a time stretch and a power shift of every training clip join it in the
-training of the convolutional network and of the fusion, with their source's handcrafted features.
+Each training clip gets four copies: by a time shift, a pitch shift, a time stretch and a power
+shift. They train the convolutional network and the fusion network, with the handcrafted features
+of their source.
 
 References
 ----------

@@ -1,10 +1,11 @@
-"""OpenL3 + random forest: embeddings of one-second windows, summarised, classified.
+"""OpenL3 + random forest on summarised embeddings of one-second windows.
 
 The network was trained to predict whether sound and picture of music videos belong together. A
-window every tenth of a second gives 512 values: 296 x 512 for 30 s. The spectrograms are those of
-the openl3 package from version 0.4.2 on, whose kapre front end takes magnitudes. How the matrix
-becomes a row is open in the study: here mean and standard deviation over windows (``mean_std``);
-``flat`` takes all values in a row, ``vote`` classifies every window and lets them vote.
+window every 0.1 s gives 512 values: 296 x 512 for 30 s. The spectrograms are those of the openl3
+package from version 0.4.2 on, whose kapre front end computes magnitudes. The study does not
+publish how the matrix is summarised. By default these are mean and standard deviation over windows
+(``mean_std``); ``flat`` concatenates all values; with ``vote`` every window is classified and the
+windows vote.
 
 References
 ----------
@@ -28,9 +29,9 @@ from mer_mlflow.training.method import FittedModel, Method, OnEpoch, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class OpenL3RFHyperparameters:
-    """How windows become rows, and scikit-learn's default number of trees.
+    """Summary of windows, and scikit-learn's default number of trees.
 
-    network : which of the published networks for music, by its mel bands.
+    network : published network for music, named by its number of mel bands.
     """
 
     summary: str = searchable("mean_std", Role.ESTIMATOR, choices=("mean_std", "flat", "vote"))
@@ -39,20 +40,20 @@ class OpenL3RFHyperparameters:
 
 
 def reads(hyperparameters: OpenL3RFHyperparameters) -> tuple[Embedding, ...]:
-    """Embeddings by the network that was chosen."""
+    """Return the embeddings of the chosen network."""
     return (Embedding(network=f"openl3_{hyperparameters.network}", layer=LAYER),)
 
 
 def fit(
     train: Examples, hyperparameters: OpenL3RFHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedModel:
-    """Fit a forest on summaries of windows, or on windows; there are no epochs.
+    """Fit a forest on summaries of windows, or on windows, without epochs.
 
     Parameters
     ----------
-    train : examples of embeddings [shape=(n_windows, 512)]
+    train : examples with embeddings [shape=(n_windows, 512)]
     hyperparameters : summary and number of trees
-    seed : of the trees
+    seed : seed of the trees
     on_epoch : not called
     """
     from mer_mlflow.training.window_forest import fit_forest
@@ -66,7 +67,7 @@ def fit(
 
 
 def load(folder: Path) -> FittedModel:
-    """Read a forest that was saved."""
+    """Read a saved forest."""
     from mer_mlflow.training.window_forest import load_forest
 
     return load_forest(folder)

@@ -1,7 +1,8 @@
-"""Sample CNN: convolutions on raw audio, three samples at a time, on pieces of 3.69 s that vote.
+"""Sample CNN: convolutions of size 3 on the samples of chunks of 3.69 s, which vote.
 
-Batch, epochs and learning rate are the study's; the optimizer, which it leaves open, is Adam, whose
-usual learning rate the study's is. Samples are standardised by the training clips' deviation.
+Batch size, epochs and learning rate are the study's. It does not publish the optimizer: Adam is
+used, because the learning rate is usual for it. Samples are standardised by the standard deviation
+of the training clips.
 
 References
 ----------
@@ -26,7 +27,7 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class SampleCNNHyperparameters(AdamTraining):
-    """The study's; a batch is one of chunks, and the accuracy that stops training is theirs."""
+    """The study's values; batch size and training accuracy refer to chunks."""
 
     batch_size: int = searchable(50, Role.TRAINING | Role.BATCH, low=1, grid=(25, 50, 100))
     epochs: int = searchable(150, Role.TRAINING | Role.EPOCHS, low=1, grid=(100, 150, 200))
@@ -35,7 +36,7 @@ class SampleCNNHyperparameters(AdamTraining):
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.sample_cnn import sample_cnn
 
     return sample_cnn

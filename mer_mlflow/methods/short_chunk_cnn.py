@@ -1,8 +1,8 @@
-"""ShortChunk CNN: a deep network of small convolutions on pieces of 3.69 s that vote.
+"""ShortChunk CNN: a deep network of small convolutions on chunks of 3.69 s, which vote.
 
-The front end is the original article's but for the mel filters, which are librosa's: filters by the
-other formula would be narrower than the bins that they read. Batch, epochs and learning rate are
-the study's; the optimizer, which it leaves open, is the original's.
+The spectrogram is that of the original article, except for the mel filters, which are librosa's:
+HTK's filters would be narrower than the frequency bins. Batch size, epochs and learning rate are
+the study's; the optimizer, which the study does not publish, is the original one.
 
 References
 ----------
@@ -27,7 +27,7 @@ from mer_mlflow.training.method import Method, Scores
 
 @dataclass(frozen=True, kw_only=True)
 class ShortChunkCNNHyperparameters(AdamTraining):
-    """The study's; a batch is one of chunks, and the accuracy that stops training is theirs."""
+    """The study's values; batch size and training accuracy refer to chunks."""
 
     batch_size: int = searchable(50, Role.TRAINING | Role.BATCH, low=1, grid=(25, 50, 100))
     epochs: int = searchable(100, Role.TRAINING | Role.EPOCHS, low=1, grid=(50, 100, 150))
@@ -36,7 +36,7 @@ class ShortChunkCNNHyperparameters(AdamTraining):
 
 
 def network() -> Callable[..., Any]:
-    """Architecture, imported when it is needed."""
+    """Return the architecture, imported when it is needed."""
     from mer_mlflow.networks.short_chunk_cnn import short_chunk_cnn
 
     return short_chunk_cnn

@@ -1,10 +1,10 @@
 """SVM on the 100 most relevant handcrafted features: the study's classical baseline.
 
-A dataset's own table of the top 100 is read as it is; of a larger one, or of features extracted
-from audio, the 100 most relevant are chosen in the training clips. Features are standardised there.
-The study leaves probabilities open: here the decision values pass a softmax whose temperature is
-fitted by cross-validation inside the training clips, which leaves the most probable quadrant what
-the SVM decided.
+A published table of the top 100 is used unchanged. From a larger table, or from features extracted
+from audio, the 100 most relevant are selected on the training clips. Features are standardised on
+the training clips too. The study does not describe probabilities: here they are a softmax of the
+decision values, whose temperature is fitted by cross-validation within the training clips. It does
+not change the predicted quadrant.
 
 References
 ----------
@@ -32,9 +32,9 @@ CALIBRATION_FOLDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class SVMHyperparameters:
-    """C : penalty of an error; gamma : inverse width of the RBF kernel.
+    """C : penalty of errors; gamma : inverse width of the RBF kernel.
 
-    n_features : how many of the most relevant features are kept, all where there are no more.
+    n_features : number of most relevant features to select, or all if there are fewer.
     """
 
     C: float = searchable(
@@ -61,7 +61,7 @@ def fit_together(
     Parameters
     ----------
     train : examples whose input is a feature table
-    settings : C, gamma and the number of features of each
+    settings : several hyperparameters
     seed : unused, the fit has no randomness
 
     Raises

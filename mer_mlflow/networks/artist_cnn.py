@@ -1,4 +1,4 @@
-"""Park's network for artist classification, the part before its output.
+"""Park's network for artist classification, without its output layer.
 
 References
 ----------
@@ -11,17 +11,17 @@ from __future__ import annotations
 from mer_mlflow.networks.keras_backend import keras, layers
 
 N_FRAMES, N_MELS = 129, 128
-"""Of a segment, about three seconds."""
+"""Frames of a segment, about three seconds."""
 BLOCKS = ((128, 4, 4), (128, 4, 4), (128, 4, 4), (128, 2, 2), (256, 1, None))
 """Filters, kernel and pool of each convolution."""
 EPSILON = 1e-3
-"""Added to a variance in the normalisations."""
+"""Epsilon of batch normalisation."""
 
 
 def artist_trunk() -> keras.Model:
     """Build the five convolution blocks, from segments (129, 128) to activations (1, 256).
 
-    Segments are standardised mel spectrograms, time before bands.
+    Segments are standardised mel spectrograms (n_frames, n_mels).
     """
     segment = keras.Input((N_FRAMES, N_MELS))
     hidden = segment
@@ -35,7 +35,7 @@ def artist_trunk() -> keras.Model:
 
 
 def artist_output(*, input_shape: tuple[int, ...], n_classes: int) -> keras.Model:
-    """Build a dense output on embeddings.
+    """Build a dense output layer on embeddings.
 
     Parameters
     ----------

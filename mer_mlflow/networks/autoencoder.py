@@ -1,7 +1,7 @@
-"""A convolutional autoencoder of mel spectrograms, and a generator and a critic of its size.
+"""Convolutional autoencoder of mel spectrograms, with a generator and a critic of matching size.
 
-A spectrogram of 128 bands and 938 frames is padded to 944 and comes down to 8 x 59 places of 128
-values, 60 416 in all, by four convolutions that halve both axes; the decoder mirrors them.
+A spectrogram of 128 bands and 938 frames is padded to 944 frames. Four convolutions with stride 2
+reduce it to a bottleneck of 8 x 59 x 128, 60 416 values; the decoder mirrors them.
 
 References
 ----------
@@ -21,17 +21,17 @@ import math
 from mer_mlflow.networks.keras_backend import keras, layers
 
 FILTERS = (16, 32, 64, 128)
-"""Of the encoder's convolutions."""
+"""Filters of the encoder's convolutions."""
 SHRINKAGE = 2 ** len(FILTERS)
-"""How many bands or frames one place of the bottleneck stands for."""
+"""Number of bands or frames per position of the bottleneck."""
 SEED_FILTERS = 8
-"""Values of each place from which a generator makes the bottleneck's."""
+"""Channels of a generator's first feature maps."""
 LEAK = 0.2
-"""Slope of a critic's activations below zero, as Radford et al. have it."""
+"""Negative slope of a critic's leaky ReLU, as in Radford et al."""
 
 
 def bottleneck_shape(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Shape of the bottleneck before it is flattened, 8 x 59 x 128 for 128 x 938.
+    """Return the shape of the bottleneck before flattening, 8 x 59 x 128 for 128 x 938.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def bottleneck_shape(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def encoder(*, input_shape: tuple[int, ...]) -> keras.Model:
-    """Build the half that brings a spectrogram to its bottleneck, flattened.
+    """Build the encoder from a spectrogram to its flattened bottleneck.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def encoder(*, input_shape: tuple[int, ...]) -> keras.Model:
 
 
 def decoder(*, output_shape: tuple[int, ...]) -> keras.Model:
-    """Build the half that brings a flattened bottleneck to a spectrogram.
+    """Build the decoder from a flattened bottleneck to a spectrogram.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def decoder(*, output_shape: tuple[int, ...]) -> keras.Model:
 
 
 def generator(*, output_shape: tuple[int, ...], n_noise: int) -> keras.Model:
-    """Build a network that makes a flattened bottleneck from noise.
+    """Build a generator from noise to a flattened bottleneck.
 
     Parameters
     ----------
-    output_shape : (n_mels, n_frames) of the spectrogram that the bottleneck stands for
-    n_noise : int > 0, values of the noise
+    output_shape : (n_mels, n_frames) of the decoded spectrogram
+    n_noise : int > 0, number of noise values
     """
     n_bands, n_steps, n_values = bottleneck_shape(output_shape)
     noise = keras.Input((n_noise,))
@@ -96,7 +96,7 @@ def critic(*, input_shape: tuple[int, ...], dropout: float) -> keras.Model:
     Parameters
     ----------
     input_shape : (n_mels, n_frames)
-    dropout : rate after each convolution
+    dropout : dropout rate after each convolution
     """
     mel = keras.Input(input_shape)
     hidden = layers.Reshape((*input_shape, 1))(mel)
@@ -121,5 +121,5 @@ def _doubled(
 
 
 def _missing(shape: tuple[int, ...]) -> list[int]:
-    """Bands and frames that lack to whole places of the bottleneck."""
+    """Return the padding of bands and frames to a multiple of the bottleneck's stride."""
     return [-length % SHRINKAGE for length in shape]

@@ -1,14 +1,13 @@
-"""Pieces that several architectures share."""
+"""Common parts of several architectures."""
 
 from __future__ import annotations
 
 from mer_mlflow.networks.keras_backend import keras, layers
 
 FRONT_END = "front_end"
-"""Name of the layer whose output a fusion of networks reads."""
+"""Name of the layer whose output is the input of a fusion network."""
 MOMENTUM, EPSILON = 0.9, 1e-5
-"""Of the batch normalisations in networks that were published in PyTorch: the share that running
-statistics keep at each step, and what is added to a variance."""
+"""Momentum and epsilon of batch normalisation in networks that were published in PyTorch."""
 
 
 def time_mel_image(mel: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""The study's baseline CNN, and its front end with recurrent layers that read time."""
+"""The study's baseline CNN, and its front end with recurrent layers over time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ POOLS = ((2, 2), (2, 2), (3, 2), (3, 2))
 def cnn_front_end(
     image: keras.KerasTensor, *, filters: int, dropout: float, momentum: float
 ) -> keras.KerasTensor:
-    """Four blocks of convolution, pooling, normalisation and dropout.
+    """Apply four blocks of convolution, pooling, batch normalisation and dropout.
 
     Parameters
     ----------
     image : (n_frames, n_mels, 1)
-    filters : int > 0, of each convolution
-    dropout : rate after each block but the last
-    momentum : share that a normalisation's running statistics keep at each step
+    filters : int > 0, filters of each convolution
+    dropout : dropout rate after each block except the last
+    momentum : momentum of the running statistics of batch normalisation
 
     Returns
     -------
@@ -27,7 +27,7 @@ def cnn_front_end(
 
     Notes
     -----
-    Pooling before the ReLU gives the same values and gradients as after it, on a quarter of them.
+    Pooling before the ReLU gives the same values and gradients as after it, with fewer operations.
     """
     hidden = image
     for block, pool in enumerate(POOLS):
@@ -56,10 +56,10 @@ def cnn(
     ----------
     input_shape : (n_mels, n_frames)
     n_classes : int > 1, softmax outputs
-    filters : int > 0, of each convolution
-    dense_units : int > 0, of the hidden dense layer
-    block_dropout, dropout : rates in the front end and before the dense layer
-    momentum : share that a normalisation's running statistics keep at each step
+    filters : int > 0, filters of each convolution
+    dense_units : int > 0, units of the hidden dense layer
+    block_dropout, dropout : dropout rates in the front end and before the dense layer
+    momentum : momentum of the running statistics of batch normalisation
 
     References
     ----------
@@ -92,11 +92,11 @@ def cnn_gru(
     ----------
     input_shape : (n_mels, n_frames)
     n_classes : int > 1, softmax outputs
-    filters : int > 0, of each convolution
-    gru_units : int > 0, of each GRU layer
-    dense_units : int > 0, of the hidden dense layer
-    block_dropout, dropout : rates in the front end and before the dense layer
-    momentum : share that a normalisation's running statistics keep at each step
+    filters : int > 0, filters of each convolution
+    gru_units : int > 0, units of each GRU layer
+    dense_units : int > 0, units of the hidden dense layer
+    block_dropout, dropout : dropout rates in the front end and before the dense layer
+    momentum : momentum of the running statistics of batch normalisation
     """
     mel = keras.Input(input_shape)
     maps = cnn_front_end(

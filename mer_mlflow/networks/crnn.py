@@ -7,20 +7,20 @@ from mer_mlflow.networks.keras_backend import keras, layers
 
 FILTERS = (64, 128, 128, 128)
 POOLS = (2, 3, 4, 4)
-"""Max-pooling of each block, over time and mel alike."""
+"""Max-pooling of each block, over time and mel bands."""
 
 
 def crnn(
     *, input_shape: tuple[int, ...], n_classes: int, gru_units: int, dropout: float
 ) -> keras.Model:
-    """Build the CRNN: four convolution blocks, then two GRU layers that read time.
+    """Build the CRNN: four convolution blocks, then two GRU layers over time.
 
     Parameters
     ----------
     input_shape : (n_mels, n_frames), at least 96 of each
     n_classes : int > 1, softmax outputs
-    gru_units : int > 0, of each GRU layer
-    dropout : rate before the output
+    gru_units : int > 0, units of each GRU layer
+    dropout : dropout rate before the output
 
     References
     ----------

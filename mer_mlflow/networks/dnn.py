@@ -1,4 +1,4 @@
-"""Dense networks that narrow layer by layer."""
+"""Dense networks with decreasing layer widths."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def narrowing_dnn(
     n_layers: int,
     dropout: float,
 ) -> keras.Model:
-    """Build a dense network whose layers halve in width, like a selection of features.
+    """Build a dense network; each hidden layer has half the width of the previous one.
 
     Parameters
     ----------
     input_shape : (n_features,)
     n_classes : int > 1, softmax outputs
     first_units : int > 0, width of the first hidden layer
-    n_layers : int > 0, hidden layers
-    dropout : rate after each hidden layer
+    n_layers : int > 0, number of hidden layers
+    dropout : dropout rate after each hidden layer
     """
     features = keras.Input(input_shape)
     hidden = features

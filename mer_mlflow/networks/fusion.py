@@ -1,4 +1,4 @@
-"""Late fusion of what several networks see."""
+"""Late fusion of several networks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from mer_mlflow.networks.keras_backend import keras, layers
 def fusion(
     *, block_sizes: tuple[int, ...], n_classes: int, units: int, dropout: float
 ) -> keras.Model:
-    """Build a small dense network on standardised blocks of values that weigh the same.
+    """Build a small dense network on standardised, equally weighted blocks of values.
 
-    Blocks are scaled to the variance of the smallest one; a front end of thousands of values would
-    drown one of a hundred otherwise.
+    Blocks are scaled to the total variance of the smallest one, because a front end with thousands
+    of outputs would dominate one with a hundred otherwise.
 
     Parameters
     ----------
-    block_sizes : values of each block, which follow each other in the input
+    block_sizes : number of values of each block, in the order of the input
     n_classes : int > 1, softmax outputs
-    units : int > 0, of the hidden layer
-    dropout : rate after it
+    units : int > 0, units of the hidden layer
+    dropout : dropout rate after the hidden layer
     """
     values = keras.Input((sum(block_sizes),))
     blocks, start = [], 0

@@ -1,7 +1,7 @@
-"""Keras as this project uses it, whatever a configuration file or earlier code chose.
+"""Import of Keras with fixed configuration.
 
-Every other module imports Keras from here: types, layout and precision of a network then never
-depend on where it is trained.
+Every other module imports Keras from here, so that data types, layout and precision do not depend
+on a configuration file or on code that ran before.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from mer_mlflow.networks import backend_name
 __all__ = ["keras", "layers"]
 
 IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
-"""Variables of Keras that change trainings."""
+"""Environment variables of Keras that change training."""
 
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Environment in which Keras and its backend are imported; they read it only then."""
+    """Set the environment variables that Keras and its backend read during import."""
     own = {
         "KERAS_BACKEND": backend_name(),
-        "KERAS_HOME": os.devnull,  # a keras.json of the user's must not change scores
+        "KERAS_HOME": os.devnull,  # the user's keras.json must not change scores
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3"),
     }
     before = {name: os.environ.pop(name) for name in (*own, *IGNORED) if name in os.environ}
@@ -44,8 +44,8 @@ with own_environment():
     from keras import layers
 
 
-def settle() -> None:
-    """Set what Keras keeps for a whole process."""
+def configure() -> None:
+    """Set the global configuration of Keras."""
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")
@@ -53,20 +53,20 @@ def settle() -> None:
 
 
 def compute_exact_roots() -> None:
-    """Let TensorFlow's batch normalisation divide by a root.
+    """Make TensorFlow's batch normalisation divide by a square root.
 
-    It multiplies by an approximation of the inverse root, which processors of different makers
-    compute differently (the instruction ``rsqrtps``).
+    By default it multiplies by an approximate inverse square root (instruction ``rsqrtps``), whose
+    result differs between processors of different manufacturers.
     """
     math_ops = import_module("tensorflow.python.ops.math_ops")
 
     def inverse_root(values: Any, name: str | None = None) -> Any:
-        # 1 / root would be turned into the approximation again by TensorFlow's optimizer
+        # TensorFlow's graph optimizer would replace 1 / root by the approximation
         return values / (values * math_ops.sqrt(values, name=name))
 
     math_ops.rsqrt = inverse_root  # type: ignore[attr-defined]
 
 
-settle()
+configure()
 if backend_name() == "tensorflow" and is_in_effect(PORTABLE):
     compute_exact_roots()

@@ -1,6 +1,6 @@
-"""OpenL3's audio network and its front end, for music seen as a mel spectrogram.
+"""OpenL3's audio network for music, and its mel spectrogram.
 
-The front end is that of version 0.4.2 with its default, kapre.
+The mel spectrogram is that of version 0.4.2 with its default front end, kapre.
 
 References
 ----------
@@ -27,19 +27,18 @@ WINDOW = SR
 """Samples of a window, one second."""
 N_FFT, HOP_LENGTH = 2048, 242
 N_FRAMES = 199
-"""Of a window: as many as start inside it."""
+"""Number of frames that start inside a window."""
 FLOOR = 1e-10
-"""Magnitude below which the logarithm is cut."""
+"""Minimum magnitude before the logarithm."""
 TOP_DB = 80.0
 """Range kept below a window's maximum [dB]."""
 FILTERS = (64, 128, 256)
-"""Of the two convolutions in each block that pools."""
+"""Filters of the two convolutions in each block that pools."""
 N_VALUES = 512
 EMBEDDING = "audio_embedding_layer"
 """Name of the last convolution."""
 MOMENTUM, EPSILON = 0.99, 1e-3
-"""Of the batch normalisations: the share that running statistics keep at each step, and what is
-added to a variance."""
+"""Momentum and epsilon of batch normalisation."""
 
 
 def openl3(*, n_mels: int) -> keras.Model:
@@ -47,7 +46,7 @@ def openl3(*, n_mels: int) -> keras.Model:
 
     Parameters
     ----------
-    n_mels : 256 or 128, bands of the published networks
+    n_mels : 256 or 128, number of mel bands of the published networks
     """
     spectrogram = keras.Input((n_mels, N_FRAMES, 1))
     hidden = _normalisation(spectrogram)
@@ -66,14 +65,14 @@ def openl3(*, n_mels: int) -> keras.Model:
 def windows(
     samples: NDArray[np.float32], *, hop_seconds: float = 0.1, center: bool = True
 ) -> NDArray[np.float32]:
-    """Cut audio into overlapping windows of one second, with zeros after its end.
+    """Split audio into overlapping windows of one second, padded with zeros at its end.
 
     Parameters
     ----------
     samples : audio at 48 kHz [shape=(n_samples,)]
-    hop_seconds : float > 0 [s], between the starts of windows
-    center : whether half a second of zeros comes first, so that the first sample is in the middle
-        of the first window
+    hop_seconds : float > 0 [s], time between the starts of windows
+    center : whether audio is padded with half a second of zeros at its start, so that the first
+        sample is in the centre of the first window
 
     Returns
     -------
@@ -88,20 +87,20 @@ def windows(
 
 
 def decibel_mel(windowed: NDArray[np.float32], *, n_mels: int) -> NDArray[np.float32]:
-    """Mel spectrograms in decibels, at most 0 and at least -80 in each window.
+    """Compute mel spectrograms in decibels, from -80 to 0 in each window.
 
-    Magnitude, not power, of a periodic Hann window; frames are not centred, and zeros follow the
-    window's end. Slaney's mel scale and norm, 0 to 24 000 Hz. Ten times the logarithm of a
-    magnitude is half of what decibels commonly mean; the network was trained on that. Silence is
-    its own maximum, 0 dB.
+    Magnitude, not power, with a periodic Hann window. Frames are not centred; windows are padded
+    with zeros at their end. Slaney's mel scale and norm, 0 to 24 000 Hz. Values are ten times the
+    logarithm of a magnitude, half of the usual definition of decibels, as in the training of the
+    network. The reference is the maximum of each window, so silence is 0 dB.
 
-    The original transforms in single precision, whose rounding shows below -50 dB: on music the
-    spectrograms differ from its by 0.001 dB on average. Here it is double precision.
+    The transform is computed in double precision. The original uses single precision, with visible
+    rounding errors below -50 dB: on music its spectrograms differ by 0.001 dB on average.
 
     Parameters
     ----------
-    windowed : from :func:`windows` [shape=(n_windows, 48000)]
-    n_mels : int > 0, mel bands
+    windowed : windows of :func:`windows` [shape=(n_windows, 48000)]
+    n_mels : int > 0, number of mel bands
 
     Returns
     -------
@@ -130,5 +129,6 @@ def _convolution(hidden: keras.KerasTensor, filters: int) -> keras.KerasTensor:
 
 @cache
 def _filterbank(n_mels: int) -> Any:
-    """Sparse, because a filter covers few bins and a product of BLAS would take every core."""
+    """Return mel filters as a sparse matrix: a dense product would use every core, although a
+    filter covers few bins."""
     return scipy.sparse.csr_array(librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=n_mels))

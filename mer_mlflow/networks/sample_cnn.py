@@ -6,20 +6,20 @@ from mer_mlflow.networks.blocks import EPSILON, MOMENTUM
 from mer_mlflow.networks.keras_backend import keras, layers
 
 WIDTHS = (1, 1, 2, 2, 2, 2, 2, 2, 4)
-"""Filters of each block that pools, as multiples of the first layer's."""
+"""Filters of each block that pools, relative to the first layer."""
 
 
 def sample_cnn(
     *, input_shape: tuple[int, ...], n_classes: int, filters: int, dropout: float
 ) -> keras.Model:
-    """Build the Sample CNN: convolutions of three samples, each level three times as coarse.
+    """Build the Sample CNN: convolutions of size 3 on samples, with pooling by 3 in each block.
 
     Parameters
     ----------
-    input_shape : (n_samples,), 59 049 or a larger number
+    input_shape : (n_samples,), at least 59 049
     n_classes : int > 1, softmax outputs
-    filters : int > 0, of the first layer; 128 in the original
-    dropout : rate before the output
+    filters : int > 0, filters of the first layer; 128 in the original
+    dropout : dropout rate before the output
 
     References
     ----------

@@ -6,7 +6,7 @@ from mer_mlflow.networks.blocks import EPSILON, MOMENTUM, time_mel_image
 from mer_mlflow.networks.keras_backend import keras, layers
 
 WIDTHS = (1, 1, 2, 2, 2, 2, 4)
-"""Filters of each block, as multiples of the first one's."""
+"""Filters of each block, relative to the first block."""
 
 
 def short_chunk_cnn(
@@ -18,8 +18,8 @@ def short_chunk_cnn(
     ----------
     input_shape : (n_mels, n_frames), at least 128 of each
     n_classes : int > 1, softmax outputs
-    filters : int > 0, of the first block; 128 in the original
-    dropout : rate before the output
+    filters : int > 0, filters of the first block; 128 in the original
+    dropout : dropout rate before the output
 
     References
     ----------

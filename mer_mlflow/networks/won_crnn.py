@@ -1,4 +1,4 @@
-"""Won's CRNN for music tagging, as it was published with trained weights in PyTorch.
+"""Won's CRNN for music tagging in PyTorch, as published with trained weights.
 
 References
 ----------
@@ -19,28 +19,28 @@ from torch import Tensor, nn
 
 SR = 16_000
 N_SAMPLES = 465_600
-"""29.1 s, the excerpt that the network was trained on."""
+"""29.1 s, the length of the excerpts in the network's training."""
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
 FLOOR = 1e-10
-"""Power below which the logarithm is cut."""
+"""Minimum power before the logarithm."""
 N_TAGS = 50
 BLOCKS = ((1, 64, 2), (64, 128, 3), (128, 128, 4), (128, 128, 4))
-"""Channels in, channels out and pool of each convolution block."""
+"""Input channels, output channels and pool size of each convolution block."""
 N_UNITS = 32
-"""Of each of the two GRU layers."""
+"""Units of each of the two GRU layers."""
 FRONT_END_KEYS = "spec."
-"""Prefix of what the published files keep of the spectrogram, which has no trained weights."""
+"""Prefix of the spectrogram's entries in the published files, which are no trained weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activations:
-    """What the network sees of clips, layer by layer.
+    """Outputs of the network's layers.
 
     Attributes
     ----------
     blocks : outputs of the four convolution blocks [shape=(n_clips, n_channels, n_bands, n_steps)]
     steps : outputs of the upper GRU layer [shape=(n_clips, n_steps, 32)]
-    logits : of the tags, before the sigmoid [shape=(n_clips, n_tags)]
+    logits : outputs for the tags, before the sigmoid [shape=(n_clips, n_tags)]
     """
 
     blocks: tuple[Tensor, ...]
@@ -72,11 +72,11 @@ class WonCRNN(nn.Module):
         self.dense = nn.Linear(N_UNITS, N_TAGS)
 
     def activations(self, mel: Tensor) -> Activations:
-        """Outputs of all layers.
+        """Compute the outputs of all layers.
 
         Parameters
         ----------
-        mel : from :func:`mel_spectrogram` [shape=(n_clips, 96, n_frames)]
+        mel : spectrograms of :func:`mel_spectrogram` [shape=(n_clips, 96, n_frames)]
         """
         blocks = []
         maps = self.spec_bn(mel.unsqueeze(1))
@@ -89,20 +89,20 @@ class WonCRNN(nn.Module):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Logits of mel spectrograms [shape=(n_clips, n_tags)]; their sigmoid is a tag's chance.
+        """Compute logits of the tags [shape=(n_clips, n_tags)]; their sigmoid is the probability.
 
         Parameters
         ----------
-        mel : from :func:`mel_spectrogram` [shape=(n_clips, 96, n_frames)]
+        mel : spectrograms of :func:`mel_spectrogram` [shape=(n_clips, 96, n_frames)]
         """
         return self.activations(mel).logits
 
 
 def mel_spectrogram(samples: Tensor) -> Tensor:
-    """Mel spectrogram in decibels [shape=(..., 96, n_frames)], 96 x 1819 for 29.1 s.
+    """Compute mel spectrograms in decibels [shape=(..., 96, n_frames)], 96 x 1819 for 29.1 s.
 
-    Power of a periodic Hann window, frames centred with reflection, HTK mel scale without norm,
-    0 to 8000 Hz, no limit to the range below the maximum.
+    Power with a periodic Hann window, frames centred with reflection padding, HTK mel scale without
+    norm, 0 to 8000 Hz, without a limit of the dynamic range.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def mel_spectrogram(samples: Tensor) -> Tensor:
 
 
 class _Above(nn.Module):
-    """Layers above the last convolution block, or above the spectrogram, up to the last step."""
+    """Layers from the spectrogram, or from the last convolution block, to the last GRU step."""
 
     def __init__(self, network: WonCRNN, *, reads_mel: bool) -> None:
         super().__init__()
@@ -147,12 +147,12 @@ class _Above(nn.Module):
 
 
 def trunk_above(layer: str, network: WonCRNN | None) -> nn.Module:
-    """Layers from a layer's values to the last step of the GRU.
+    """Return the layers from a layer's outputs to the last step of the GRU.
 
     Parameters
     ----------
-    layer : ``"mel"``, ``"layer4"`` or ``"gru"``, above which nothing is left
-    network : whose layers are taken; None for none
+    layer : ``"mel"``, ``"layer4"``, or ``"gru"`` for no layers
+    network : network whose layers are used; None for ``"gru"``
     """
     if layer == "gru" or network is None:
         return nn.Identity()
@@ -164,12 +164,12 @@ def with_published_weights(state: Mapping[str, Tensor]) -> WonCRNN:
 
     Parameters
     ----------
-    state : of 45 entries, two of which belong to the spectrogram and are dropped
+    state : 45 entries, two of which belong to the spectrogram and are ignored
 
     Raises
     ------
     ValueError
-        If an entry lacks, is unknown or has another shape.
+        If an entry is missing, is unknown or has another shape.
     """
     network = WonCRNN()
     own = {key: value for key, value in state.items() if not key.startswith(FRONT_END_KEYS)}

@@ -1,1 +1,1 @@
-"""Reporting: tables made from the runs on a tracking server."""
+"""Reporting: comparison of the runs on a tracking server."""

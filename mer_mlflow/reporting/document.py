@@ -1,4 +1,4 @@
-"""A report as plain data: sections of text, tables and pictures, to be set in any format."""
+"""A report as plain data: sections of text, tables and figures, for rendering in any format."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Column:
 
     Attributes
     ----------
-    title : as shown
-    is_number : whether cells are set to the right and sorted by their value
-    explanation : what the column says, shown on request
+    title : displayed title
+    is_number : whether cells are aligned to the right and sorted by value
+    explanation : meaning of the column, shown as a tooltip
     """
 
     title: str
@@ -29,11 +29,11 @@ class Cell:
 
     Attributes
     ----------
-    text : as shown
-    value : what the cell is sorted by, None where it has no number
-    address : where a click leads, empty where nowhere
-    marks : numbers of the table's notes that belong to it, from 1
-    is_best : whether it stands out
+    text : displayed text
+    value : number for sorting, None if there is none
+    address : target of a link, empty for no link
+    marks : numbers of the table's footnotes for this cell, from 1
+    is_best : whether it is highlighted
     """
 
     text: str
@@ -49,11 +49,11 @@ class Table:
 
     Attributes
     ----------
-    name : of its files: small letters, digits, hyphens
+    name : name of its files: lower-case letters, digits, hyphens
     title : caption
-    columns : heads
-    rows : cells, as many in each row as there are columns
-    notes : footnotes, which cells refer to by number
+    columns : columns of the table
+    rows : cells; each row has one for each column
+    notes : footnotes, to which cells refer by number
     """
 
     name: str
@@ -69,10 +69,10 @@ class Picture:
 
     Attributes
     ----------
-    name : of its files
+    name : name of its files
     title : caption
-    description : what it shows, in words, for those who do not see it
-    figure : drawn
+    description : alternative text
+    figure : matplotlib figure
     """
 
     name: str
@@ -87,10 +87,10 @@ class Text:
 
     Attributes
     ----------
-    words : without markup
+    content : text without markup
     """
 
-    words: str
+    content: str
 
 
 Block = Text | Table | Picture
@@ -102,9 +102,9 @@ class Section:
 
     Attributes
     ----------
-    name : anchor: small letters, digits, hyphens
+    name : anchor: lower-case letters, digits, hyphens
     title : heading
-    blocks : in order
+    blocks : texts, tables and figures, in order
     """
 
     name: str
@@ -119,8 +119,8 @@ class Document:
     Attributes
     ----------
     title : heading
-    facts : (name, value) of what the report was made of: where, when, of how many runs
-    sections : in order
+    facts : (name, value) pairs that describe the source: server, date, number of runs
+    sections : sections, in order
     """
 
     title: str

@@ -1,7 +1,8 @@
-"""Figures of a report: frames in, drawings out, readable in grey print and without colour vision.
+"""Figures of a report, made from data frames; readable in grey print and without colour vision.
 
-All are as wide as a page's text, so that letters keep their size in print, and carry no title:
-captions are the document's. Marks that come in hundreds are pixels, at the figure's resolution.
+All figures have the text width of a page, so that fonts are not scaled in print. They have no
+titles, because the document has captions. Hundreds of marks are rasterised at the figure's
+resolution, so that files stay small.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from mer_mlflow.datasets.clips import QUADRANTS
 Numbers = NDArray[np.float64]
 
 WIDTH = 7.0
-"""Of every figure, printed [inch]."""
+"""Width of every figure [inch]."""
 TEXT = 8
 """Size of all text [point]."""
 LINE = 0.145
 """Height of a line of text [inch]."""
 DPI = 150
-"""Of marks that are pixels."""
+"""Resolution of rasterised marks."""
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-"""The palette by Okabe and Ito, without its yellow, which is too pale for lines on white."""
+"""Palette of Okabe and Ito, without yellow, which has too little contrast on white."""
 COLOURS = (BLUE, VERMILION, GREEN, BLACK, ORANGE, PURPLE, SKY)
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
@@ -55,9 +56,9 @@ DIAMOND: dict[str, Any] = {
 }
 GOLDEN = (math.sqrt(5) - 1) / 2
 THICKNESS = 0.13
-"""Of a box [inch]."""
+"""Height of a box [inch]."""
 MOST_EPOCHS = 400
-"""That one curve of each network has together, so that the file stays small."""
+"""Maximum number of points of a curve over all networks, so that files stay small."""
 
 CHANCE = 100 / len(QUADRANTS)
 MOODS = ("happy, excited", "angry, frantic", "sad, melancholic", "calm, content")
@@ -66,32 +67,32 @@ CORNERS = ((1, 1), (-1, 1), (-1, -1), (1, -1))
 QUADRANT_COLOURS = (ORANGE, VERMILION, BLUE, GREEN)
 QUADRANT_MARKERS = ("o", "^", "s", "D")
 LONGEST_NAME = 18
-"""Of a clip [characters]."""
+"""Maximum length of a clip's name [characters]."""
 
 DECIDED = 0.95
-"""Probability from which a verdict is given."""
+"""Minimum probability of a verdict."""
 SIGNS = ("▲", "=", "▼")
 VERDICTS = (
     ("▲ better", BLUE),
     ("= equivalent", PALE),
     ("▼ worse", ORANGE),
-    (f"undecided: none of the three has {100 * DECIDED:.0f} %", "#FFFFFF"),
+    (f"undecided: all three below {100 * DECIDED:.0f} %", "#FFFFFF"),
 )
 
 
 def forest(scores: pd.DataFrame) -> Figure:
-    """Draw mean scores with their intervals beside the published ones, a panel a dataset.
+    """Plot mean scores with intervals and published scores, one panel per dataset.
 
     Parameters
     ----------
-    scores : a row for each label and dataset, at least one; labels are sorted by their mean over
+    scores : one row per label and dataset, at least one; labels are sorted by their mean over
         datasets, datasets are in order of appearance
 
-        - ``label`` : method and setting, one line of the panels each
+        - ``label`` : method and setting, one row of the panels each
         - ``dataset`` : title
-        - ``mean`` : macro F1, 0 to 1, NaN where there is only a published one
-        - ``low``, ``high`` : interval of the mean, NaN where there is none
-        - ``published`` : the study's macro F1, 0 to 1, NaN where it has none
+        - ``mean`` : macro F1, 0 to 1, NaN if there is only a published one
+        - ``low``, ``high`` : interval of the mean, NaN if there is none
+        - ``published`` : the study's macro F1, 0 to 1, NaN if there is none
     """
     labels, datasets = _ranked(scores, "mean"), list(scores["dataset"].unique())
     figure, panels, heights = _panels(labels, datasets, "macro F1 in %")
@@ -106,18 +107,18 @@ def forest(scores: pd.DataFrame) -> Figure:
         _chance(),
     ]
     _legend(figure, handles)
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def fold_distributions(folds: pd.DataFrame) -> Figure:
-    """Draw the scores of all folds and their quartiles, a panel a dataset.
+    """Plot the scores of all folds and their quartiles, one panel per dataset.
 
     Parameters
     ----------
-    folds : a row for each fold, at least one; labels are sorted by their mean over datasets,
+    folds : one row per fold, at least one; labels are sorted by their mean over datasets,
         datasets are in order of appearance
 
-        - ``label`` : method and setting, one line of the panels each
+        - ``label`` : method and setting, one row of the panels each
         - ``dataset`` : title
         - ``f1_macro`` : macro F1, 0 to 1
     """
@@ -128,11 +129,11 @@ def fold_distributions(folds: pd.DataFrame) -> Figure:
     box = Patch(facecolor="white", edgecolor=BLACK, label="quartiles, whiskers to the extremes")
     median = Line2D([], [], color=BLACK, lw=2.4, label="median")
     _legend(figure, [_mark("o", SKY, "fold"), box, median, _chance()])
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def confusions(matrices: Sequence[tuple[str, str, pd.DataFrame]]) -> Figure:
-    """Draw confusion matrices as small multiples, each row divided by its sum.
+    """Plot confusion matrices, normalised by row.
 
     Parameters
     ----------
@@ -174,27 +175,27 @@ def confusions(matrices: Sequence[tuple[str, str, pd.DataFrame]]) -> Figure:
         pad=0.02,
     )
     bar.ax.tick_params(labelsize=TEXT)
-    bar.set_label("share of the true quadrant that is predicted as each, in %", fontsize=TEXT)
-    return _settled(figure)
+    bar.set_label("share of clips of the true quadrant, in %", fontsize=TEXT)
+    return _with_fixed_layout(figure)
 
 
 def learning_curves(epochs: pd.DataFrame) -> Figure:
-    """Draw loss and accuracy over epochs: median of the folds that still train, 10–90 % band.
+    """Plot loss and accuracy over epochs: median over folds that have not stopped, 10–90 % band.
 
-    Epochs that fewer than half of the folds reach are shaded, as their median is one of the few
-    that train longest. Long curves are thinned: the first and last epoch stay.
+    Epochs that fewer than half of the folds reach are shaded, because their median represents only
+    the longest trainings. Long curves are subsampled; the first and the last epoch are kept.
 
     Parameters
     ----------
-    epochs : a row for each epoch of each fold, at least one
+    epochs : one row per fold and epoch, at least one
 
         - ``label`` : method and setting
-        - ``stage`` : network, empty where a method has one only; each has a row of panels
+        - ``stage`` : network, empty if the method has only one; each has a row of panels
         - ``split`` : the fold
         - ``epoch`` : from 1
         - ``train_loss``, ``train_accuracy``, ``test_loss``, ``test_accuracy`` : after the epoch,
-          accuracies 0 to 1; missing where they were not measured. A network without any accuracy,
-          such as an autoencoder, has a panel for its loss only
+          accuracies 0 to 1; missing if not measured. A network without any accuracy,
+          such as an autoencoder, has only a panel for its loss
     """
     networks = list(epochs.groupby(["label", "stage"], sort=False))
     most = int(np.clip(MOST_EPOCHS / len(networks), 30, 160))
@@ -218,25 +219,25 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
         Line2D([], [], color=BLUE, lw=1.4, label="train, median"),
         Line2D([], [], color=VERMILION, lw=1.4, ls="--", label="test, median"),
         Patch(facecolor=GREY, alpha=0.3, label="10–90 % of folds"),
-        Patch(facecolor=PALE, hatch="////", edgecolor="white", label="fewer than half still train"),
+        Patch(facecolor=PALE, hatch="////", edgecolor="white", label="less than half of the folds"),
         _chance(),
     ]
     measured = epochs[["test_loss", "test_accuracy"]].notna().any(axis=None)
     _legend(figure, handles if measured else handles[:1] + handles[2:])
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def dataset_slopes(scores: pd.DataFrame, datasets: Sequence[str]) -> Figure:
-    """Draw the mean scores from dataset to dataset, a line for each label that has two or more.
+    """Plot mean scores over datasets, a line for each label with at least two datasets.
 
     Parameters
     ----------
-    scores : a row for each label and dataset
+    scores : one row per label and dataset
 
         - ``label`` : method and setting
-        - ``dataset`` : title; rows of others than ``datasets`` are left out
+        - ``dataset`` : title; rows of other datasets are ignored
         - ``mean`` : macro F1, 0 to 1
-        - ``low``, ``high`` : interval of the mean, NaN where there is none
+        - ``low``, ``high`` : interval of the mean, NaN if there is none
     datasets : titles, from left to right
     """
     known = scores[scores["dataset"].isin(datasets)].dropna(subset="mean")
@@ -246,7 +247,7 @@ def dataset_slopes(scores: pd.DataFrame, datasets: Sequence[str]) -> Figure:
     height = max(3.0, sizes.sum())
     figure = _figure(height + 0.6)
     axes = figure.subplots()
-    _dress(axes, grid="y")
+    _style_axes(axes, grid="y")
     axes.set_xticks(range(len(datasets)), [_wrapped(dataset, 20) for dataset in datasets])
     axes.set_xlim(-0.25, len(datasets) - 0.75)
     axes.set_ylabel("macro F1 in %", fontsize=TEXT)
@@ -269,19 +270,19 @@ def dataset_slopes(scores: pd.DataFrame, datasets: Sequence[str]) -> Figure:
             fontsize=TEXT,
             va="center",
         )
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
-    """Draw clips where they are predicted in Russell's plane, and name the hardest.
+    """Plot the mean predicted positions of clips on Russell's plane, with names of the hardest.
 
     Parameters
     ----------
-    clips : a row for each clip; rows with missing numbers are left out
+    clips : one row per clip; rows with missing numbers are ignored
 
         - ``clip`` : id
         - ``quadrant`` : the true one, Q1 to Q4
-        - ``share_wrong`` : of the predictions, 0 to 1
+        - ``share_wrong`` : share of wrong predictions, 0 to 1
         - ``valence``, ``arousal`` : mean predicted position, -1 to 1
     n_named : number of clips with a name
     """
@@ -296,12 +297,12 @@ def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
     axes = figure.subplots()
     _plot_plane(axes)
     axes.set(xlim=(-edge, edge), ylim=(-1.125, 1.125), aspect="equal")
-    # Drawn last, the hardest are not hidden
+    # The hardest are plotted last, so that others do not hide them
     _plot_clips(axes, others.iloc[::-1])
     _plot_clips(axes, hardest.iloc[::-1])
     _name_clips(axes, hardest, names, size=(LINE + 0.01) / inch_a_unit)
     quadrants = [
-        _mark(marker, colour, f"truly {quadrant}")
+        _mark(marker, colour, f"true {quadrant}")
         for quadrant, colour, marker in zip(
             QUADRANTS, QUADRANT_COLOURS, QUADRANT_MARKERS, strict=True
         )
@@ -311,22 +312,22 @@ def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
         for share in (0, 50, 100)
     ]
     _legend(figure, [*quadrants, *sizes], n_columns=7)
-    return _settled(figure)
+    return _with_fixed_layout(figure)
 
 
 def verdict_matrix(pairs: pd.DataFrame) -> Figure:
-    """Draw which of two methods is better, equivalent or worse, for all pairs both ways.
+    """Plot which of two methods is better, equivalent or worse, for all ordered pairs.
 
-    The sign of a cell is the likeliest of the three, its colour the verdict. Labels are sorted by
-    how likely they are better than the others.
+    The symbol of a cell is the most probable of the three, its colour the verdict. Labels are
+    sorted by their probability to be better than the others.
 
     Parameters
     ----------
-    pairs : a row for each pair, at least one, as ``compare_pairs`` gives them
+    pairs : one row per pair, at least one, as returned by ``compare_pairs``
 
         - ``first``, ``second`` : labels
         - ``p_better``, ``p_equivalent``, ``p_worse`` : probabilities that ``second`` is better than
-          ``first``, within the region of practical equivalence, or worse; NaN leaves a cell empty
+          ``first``, within the region of practical equivalence, or worse; NaN for an empty cell
     """
     labels, chances = _both_ways(pairs)
     numbers = [str(k) for k in range(1, len(labels) + 1)]
@@ -349,8 +350,8 @@ def verdict_matrix(pairs: pd.DataFrame) -> Figure:
     axes.tick_params(length=0, labelsize=TEXT, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     patches = [Patch(facecolor=colour, edgecolor=DARK, label=name) for name, colour in VERDICTS]
-    _legend(figure, patches, title="Compared with the column's method, the row's is")
-    return _settled(figure)
+    _legend(figure, patches, title="The row's method, compared with the column's, is")
+    return _with_fixed_layout(figure)
 
 
 def _figure(
@@ -359,14 +360,14 @@ def _figure(
     return Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout)
 
 
-def _settled(figure: Figure) -> Figure:
-    """Fix the layout, which would move a little with every file that the figure is saved to."""
+def _with_fixed_layout(figure: Figure) -> Figure:
+    """Fix the layout, which would otherwise change with every file that is saved."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
 
 
-def _dress(axes: Axes, *, grid: Literal["both", "x", "y"]) -> None:
+def _style_axes(axes: Axes, *, grid: Literal["both", "x", "y"]) -> None:
     axes.tick_params(labelsize=TEXT, length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis=grid, color=PALE, lw=0.6)
@@ -411,13 +412,13 @@ def _ranked(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _grid(n_panels: int, *, most: int) -> tuple[int, int]:
-    """Rows and columns that leave the fewest empty places."""
+    """Return numbers of rows and columns with the fewest empty panels."""
     n_rows = math.ceil(n_panels / most)
     return n_rows, math.ceil(n_panels / n_rows)
 
 
 def _wrapped(text: object, width: int) -> str:
-    """Break at spaces, but not before a unit; a dollar sign stays one."""
+    """Wrap a text at spaces, but not before a unit; dollar signs are escaped."""
     words = re.sub(r"(?<=\d) (?=s\b)", "\N{NO-BREAK SPACE}", str(text)).replace("$", r"\$")
     return textwrap.fill(words, width)
 
@@ -427,19 +428,19 @@ def _n_lines(text: str) -> int:
 
 
 def _shortened(name: str) -> str:
-    """Leave out a long name's middle, as files of one folder often begin and end alike."""
+    """Remove the middle of a long name."""
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME // 2]}…{name[1 - LONGEST_NAME // 2 :]}"
     return name.replace("$", r"\$")
 
 
 def _text_width(text: str) -> float:
-    """Width of a line of text [inch]."""
+    """Return the width of a line of text [inch]."""
     return float(TextPath((0, 0), text, size=TEXT).get_extents().width) / 72
 
 
 def _spread(wanted: Numbers, sizes: Numbers, *, low: float, high: float) -> Numbers:
-    """Move names apart as little as possible, in the sense of squares, and keep their order."""
+    """Separate names with the least squared displacement, and keep their order."""
     from scipy.optimize import isotonic_regression
 
     placed = np.empty(len(wanted))
@@ -452,7 +453,7 @@ def _spread(wanted: Numbers, sizes: Numbers, *, low: float, high: float) -> Numb
 
 
 def _leader(start: float) -> dict[str, Any]:
-    """Style of a line from a name's left (0) or right end (1) to its point."""
+    """Return the style of a line from a name's left (0) or right end (1) to its point."""
     return {
         "arrowstyle": "-",
         "color": GREY,
@@ -467,7 +468,7 @@ def _leader(start: float) -> dict[str, Any]:
 def _panels(
     labels: Sequence[str], datasets: Sequence[str], measure: str
 ) -> tuple[Figure, dict[str, Axes], dict[str, float]]:
-    """Figure, its panels by dataset, and the height of each label in them [inch from the top]."""
+    """Return figure, panels by dataset, and the position of each label [inch from the top]."""
     names = [_wrapped(label, 28) for label in labels]
     lines = np.array([LINE * _n_lines(name) + 0.06 for name in names])
     heights = np.cumsum(lines) - lines / 2
@@ -476,7 +477,7 @@ def _panels(
     grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     panels = dict(zip(datasets, grid.flat, strict=False))
     for dataset, axes in panels.items():
-        _dress(axes, grid="both")
+        _style_axes(axes, grid="both")
         axes.set_title(_wrapped(dataset, 75 // n_columns), fontsize=TEXT)
         axes.axvline(CHANCE, color=GREY, ls=":", lw=1)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10), integer=True))
@@ -501,7 +502,7 @@ def _plot_scores(axes: Axes, scores: pd.DataFrame, heights: Mapping[str, float])
 
 def _plot_folds(axes: Axes, folds: pd.DataFrame, heights: Mapping[str, float]) -> None:
     scores, numbers = 100 * folds["f1_macro"], folds.groupby("label").cumcount()
-    # Multiples of the golden ratio fill the line evenly, and the same in every drawing
+    # Multiples of the golden ratio spread evenly, and are reproducible
     shifts = THICKNESS * (numbers * GOLDEN % 1 - 0.5)
     places = folds["label"].map(heights) + shifts
     axes.scatter(scores, places, s=4, color=SKY, linewidths=0, rasterized=True, label="fold")
@@ -527,7 +528,7 @@ def _plot_confusion(axes: Axes, counts: pd.DataFrame) -> None:
             column,
             row,
             f"{share:.0f}" if known else "–",
-            color=_ink(colours(share / 100)[:3] if known else (1, 1, 1)),
+            color=_text_colour(colours(share / 100)[:3] if known else (1, 1, 1)),
             fontsize=TEXT,
             ha="center",
             va="center",
@@ -538,15 +539,15 @@ def _plot_confusion(axes: Axes, counts: pd.DataFrame) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _ink(colour: tuple[float, float, float]) -> str:
-    """Black or white, which contrasts more."""
+def _text_colour(colour: tuple[float, float, float]) -> str:
+    """Return black or white, whichever has more contrast."""
     light = np.asarray(colour, dtype=np.float64)
     luminance = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
     return BLACK if luminance @ np.array([0.2126, 0.7152, 0.0722]) > 0.179 else "white"
 
 
 def _plot_epochs(axes: Axes, rows: pd.DataFrame, measure: str, most: int) -> None:
-    _dress(axes, grid="y")
+    _style_axes(axes, grid="y")
     axes.set_ylabel(measure + " in %" * (measure == "accuracy"), fontsize=TEXT)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
     n_training = rows.groupby("epoch")["split"].nunique()
@@ -574,7 +575,7 @@ def _plot_band(axes: Axes, bands: pd.DataFrame, *, colour: str, dashes: str, lab
 def _plot_slope(
     axes: Axes, scores: pd.DataFrame, datasets: Sequence[str], *, position: int, shift: float
 ) -> tuple[float, float]:
-    """Draw one label's scores and give the last point."""
+    """Plot one label's scores and return the last point."""
     places = scores["dataset"].map(list(datasets).index).to_numpy() + shift
     values = 100 * scores[["mean", "low", "high"]].to_numpy(dtype=np.float64)
     order = np.argsort(places)
@@ -631,12 +632,12 @@ def _plot_clips(axes: Axes, clips: pd.DataFrame) -> None:
 
 
 def _area(share_wrong: Numbers) -> Numbers:
-    """Area of a clip's mark [square point]."""
+    """Return the area of a clip's mark [square point]."""
     return 5 + 45 * share_wrong
 
 
 def _name_clips(axes: Axes, clips: pd.DataFrame, names: Sequence[str], *, size: float) -> None:
-    """Write names beside the plane, half of them on either side."""
+    """Write names beside the plane, half of them on each side."""
     points = clips[["valence", "arousal"]].to_numpy(dtype=np.float64)
     axes.plot(*points.T, "o", ms=9, mfc="none", color=BLACK, markeredgewidth=0.8, label="named")
     by_valence = np.argsort(points[:, 0], kind="stable")
@@ -657,7 +658,7 @@ def _name_clips(axes: Axes, clips: pd.DataFrame, names: Sequence[str], *, size: 
 
 
 def _both_ways(pairs: pd.DataFrame) -> tuple[list[str], Numbers]:
-    """Labels, the strongest first, and what a row is compared with a column [shape=(n, n, 3)]."""
+    """Return labels, best first, and probabilities of rows against columns [shape=(n, n, 3)]."""
     labels = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
     chances = np.full((len(labels), len(labels), 3), np.nan)
     rows, columns = (pairs[side].map(labels.index).to_numpy() for side in ("first", "second"))
@@ -681,7 +682,7 @@ def _plot_verdict(
     axes.text(
         *place,
         SIGNS[kind] + number,
-        color=_ink(to_rgb(colour)),
+        color=_text_colour(to_rgb(colour)),
         fontsize=TEXT,
         ha="center",
         va="center",

@@ -1,4 +1,4 @@
-"""The report: from the runs of a tracking server to a document."""
+"""Report of the cross-validations on a tracking server, as a document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from mer_mlflow.tracking.outage import reason
 from mer_mlflow.tracking.reading import read_text
 
 COLUMNS = ("method", "dataset", "action", "status", "reason")
-"""Of a study's items, those that are read."""
+"""Columns of a study's table of items."""
 MOST_ITEMS, LONGEST_CELL = 10_000, 1000
 SECTIONS = (published, ranking, differences, questions, honesty, details, provenance)
 TITLE = "Music Emotion Recognition: a comparison of methodologies"
@@ -48,10 +48,19 @@ def build_report(
 
     Parameters
     ----------
-    selection : from :func:`mer_mlflow.reporting.validations.read_validations`
-    address : of MLflow's pages, which links lead to
-    facts : (name, value) of where the runs were read
-    reasons : why a (method, dataset) has no result, from :func:`read_reasons`
+    selection : cross-validations, as returned by
+        :func:`mer_mlflow.reporting.validations.read_validations`
+    address : address of MLflow's web pages, for links
+    facts : (name, value) pairs that describe the source of the runs
+    reasons : reason of each (method, dataset) without a result, as returned by
+        :func:`read_reasons`
+
+    Examples
+    --------
+    >>> from mlflow import MlflowClient
+    >>> from mer_mlflow.reporting.validations import read_validations
+    >>> selection = read_validations(MlflowClient(), ["1"])  # doctest: +SKIP
+    >>> document = build_report(selection, address="http://127.0.0.1:5000")  # doctest: +SKIP
     """
     context = Context(selection=selection, address=address.rstrip("/"), reasons=reasons or {})
     n_partial = len(selection.validations) - len(selection.complete)
@@ -60,11 +69,11 @@ def build_report(
         ("folds", f"{sum(item.n_done for item in selection.validations)}"),
     ]
     if selection.n_set_aside:
-        words = f"{selection.n_set_aside} finished runs repeat another one and are left out"
-        counted.append(("duplicates", words))
+        repeated = f"{selection.n_set_aside} finished runs repeat another one and are left out"
+        counted.append(("duplicates", repeated))
     if selection.left_out:
-        words = f"{len(selection.left_out)} that cannot be read are named under Provenance"
-        counted.append(("left out", words))
+        unread = f"{len(selection.left_out)} that cannot be read are listed under Provenance"
+        counted.append(("left out", unread))
     return Document(
         title=TITLE,
         facts=(*facts, *counted),
@@ -78,17 +87,17 @@ def read_reasons(
     *,
     on_warning: Callable[[str], object] = lambda words: None,
 ) -> dict[tuple[str, str], str]:
-    """Why methods have no result on datasets, as the latest study of each says.
+    """Read from studies why methods have no result on datasets.
 
     Parameters
     ----------
-    client : of the tracking server
-    experiments : ids
+    client : client of the tracking server
+    experiments : experiment ids
     on_warning : called with a sentence about each study that cannot be read
 
     Returns
     -------
-    ``"status: reason"`` by (method, dataset)
+    ``"status: reason"`` by (method, dataset), of the latest study
     """
     found: dict[tuple[str, str], str] = {}
     for run in _studies(client, experiments):
@@ -107,7 +116,7 @@ def _studies(client: MlflowClient, experiments: Sequence[str]) -> list[Run]:
 
 
 def _read_items(run: Run) -> dict[tuple[str, str], str]:
-    """Reasons in a study's table of items, none where it ended before it wrote one."""
+    """Return the reasons in a study's table of items; none if the study has not written it."""
     try:
         words = read_text(run.info.artifact_uri, schema.ITEMS)
     except MissingArtifactError:
@@ -119,9 +128,9 @@ def _read_items(run: Run) -> dict[tuple[str, str], str]:
         has_columns = set(COLUMNS) <= set(table.fieldnames or ())
         rows = list(islice(table, MOST_ITEMS))
     except csv.Error as error:
-        raise RunDataError(f"{schema.ITEMS} is no table of items ({error})") from error
+        raise RunDataError(f"{schema.ITEMS} is not a table of items ({error})") from error
     if not has_columns or any(None in row.values() for row in rows):
-        raise RunDataError(f"{schema.ITEMS} is no table of items")
+        raise RunDataError(f"{schema.ITEMS} is not a table of items")
     items = (
         [printable(unescaped(row[name]), most=LONGEST_CELL) for name in COLUMNS] for row in rows
     )

@@ -1,10 +1,10 @@
-"""Statistics that are right for repeated cross-validation.
+"""Statistical tests for repeated cross-validation.
 
-Folds share most of their training clips, and repetitions share all clips. The spread over folds
-therefore understates how much a mean would change with new data, and tests for independent samples
-find differences where there are none. Everything here widens the standard error for it, see
-``corrected_standard_error``. The correction is approximate: no unbiased estimate of that variance
-exists.
+Training sets of folds overlap, and repetitions have the same clips. The variance over folds
+therefore underestimates the variance of a mean with new data, and tests for independent samples
+have too many false positives. All functions use a corrected standard error, see
+``corrected_standard_error``. The correction is approximate: there is no unbiased estimate of that
+variance.
 
 Scores are 0 to 1, and a difference is always the second method minus the first.
 """
@@ -24,13 +24,13 @@ from mer_mlflow.crossval.metrics import LEVEL, corrected_standard_error, summari
 from mer_mlflow.errors import listing
 
 ONE_POINT = 0.01
-"""Half-width of the region in which two scores count as equal: one per cent of the scale."""
+"""Half-width of the region of practical equivalence: one per cent of the scale."""
 
 DECISIVE = 0.95
-"""Posterior probability from which a verdict is given."""
+"""Minimum posterior probability of a verdict."""
 
 DECIMALS = 12
-"""Decimals of a difference that are more than rounding errors of the two scores."""
+"""Significant decimals of a difference; further ones may be rounding errors of the scores."""
 
 PAIR_COLUMNS = (
     "first",
@@ -51,14 +51,15 @@ PAIR_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTest:
-    """Corrected t-test of paired differences; NaN where nothing can be inferred.
+    """Result of a corrected t-test of paired differences; NaN if no inference is possible.
 
     Attributes
     ----------
-    mean : of the differences
-    t : mean in corrected standard errors; infinite where all differences are equal and not 0
+    mean : mean of the differences
+    t : mean divided by the corrected standard error; infinite if all differences are equal and
+        not 0
     df : degrees of freedom
-    p : two-sided p-value of no difference
+    p : two-sided p-value of the null hypothesis of no difference
     low, high : corrected confidence interval of the mean
     """
 
@@ -72,12 +73,12 @@ class PairedTest:
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior:
-    """Where the difference of two means lies, as probabilities that add up to 1.
+    """Posterior probabilities of the difference of two means, which sum to 1.
 
     Attributes
     ----------
-    p_worse, p_equivalent, p_better : below, inside and above the region of practical equivalence,
-        which includes its edges; NaN where nothing can be inferred
+    p_worse, p_equivalent, p_better : probability below, inside and above the region of practical
+        equivalence, which includes its edges; NaN if no inference is possible
     """
 
     p_worse: float
@@ -86,7 +87,7 @@ class Posterior:
 
     @property
     def verdict(self) -> str:
-        """What is at least ``DECISIVE`` probable of the second method, or ``undecided``."""
+        """Outcome with a probability of at least ``DECISIVE``, or ``undecided``."""
         for name, probability in asdict(self).items():
             if probability >= DECISIVE:
                 return name.removeprefix("p_")
@@ -100,7 +101,7 @@ class UnpairedDifference:
     Attributes
     ----------
     difference : second mean minus first
-    low, high : its corrected confidence interval; NaN where nothing can be inferred
+    low, high : its corrected confidence interval; NaN if no inference is possible
     """
 
     difference: float
@@ -109,13 +110,13 @@ class UnpairedDifference:
 
 
 def corrected_t_test(differences: NDArray[np.float64], *, test_share: float | None) -> PairedTest:
-    """Test whether two methods, validated on the same splits, have the same mean score.
+    """Test whether two methods have the same mean score on the same splits.
 
     Parameters
     ----------
     differences : second score minus first on each split [shape=(n_folds,)]
-    test_share : clips tested per clip trained on, 1 / 9 for ten folds; None where all splits test
-        the same clips, which allows no inference
+    test_share : ratio of test clips to training clips, 1 / 9 for ten folds; None if all splits
+        have the same test clips, so that no inference is possible
 
     References
     ----------
@@ -137,15 +138,15 @@ def corrected_t_test(differences: NDArray[np.float64], *, test_share: float | No
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjust p-values for their number, so that all at or below a level can be rejected together.
+    """Adjust p-values for multiple tests, with control of the family-wise error rate.
 
     Parameters
     ----------
-    p_values : of all tests [shape=(n,)]; NaN is a test that was not made and does not count
+    p_values : p-values of all tests [shape=(n,)]; NaN for a test that was not made
 
     Returns
     -------
-    adjusted p-values in the same order, NaN where there was NaN [shape=(n,)]
+    adjusted p-values in the same order, NaN for NaN [shape=(n,)]
 
     References
     ----------
@@ -164,23 +165,23 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 def bayesian_correlated_t_test(
     differences: NDArray[np.float64], *, test_share: float | None, rope: float = ONE_POINT
 ) -> Posterior:
-    """Probability that the second of two methods is worse, practically equivalent or better.
+    """Compute the probability that the second method is worse, practically equivalent or better.
 
-    With a flat prior and folds that correlate by n_test / (n_test + n_train), the posterior of the
-    mean difference is Student's, centred on the observed mean. Its scale is the corrected standard
-    error, as correlation / (1 - correlation) is n_test / n_train.
+    With a flat prior and a correlation of n_test / (n_test + n_train) between folds, the posterior
+    of the mean difference is a Student distribution around the observed mean. Its scale is the
+    corrected standard error, because correlation / (1 - correlation) is n_test / n_train.
 
     Parameters
     ----------
     differences : second score minus first on each split [shape=(n_folds,)]
-    test_share : clips tested per clip trained on, 1 / 9 for ten folds; None where all splits test
-        the same clips, which allows no inference
-    rope : size up to which a difference of means does not matter in practice, >= 0
+    test_share : ratio of test clips to training clips, 1 / 9 for ten folds; None if all splits
+        have the same test clips, so that no inference is possible
+    rope : half-width of the region of practical equivalence, >= 0
 
     Raises
     ------
     ValueError
-        Where ``rope`` is negative.
+        If ``rope`` is negative.
 
     References
     ----------
@@ -197,34 +198,34 @@ def bayesian_correlated_t_test(
     df = len(exact) - 1
     better = _probability_above(rope, mean=mean, error=error, df=df)
     worse = _probability_above(rope, mean=-mean, error=error, df=df)
-    rest = np.maximum(1 - (worse + better), 0.0)  # rounding could leave it just below 0
+    rest = np.maximum(1 - (worse + better), 0.0)  # rounding errors may make it negative
     return Posterior(p_worse=worse, p_equivalent=float(rest), p_better=better)
 
 
 def compare_pairs(
     scores: pd.DataFrame, *, test_share: float | None, rope: float = ONE_POINT
 ) -> pd.DataFrame:
-    """Compare all pairs of methods that were validated on the same splits.
+    """Compare all pairs of methods on the same splits.
 
     Parameters
     ----------
-    scores : a row per split, with its id as index, and a column per method
+    scores : one row per split, with its id as index, and one column per method
         [shape=(n_folds, n_methods)]
-    test_share : clips tested per clip trained on, 1 / 9 for ten folds; None where all splits test
-        the same clips, which allows no inference
-    rope : size up to which a difference of means does not matter in practice, >= 0
+    test_share : ratio of test clips to training clips, 1 / 9 for ten folds; None if all splits
+        have the same test clips, so that no inference is possible
+    rope : half-width of the region of practical equivalence, >= 0
 
     Returns
     -------
-    table of ``PAIR_COLUMNS`` with a row per unordered pair, in the order of the columns of
-    ``scores``. ``p_holm`` is adjusted for all pairs; intervals, posteriors and verdicts are of
-    each pair alone. ``verdict`` says what the second method is against the first: ``better``,
-    ``worse``, ``equivalent`` or ``undecided``
+    table of ``PAIR_COLUMNS`` with one row per unordered pair, in the order of the columns of
+    ``scores``. ``p_holm`` is adjusted for all pairs; intervals, posteriors and verdicts are not.
+    ``verdict`` compares the second method with the first: ``better``, ``worse``, ``equivalent``
+    or ``undecided``
 
     Raises
     ------
     ValueError
-        Where there are no splits, a split occurs twice, or a method lacks a split's score.
+        If there are no splits, a split occurs twice, or a method has no score for a split.
     """
     _require_paired(scores)
     values = scores.to_numpy(dtype=np.float64)
@@ -248,16 +249,17 @@ def difference_of_means(
     first_share: float | None,
     second_share: float | None,
 ) -> UnpairedDifference:
-    """Difference between the mean scores of one method on two datasets.
+    """Compute the difference between the mean scores of one method on two datasets.
 
-    The interval is Welch's, with corrected standard errors. It treats the datasets as independent;
-    where one contains the other it only describes the two spreads. It is not a test.
+    The interval is Welch's, with corrected standard errors. It assumes independent datasets; if one
+    contains the other, it is descriptive only, and not a test.
 
     Parameters
     ----------
-    first, second : score of each fold on each dataset [shape=(n_folds,)], not necessarily as many
-    first_share, second_share : clips tested per clip trained on; None where all splits of that
-        dataset test the same clips, which gives no interval
+    first, second : score of each fold on each dataset [shape=(n_folds,)]; the numbers of folds may
+        differ
+    first_share, second_share : ratio of test clips to training clips; None if all splits of that
+        dataset have the same test clips, so that there is no interval
 
     References
     ----------
@@ -280,7 +282,7 @@ def _in_errors(mean: float, *, error: float) -> float:
 
 
 def _probability_above(edge: float, *, mean: float, error: float, df: int) -> float:
-    """Probability that a Student variable around ``mean`` exceeds ``edge``."""
+    """Return the probability that a Student variable around ``mean`` exceeds ``edge``."""
     if error == 0:
         return float(round(mean, DECIMALS) > edge)
     return float(scipy.stats.t.cdf((mean - edge) / error, df))
@@ -320,7 +322,7 @@ def _require_paired(scores: pd.DataFrame) -> None:
 
 
 def _welch_half_width(variances: NDArray[np.float64], *, degrees: NDArray[np.int64]) -> float:
-    """Half-width of the interval, with the degrees of freedom of Welch and Satterthwaite."""
+    """Return the half-width of the interval, with Welch–Satterthwaite degrees of freedom."""
     variance = float(np.sum(variances))
     if variance == 0 or math.isnan(variance):
         return variance

@@ -1,4 +1,4 @@
-"""Tables of a complete cross-validation, read from its run and checked against each other."""
+"""Tables of a complete cross-validation, read from its run and checked for consistency."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mer_mlflow.tracking.reading import MOST_ROWS, Column, artifact, read_table
 
 MOST_EPOCHS = 1_000_000
 TOLERANCE = 1e-6
-"""Of scores that are computed again."""
+"""Tolerance of scores that are computed again."""
 
 TEXT = Column(is_text=True)
 SHARE = Column(low=0, high=1 + TOLERANCE)
@@ -57,13 +57,13 @@ EPOCHS: Mapping[str, Column] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a run says of its tables.
+    """Expected shape of the tables, according to the run.
 
     Attributes
     ----------
-    protocol : that drew the splits
-    n_splits, n_repeats : folds of a repetition, repetitions
-    n_clips : of the dataset
+    protocol : protocol of the splits
+    n_splits, n_repeats : number of folds of a repetition, and of repetitions
+    n_clips : number of clips of the dataset
     """
 
     protocol: str
@@ -74,13 +74,13 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """Tables of a cross-validation; those of one that is not complete have no rows.
+    """Tables of a cross-validation; empty if it is not complete.
 
     Attributes
     ----------
-    folds : a row a fold
-    predictions : a row for each fold's test clip
-    epochs : a row for each fold's epoch, empty where there are none
+    folds : one row per fold
+    predictions : one row per fold and test clip
+    epochs : one row per fold and epoch; empty if there are no epochs
     """
 
     folds: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -94,14 +94,14 @@ def read_tables(artifacts: str, shape: Shape) -> Tables:
     Parameters
     ----------
     artifacts : address of the run's artifacts
-    shape : what the run says of them
+    shape : expected shape of the tables
 
     Raises
     ------
     RunDataError
-        If a table is missing or cannot be read, or they contradict each other or the shape.
+        If a table is missing or invalid, or they are inconsistent with each other or the shape.
     MlflowException, OSError
-        If a table cannot be fetched.
+        If a table cannot be downloaded.
     """
     n_folds = shape.n_splits * shape.n_repeats
     folds = _read(artifacts, schema.FOLDS_TABLE, FOLDS, n_folds)
@@ -140,7 +140,7 @@ def _check_predictions(predictions: pd.DataFrame, shape: Shape) -> None:
     for column in ("quadrant", "predicted"):
         unknown = sorted(set(predictions[column]) - set(QUADRANTS))
         if unknown:
-            raise RunDataError(f"{name}, column {column}: {unknown[0][:20]!r} is no quadrant")
+            raise RunDataError(f"{name}, column {column}: {unknown[0][:20]!r} is not a quadrant")
     sums = predictions[[f"p_{quadrant}" for quadrant in QUADRANTS]].sum(axis=1)
     if (abs(sums - 1) > SUM_TOLERANCE).any():
         raise RunDataError(f"{name}: probabilities of a clip do not sum to 1")
@@ -156,15 +156,15 @@ def _check_predictions(predictions: pd.DataFrame, shape: Shape) -> None:
 
 def _check_scores(folds: pd.DataFrame, predictions: pd.DataFrame) -> None:
     if set(predictions["split"]) != set(folds["split"]):
-        raise RunDataError("predictions.parquet has other splits than folds.parquet")
+        raise RunDataError("predictions.parquet and folds.parquet have different splits")
     counts = _confusions(predictions, list(folds["split"]))
     for name, scores in scores_of_counts(counts).items():
         if not np.allclose(folds[name], scores, rtol=0, atol=TOLERANCE):
-            raise RunDataError(f"{name} in folds.parquet is not that of predictions.parquet")
+            raise RunDataError(f"{name} in folds.parquet differs from that of predictions.parquet")
 
 
 def _confusions(predictions: pd.DataFrame, splits: list[str]) -> NDArray[np.int64]:
-    """Clips by split, true and predicted quadrant [shape=(n_splits, 4, 4)]."""
+    """Count clips by split, true and predicted quadrant [shape=(n_splits, 4, 4)]."""
     n, size = len(QUADRANTS), len(splits)
     codes = pd.Categorical(predictions["split"], categories=splits).codes.astype(np.int64)
     for column in ("quadrant", "predicted"):
@@ -176,6 +176,6 @@ def _check_epochs(folds: pd.DataFrame, epochs: pd.DataFrame) -> None:
     counted = epochs.groupby("split").size()
     expected = folds.set_index("split")["n_epochs"]
     if not counted.equals(expected[expected > 0].sort_index()):
-        raise RunDataError("epochs.parquet has other epochs than folds.parquet counts")
+        raise RunDataError("epochs.parquet and folds.parquet have different numbers of epochs")
     if epochs.duplicated(["split", "stage", "epoch"]).any():
         raise RunDataError("epochs.parquet has an epoch twice")

@@ -1,4 +1,4 @@
-"""Cross-validations of a tracking server: their parent runs and tables, read once and checked."""
+"""Cross-validations of a tracking server: their parent runs and tables, read and validated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mer_mlflow.arithmetic import PORTABLE, facts_words, read_facts
+from mer_mlflow.arithmetic import PORTABLE, read_facts, readable_facts
 from mer_mlflow.crossval.metrics import SCORES, Summary, summarise
 from mer_mlflow.crossval.splits import LARGEST_SEED, MOST_REPEATS, is_fixed
 from mer_mlflow.datasets import dataset_names, get_dataset
@@ -24,22 +24,23 @@ from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.reporting.tables import TOLERANCE, Shape, Tables, read_tables
 from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import Kind, Status, check_store, reading, schema, search
-from mer_mlflow.tracking.items import mixture_words
+from mer_mlflow.tracking.items import readable_mixture
 from mer_mlflow.tracking.outage import is_outage, reason
 from mer_mlflow.training import converted
 
 SHOWN = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
-"""Superseded, duplicate, pruned and failed runs gave their folds to others, or have none."""
+"""Values of ``mer.status`` of finished runs that a report can use. Other runs have no folds, or
+another run contains their folds."""
 
 READERS = 8
-"""Runs whose tables are downloaded at a time."""
+"""Number of runs whose tables are downloaded in parallel."""
 PARAMS = (schema.HP, schema.CV, schema.DATA, schema.NESTED)
 """Prefixes of the parameters that are read."""
 IDENTITY = re.compile(r"[\w .:-]+", re.ASCII)
-"""No character has a meaning in a search for it."""
+"""Pattern of an identity; none of its characters is special in a search filter."""
 MOST_CLIPS, MOST_SECONDS = 1_000_000, 1e6
 LONGEST_VALUE = 500
-"""Characters of a hyperparameter."""
+"""Maximum number of characters of a hyperparameter."""
 REQUIRED = ("f1_macro_mean", "fit_seconds_total")
 """Metrics that every complete run has."""
 FIGURES = (
@@ -48,10 +49,10 @@ FIGURES = (
 )
 """Metrics that are read."""
 MOST_SHOWN = 80
-"""Characters of names of columns in a remark."""
+"""Maximum number of characters of column names in a remark."""
 
 Frame = tuple[str, str, str, int, int]
-"""Dataset, its digest, protocol, folds and seed: what makes splits the same."""
+"""Dataset, its digest, protocol, folds and seed: runs of the same frame have the same splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +61,8 @@ class LeftOut:
 
     Attributes
     ----------
-    run_id : of the run
-    why : what is wrong with it
+    run_id : id of the run
+    why : reason
     """
 
     run_id: str
@@ -73,20 +74,20 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Validation:
-    """A cross-validation whose values were checked; texts have no control characters.
+    """A cross-validation with validated values; texts have no control characters.
 
     Attributes
     ----------
-    run_id, experiment_id : of its parent run
+    run_id, experiment_id : ids of its parent run and experiment
     artifacts : address of the run's artifacts
-    method, dataset, protocol : what was validated
+    method, dataset, protocol : names of method, dataset and protocol
     status : value of the tag ``mer.status``
-    identity : equal where the same folds give the same predictions
-    n_done, n_expected : folds
+    identity : equal for runs whose folds have the same predictions
+    n_done, n_expected : number of finished and of all folds
     started : Unix time [s]
-    params, metrics, tags : of the parent run, those that are read
-    packages : versions by name, empty where the run does not say
-    folds, predictions, epochs : its tables, without rows where folds are missing
+    params, metrics, tags : those of the parent run that a report uses
+    packages : versions by name, empty if unknown
+    folds, predictions, epochs : its tables; empty if folds are missing
     """
 
     run_id: str
@@ -115,7 +116,7 @@ class Validation:
 
     @property
     def frame(self) -> Frame:
-        """What it shares with the cross-validations that it can be compared with fold by fold."""
+        """Frame; cross-validations of the same frame can be compared fold by fold."""
         params = self.params
         return (
             self.dataset,
@@ -127,32 +128,32 @@ class Validation:
 
     @property
     def n_repeats(self) -> int:
-        """Repetitions of the protocol."""
+        """Number of repetitions of the protocol."""
         return int(self.params.get(schema.N_REPEATS, 1))
 
     @property
     def n_splits(self) -> int:
-        """Folds of a repetition."""
+        """Number of folds of a repetition."""
         return int(self.params.get(schema.N_SPLITS, 0))
 
     @property
     def n_clips(self) -> int:
-        """Clips of the dataset."""
+        """Number of clips of the dataset."""
         return int(self.params.get(schema.N_CLIPS, 0))
 
     @property
     def title(self) -> str:
-        """Method as tables print it."""
+        """Title of the method in tables."""
         return get_method(self.method).title if self.method in method_names() else self.method
 
     @property
     def table(self) -> int | None:
-        """The study's table that reports the method."""
+        """Number of the study's table that reports the method."""
         return get_method(self.method).table if self.method in method_names() else None
 
     @property
     def published_f1(self) -> float | None:
-        """The study's macro F1 in per cent, None where it has none."""
+        """The study's macro F1 in per cent, None if there is none."""
         scores = None
         if self.method in method_names():
             scores = get_method(self.method).published.get(self.dataset)
@@ -160,7 +161,7 @@ class Validation:
 
     @property
     def selection(self) -> str:
-        """How hyperparameters were found: ``default``, ``given``, ``tuned`` or ``nested``."""
+        """Source of the hyperparameters: ``default``, ``given``, ``tuned`` or ``nested``."""
         if self.tags.get(schema.SELECTION) == "nested":
             return "nested"
         if schema.TUNED_BY in self.tags:
@@ -169,7 +170,7 @@ class Validation:
 
     @property
     def changed(self) -> dict[str, str]:
-        """Hyperparameters that are not the method's defaults."""
+        """Hyperparameters that differ from the method's defaults."""
         defaults = get_method(self.method).defaults if self.method in method_names() else {}
         return {
             name: self.params[f"{schema.HP}{name}"]
@@ -179,7 +180,7 @@ class Validation:
 
     @property
     def setting(self) -> tuple[str, ...]:
-        """What may distinguish it from the method's other cross-validations."""
+        """Facts that may distinguish it from other cross-validations of the method."""
         parts = [f"{self.params[schema.SECONDS]} s"] * bool(self.params.get(schema.SECONDS))
         parts += ["extracted features"] * (self.params.get(schema.FEATURES) == "extracted")
         parts += [f"copies: {self.copies}"] * bool(self.copies)
@@ -191,7 +192,7 @@ class Validation:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Its setting, and what a reader of its scores should know at once."""
+        """Its setting, and warnings about its scores."""
         allowed = printable(self.allowed_columns, most=MOST_SHOWN)
         return (
             *self.setting,
@@ -201,7 +202,7 @@ class Validation:
 
     @property
     def allowed_columns(self) -> str:
-        """Columns of feature tables that a check found and the user allowed, empty for none."""
+        """Columns of feature tables that a check reported and the user allowed; empty for none."""
         return self.tags.get(schema.ALLOWED_COLUMNS, "")
 
     @property
@@ -211,14 +212,14 @@ class Validation:
 
     @property
     def arithmetic(self) -> str:
-        """What its folds were computed with; several where it is mixed, unknown in older runs."""
+        """Arithmetic of its folds; several if it is mixed, unknown for older runs."""
         if self.is_mixed:
-            return printable("; ".join(mixture_words(self.tags[schema.MIXED_ARITHMETIC])))
-        return printable(facts_words(read_facts(self.tags.get(schema.ARITHMETIC))))
+            return printable("; ".join(readable_mixture(self.tags[schema.MIXED_ARITHMETIC])))
+        return printable(readable_facts(read_facts(self.tags.get(schema.ARITHMETIC))))
 
     @property
     def copies(self) -> str:
-        """Transforms of training copies where they are not the method's own, else nothing."""
+        """Augmentations if they differ from the method's, else empty."""
         keys = self.params.get(schema.AUGMENTATIONS, "")
         own = get_method(self.method).augmentations if self.method in method_names() else ()
         if schema.AUGMENTATIONS not in self.params or keys == " ".join(each.key for each in own):
@@ -227,17 +228,17 @@ class Validation:
 
     @property
     def test_share(self) -> float | None:
-        """Clips tested per clip trained on; None where all splits test the same clips."""
+        """Ratio of test clips to training clips; None if all splits have the same test clips."""
         if is_fixed(self.protocol):
             return None
         return float(self.params.get(schema.TEST_SHARE) or 1 / (self.n_splits - 1))
 
     def scores(self, name: str = "f1_macro") -> pd.Series[float]:
-        """A score of every fold, with split ids as index."""
+        """Return a score of each fold, with split ids as index."""
         return self.folds.set_index("split")[name].astype(np.float64)
 
     def summary(self, name: str = "f1_macro") -> Summary:
-        """Mean, deviation and corrected interval of a score."""
+        """Return mean, standard deviation and corrected interval of a score."""
         return summarise(
             np.asarray(self.scores(name), dtype=np.float64), test_share=self.test_share
         )
@@ -250,8 +251,8 @@ class Selection:
     Attributes
     ----------
     validations : the latest of each identity and number of folds, by dataset, table and method
-    n_runs : parent runs that were found
-    n_set_aside : finished runs that another one of the same identity stands for
+    n_runs : number of parent runs found
+    n_set_aside : number of finished runs that repeat another one of the same identity
     left_out : runs that cannot be read, or contradict themselves or others
     """
 
@@ -262,13 +263,13 @@ class Selection:
 
     @property
     def complete(self) -> tuple[Validation, ...]:
-        """Those that have all their folds."""
+        """The cross-validations with all folds."""
         return tuple(item for item in self.validations if item.is_complete)
 
     def labels(self) -> dict[str, str]:
-        """Name of each cross-validation by run id: method, and what sets it apart in its frame.
+        """Label of each cross-validation by run id: method, and differences within its frame.
 
-        Rows that no fact distinguishes, such as versions of the method, have the run's id.
+        If no fact distinguishes two of them, such as versions of the method, the run id is added.
         """
         by_title: dict[tuple[str, Frame], list[Validation]] = {}
         for item in self.validations:
@@ -286,7 +287,7 @@ class Selection:
         return found
 
     def frame_titles(self) -> dict[Frame, str]:
-        """Name of each frame: the dataset's title, and what sets it apart from the others."""
+        """Title of each frame: the dataset's title, and differences from the other frames."""
         frames = {item.frame: item for item in self.validations}
         found = {}
         for frame, item in frames.items():
@@ -307,7 +308,7 @@ class Selection:
         return found
 
     def by_frame(self) -> dict[Frame, list[Validation]]:
-        """Complete cross-validations that can be compared fold by fold."""
+        """Complete cross-validations by frame."""
         found: dict[Frame, list[Validation]] = {}
         for item in self.complete:
             found.setdefault(item.frame, []).append(item)
@@ -315,7 +316,7 @@ class Selection:
 
 
 def dataset_title(name: str) -> str:
-    """Dataset as tables print it."""
+    """Return the title of a dataset in tables."""
     return get_dataset(name).title if name in dataset_names() else name
 
 
@@ -327,25 +328,25 @@ def read_validations(
     datasets: Sequence[str] = (),
     protocol: str | None = None,
 ) -> Selection:
-    """Read the cross-validations of experiments and their tables, but not their folds' runs.
+    """Read the cross-validations of experiments with their tables, but not the runs of folds.
 
-    A run that cannot be read does not keep the others from being read.
+    A run that cannot be read is listed as left out, and does not affect the others.
 
     Parameters
     ----------
-    client : of the tracking server
-    experiments : ids
-    methods, datasets, protocol : those to keep, by default all
+    client : client of the tracking server
+    experiments : experiment ids
+    methods, datasets, protocol : values to select, by default all
 
     Returns
     -------
-    of each identity the latest complete run, else the latest one; trials of searches are left out
-    unless their setting was also trained by itself
+    the latest complete run of each identity, else the latest one; trials of searches are ignored,
+    unless their setting was also trained outside of a search
 
     Raises
     ------
     TrackingError
-        If the server does not answer.
+        If the server does not respond.
     """
     wanted = {schema.METHOD: methods, schema.DATASET: datasets, schema.PROTOCOL: (protocol,)}
     runs = [run for experiment in experiments for run in _parents(client, experiment)]
@@ -382,7 +383,7 @@ def _parents(client: MlflowClient, experiment: str) -> Iterator[Run]:
 
 
 def _is_wanted(run: Run, tag: str, names: Sequence[str | None]) -> bool:
-    """Whether a filter keeps a run; one that lacks the tag is there to be named."""
+    """Return whether a filter selects a run; runs without the tag are selected, to be reported."""
     return not any(names) or run.data.tags.get(tag) in (None, *names)
 
 
@@ -391,7 +392,7 @@ def _left_out(run: Run, error: RunDataError) -> LeftOut:
 
 
 def _validation(run: Run) -> Validation:
-    """Read what a parent run says; a complete one must say all."""
+    """Read the values of a parent run; a complete run must have all of them."""
     tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
     method, dataset, protocol, identity, status = (
         reading.text(tags, key, most=reading.LONGEST_NAME)
@@ -402,10 +403,10 @@ def _validation(run: Run) -> Validation:
     n_expected = reading.whole(tags, schema.FOLDS_EXPECTED, low=1, high=reading.MOST_FOLDS)
     is_complete = status == Status.COMPLETE
     if not IDENTITY.fullmatch(identity):
-        raise RunDataError(f"mer.identity={identity}: is no identity")
+        raise RunDataError(f"mer.identity={identity}: is not an identity")
     started = (run.info.start_time or 0) / 1000
     if not 0 <= started <= reading.LATEST:
-        raise RunDataError(f"start time {started:g} s: is no time")
+        raise RunDataError(f"start time {started:g} s: is not a valid time")
     _check_params(params, protocol=protocol, n_expected=n_expected, is_complete=is_complete)
     _check_hyperparameters(params, method)
     figures = [key for key in FIGURES if key in metrics or key in REQUIRED] if is_complete else ()
@@ -439,7 +440,7 @@ def _texts(values: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, st
 def _check_params(
     params: Mapping[str, str], *, protocol: str, n_expected: int, is_complete: bool
 ) -> None:
-    """Check the numbers of the protocol and the dataset, which a partial run may lack."""
+    """Check the numbers of the protocol and the dataset; a partial run may lack them."""
     default = None if is_complete else 1
     n_splits, n_repeats, _ = (
         reading.whole(params, key, low=1, high=high, default=default)
@@ -481,12 +482,12 @@ def _check_hyperparameters(params: Mapping[str, str], method: str) -> None:
 def _latest(
     client: MlflowClient, items: Sequence[Validation]
 ) -> tuple[Validation | None, list[LeftOut], int]:
-    """Choose among runs of one identity.
+    """Select a run among those of the same identity.
 
     Returns
     -------
-    the latest complete one whose tables can be read, else the latest one; those that cannot be
-    read; number of further complete ones
+    the latest complete run with readable tables, else the latest one; runs that cannot be read;
+    number of other complete runs
     """
     latest_first = sorted(items, key=lambda item: (item.is_complete, item.started), reverse=True)
     n_complete = sum(item.is_complete for item in items)
@@ -521,14 +522,14 @@ def _fetched(item: Validation, shape: Shape) -> Tables:
         return read_tables(item.artifacts, shape)
     except RunDataError:
         raise
-    except Exception as error:  # of a store of artifacts of any kind
+    except Exception as error:  # artifact stores raise different exceptions
         if is_outage(error):
             check_store()
         raise RunDataError(f"its tables cannot be fetched ({reason(error)})") from error
 
 
 def _with_counted_folds(client: MlflowClient, item: Validation) -> Validation:
-    """A partial run may have been killed before it counted its folds: they are counted here."""
+    """Count the folds of a partial run, which may have been killed before it counted them."""
     children = search(client, item.experiment_id, kind=Kind.FOLD, identity=item.identity)
     n_done = sum(
         child.info.status == "FINISHED" and child.data.tags.get("mlflow.parentRunId") == item.run_id
@@ -538,9 +539,9 @@ def _with_counted_folds(client: MlflowClient, item: Validation) -> Validation:
 
 
 def _agreeing(items: Sequence[Validation]) -> tuple[list[Validation], list[LeftOut]]:
-    """Leave out runs whose test clips or labels are not those of most others of their frame.
+    """Leave out runs whose test clips or labels differ from most others of their frame.
 
-    Where as many say one thing as another, the ones that come first count.
+    In a tie, the earlier ones in order are kept.
     """
     votes: dict[tuple[Frame, str], Counter[int]] = {}
     digests = {item.run_id: _digests(item) for item in items}
@@ -555,7 +556,7 @@ def _agreeing(items: Sequence[Validation]) -> tuple[list[Validation], list[LeftO
             if votes[item.frame, split].most_common(1)[0][0] != digest
         ]
         if odd:
-            why = f"clips or labels of split {odd[0]} are not those of other runs of the dataset"
+            why = f"clips or labels of split {odd[0]} differ from other runs of the dataset"
             left_out.append(LeftOut(run_id=item.run_id, why=why))
         else:
             kept.append(item)
@@ -563,7 +564,7 @@ def _agreeing(items: Sequence[Validation]) -> tuple[list[Validation], list[LeftO
 
 
 def _digests(item: Validation) -> dict[str, int]:
-    """A number for the test clips and labels of each split."""
+    """Return a checksum of the test clips and labels of each split."""
     if not item.is_complete:
         return {}
     rows = item.predictions

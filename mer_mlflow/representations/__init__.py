@@ -1,4 +1,4 @@
-"""Representations: a clip as arrays, computed once and kept in the store."""
+"""Representations: arrays computed from a clip, cached in the store."""
 
 from mer_mlflow.representations.chunks import Chunks
 from mer_mlflow.representations.embedding import Embedding

@@ -1,4 +1,4 @@
-"""Decoding: an audio file as samples."""
+"""Decoding and resampling of audio files."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from numpy.typing import NDArray
 from mer_mlflow.errors import AudioError
 
 COMPLETE = 0.95
-"""Share of the announced length below which a file counts as truncated."""
+"""Minimum share of the length in the header; a shorter file counts as truncated."""
 STREAMED_BYTES = 0x7FFF_0000
-"""Sizes from here on stand in a WAV header for "not known yet"."""
+"""Minimum size in a WAV header that means "unknown"."""
 LOUDEST = 2.0**31
-"""Largest sample, full scale being 1: programs write integers of 32 bits as floats as they are."""
+"""Largest valid sample, relative to full scale: some programs write 32-bit integers as floats
+without scaling."""
 LONGEST = 3600.0
 """Longest excerpt [s]."""
 MARGIN = 1.0
-"""Seconds that are kept behind an excerpt: the edge of the resampler's filter lies there."""
+"""Audio kept after an excerpt [s], for the resampler's filter."""
 MOST_VALUES = 1 << 29
-"""Samples of all channels up to which a file is checked as a whole, 101 minutes of a CD; of a
-longer one, nothing but the excerpt is decoded."""
+"""Maximum number of samples of all channels for a check of the whole file, 101 minutes of a CD; of
+a longer file only the excerpt is decoded."""
 BLOCK_VALUES = 1 << 18
-"""Samples of all channels that are decoded at once."""
+"""Number of samples of all channels per decoded block."""
 BLOCK_BYTES = 1 << 18
 HIGHEST_SR, MOST_CHANNELS = 768_000, 64
-"""Beyond these a header is damaged, or made to fill memory."""
+"""Limits of a header; larger values are damaged, or would exhaust the memory."""
 STDERR = 2
-"""Descriptor that libmpg123 writes to, past Python: errors alone say what is wrong with a file."""
+"""File descriptor of libmpg123's messages, which bypass Python's stderr. They are suppressed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +50,9 @@ class Audio:
     ----------
     samples : mono samples, channels averaged [shape=(n_samples,)]
     sr : sample rate [Hz]
-    n_channels : channels of the file
-    file_seconds : length of the file [s], None where it is that of the samples
-    file_checksum : CRC-32 of the file's mono samples, None where it is that of the samples
+    n_channels : number of channels of the file
+    file_seconds : length of the file [s], None if it equals that of the samples
+    file_checksum : CRC-32 of the file's mono samples, None if it equals that of ``samples``
     """
 
     samples: NDArray[np.float32]
@@ -67,21 +68,21 @@ class Audio:
 
     @property
     def checksum(self) -> int:
-        """Number that differs between files of different samples, however much is decoded."""
+        """Checksum of the file's samples; it does not depend on the length of the excerpt."""
         known = self.file_checksum
         return zlib.crc32(self.samples.tobytes()) if known is None else known
 
 
 def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
-    """Decode an audio file with soundfile, or with audioread where soundfile cannot.
+    """Decode an audio file with soundfile, or with audioread if soundfile cannot read it.
 
-    A file of up to 101 minutes is checked as a whole, block by block. Memory is taken for the
-    excerpt alone, whatever length the file has or announces.
+    A file of up to 101 minutes is checked completely, in blocks. Memory is allocated only for the
+    excerpt, whatever length the file has or its header states.
 
     Parameters
     ----------
     path : audio file
-    seconds : float > 0 [s], excerpt that is read of it; a second more is kept
+    seconds : float > 0 [s], length of the excerpt; one more second is kept
 
     Raises
     ------
@@ -100,7 +101,7 @@ def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
 
 
 def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
-    """Resample by soxr (high quality), then crop or pad with zeros at the end.
+    """Resample with soxr (high quality), then crop or zero-pad at the end.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
 
 
 def resample_repeated(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
-    """Resample a clip, crop it, and where it is shorter repeat it from its start.
+    """Resample a clip, and crop it or, if it is too short, repeat it from its start.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def resample_repeated(audio: Audio, *, sr: int, duration: float) -> NDArray[np.f
 
 @dataclass(kw_only=True)
 class _Silence:
-    """Keeps the process's stderr free of what decoders print, however many threads decode."""
+    """Context that suppresses messages of decoders on the process's stderr; safe for threads."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     inside: set[int] = field(default_factory=set)
@@ -148,7 +149,7 @@ class _Silence:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        try:  # from the first step on: an interruption anywhere must not leave it silent
+        try:  # stderr must be restored after an interruption at any point
             self._enter()
             yield
         finally:
@@ -157,10 +158,10 @@ class _Silence:
     def _enter(self) -> None:
         with self.lock:
             self.inside.add(threading.get_ident())
-            # without a stderr of Python's, its descriptor is another file's
+            # without sys.stderr, the descriptor may belong to another file
             if self.stderr is None and sys.__stderr__ is not None:
                 self.stderr = os.dup(STDERR)
-                with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, devnull is no path
+                with open(os.devnull, "wb") as nowhere:  # noqa: PTH123, devnull is a str
                     os.dup2(nowhere.fileno(), STDERR)
 
     def _leave(self) -> None:
@@ -181,13 +182,13 @@ def _n_kept(seconds: float, sr: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """An opened file.
+    """An open audio file.
 
     Attributes
     ----------
-    sr, n_channels : of the file
-    announced : length by its header [s]
-    blocks : samples, full scale being 1 [shape=(n_frames, n_channels)], one block after the other
+    sr, n_channels : sample rate and number of channels of the file
+    announced : length according to its header [s]
+    blocks : iterator over blocks of samples in full scale units [shape=(n_frames, n_channels)]
     """
 
     sr: int
@@ -200,8 +201,8 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
     sr, n_channels = source.sr, source.n_channels
     if not (1 <= sr <= HIGHEST_SR and 1 <= n_channels <= MOST_CHANNELS):
         raise AudioError(
-            f"{path}: has {sr} samples a second in {n_channels} channels; at most {HIGHEST_SR} in "
-            f"{MOST_CHANNELS} are read"
+            f"{path}: has {sr} samples per second in {n_channels} channels; the maximum is "
+            f"{HIGHEST_SR} in {MOST_CHANNELS}"
         )
     n_kept = _n_kept(seconds, sr)
     is_long = source.announced * sr * n_channels > MOST_VALUES
@@ -220,7 +221,7 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
     else:
         _refuse_truncated(path, seconds=n_read / sr, announced=source.announced)
     if n_read == 0:
-        raise AudioError(f"{path}: no samples decode from it; replace or remove the file")
+        raise AudioError(f"{path}: contains no samples; replace or remove the file")
     return Audio(
         samples=np.concatenate(kept),
         sr=sr,
@@ -231,7 +232,7 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """A file that is read without seeking, which would change the samples of some MP3 files."""
+    """A file read without seeking, because seeking changes the samples of some MP3 files."""
 
     def seekable(self) -> bool:
         """Return False."""
@@ -271,7 +272,7 @@ def _decode_audioread(path: Path, *, seconds: float) -> Audio:
             )
             return _read(path, source, seconds=seconds)
     except (DecodeError, ValueError, OSError) as error:
-        traceback.clear_frames(error.__traceback__)  # they would hold the pipes of ffmpeg open
+        traceback.clear_frames(error.__traceback__)  # its frames keep ffmpeg's pipes open
         hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
         raise AudioError(
             f"{path}: not decodable audio; replace or remove the file{hint}"
@@ -279,7 +280,7 @@ def _decode_audioread(path: Path, *, seconds: float) -> Audio:
 
 
 def _samples(pieces: Iterable[bytes], *, n_channels: int) -> Iterator[NDArray[np.float32]]:
-    """Blocks of samples from pieces of 16-bit integers that end anywhere."""
+    """Yield blocks of samples from bytes of 16-bit integers, split at any position."""
     left, width = b"", 2 * n_channels
     for piece in pieces:
         content = left + piece
@@ -293,21 +294,22 @@ def _samples(pieces: Iterable[bytes], *, n_channels: int) -> Iterator[NDArray[np
 
 def _refuse_impossible(path: Path, block: NDArray[np.float32]) -> None:
     if not np.isfinite(block).all():
-        raise AudioError(f"{path}: holds samples that are not finite numbers")
+        raise AudioError(f"{path}: contains samples that are not finite")
     loudest = np.abs(block).max(initial=0.0)
     if loudest > LOUDEST:
-        raise AudioError(f"{path}: holds samples of {loudest:.3g} times full scale")
+        raise AudioError(f"{path}: contains samples of {loudest:.3g} times full scale")
 
 
 def _refuse_truncated(path: Path, *, seconds: float, announced: float) -> None:
     if seconds < COMPLETE * announced:
         raise AudioError(
-            f"{path}: truncated, {seconds:.1f} of {announced:.1f} s decode; replace the file"
+            f"{path}: truncated, {seconds:.1f} of {announced:.1f} s decoded; replace the file"
         )
 
 
 def _cut_wav_factor(path: Path) -> float:
-    """How many times longer a WAV's header says it is; libsndfile corrects that silently."""
+    """Return the ratio of a WAV's length in its header to its real length, which libsndfile
+    corrects silently."""
     with path.open("rb") as file:
         name, size = file.read(4), int.from_bytes(file.read(4), "little") + 8
     is_known = name == b"RIFF" and size < STREAMED_BYTES

@@ -1,4 +1,4 @@
-"""Chunks: a waveform or mel spectrogram cut into equal pieces along time."""
+"""Chunks: a waveform or mel spectrogram split into segments of equal length."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mer_mlflow.representations.waveform import Waveform
 
 @dataclass(frozen=True, kw_only=True)
 class Chunks:
-    """Equal pieces of a clip, as many as fit into the excerpt without overlap.
+    """Segments of a clip of equal length, as many as fit into the excerpt without overlap.
 
-    They follow each other without a gap; a last incomplete piece is left out. In a clip that is
-    shorter than the excerpt they overlap, spread evenly over what was recorded, so that no piece
-    is padding alone.
+    Consecutive chunks have no gap; an incomplete last chunk is dropped. In a clip shorter than the
+    excerpt, chunks overlap: they are spread evenly over the recorded part, so that no chunk is
+    only padding.
 
     Attributes
     ----------
-    of : what is cut
+    of : representation that is split
     length : int > 0, samples or frames of a chunk; 59 049 samples are 3.69 s at 16 kHz
     """
 
@@ -37,23 +37,23 @@ class Chunks:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key(f"chunks-{type(self.of).__name__.lower()}", 2, self)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(n_chunks, ..., length); one chunk, padded, where the excerpt is shorter than that."""
+        """(n_chunks, ..., length); one padded chunk if the excerpt is shorter than a chunk."""
         *leading, last = self.of.shape
         return (max(1, last // self.length), *leading, self.length)
 
     @property
     def dtype(self) -> str:
-        """Data type of what is cut."""
+        """Data type of the chunks."""
         return self.of.dtype
 
     @property
     def is_spectrogram(self) -> bool:
-        """Whether spectrograms are cut."""
+        """Whether the chunks are spectrograms."""
         return self.of.is_spectrogram
 
     @property
@@ -62,12 +62,12 @@ class Chunks:
         return self.of.duration
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]."""
-        return self.of.heard
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]."""
+        return self.of.required_seconds
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Chunks of one clip [shape=(n_chunks, ..., length)]."""
+        """Compute the chunks of one clip [shape=(n_chunks, ..., length)]."""
         whole = self.of.compute(audio)
         missing = self.length - whole.shape[-1]
         if missing > 0:
@@ -84,5 +84,5 @@ class Chunks:
         return np.linspace(0, last, n_chunks).round().astype(np.int64)
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
         return replace(self, of=self.of.with_duration(duration))

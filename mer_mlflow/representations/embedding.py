@@ -1,4 +1,4 @@
-"""Embedding: what a pretrained network makes of a clip, computed once as any representation."""
+"""Embedding: outputs of a pretrained network for a clip, cached like any representation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mer_mlflow.representations.representation import parameter_key
 from mer_mlflow.weights import Weights
 
 ONE_AT_A_TIME = threading.Lock()
-"""A network takes all cores and much memory by itself, even if clips are computed side by side."""
+"""Lock for one network at a time, because a network uses all cores and much memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """Values of a layer of a pretrained network.
+    """Outputs of a layer of a pretrained network.
 
     Attributes
     ----------
     network : name of its weights
-    layer : of those that the network's module offers
+    layer : name of a layer, see the network's module
     duration : float > 0 [s]
-    weights : the file; None as long as nothing is computed
+    weights : file of the weights; not needed before the computation
     """
 
     network: str
@@ -43,7 +43,7 @@ class Embedding:
 
     @property
     def key(self) -> str:
-        """Name, version, parameters and digest of the weights in one word."""
+        """Text that contains name, version, parameters and digest of the weights."""
         known = replace(self, weights=None)
         digest = self.weights.digest[:12] if self.weights else "no-weights"
         backend = backend_name() if self._module.ON_KERAS else ""
@@ -61,12 +61,12 @@ class Embedding:
         return "float32"
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]."""
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]."""
         return max(self.duration, self._module.SHORTEST)
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Embed one clip [shape=self.shape].
+        """Compute the embedding of one clip [shape=self.shape].
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Embedding:
             return self._module.embed(network, audio, layer=self.layer, duration=self.duration)
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
         return replace(self, duration=duration)
 
     @property

@@ -1,4 +1,4 @@
-"""Examples: what a method sees of clips – arrays and, in training, labels."""
+"""Examples: the inputs of a method for clips and, in training, their labels."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from mer_mlflow.representations.store import Store
 from mer_mlflow.weights import Weights
 
 FEATURE_SOURCES = ("published", "extracted")
-"""Handcrafted features of the dataset's own tables, or computed from audio."""
+"""Sources of handcrafted features: the dataset's tables, or audio."""
 
 SMALL = 1 << 14
-"""Values of a clip up to which all clips are kept in memory: they are read again and again."""
+"""Maximum number of values per clip for arrays that are kept in memory."""
 
 SHORTEST = 0.5
-"""Shortest excerpt [s]."""
+"""Minimum length of an excerpt [s]."""
 
 
 class ClipArray(Protocol):
-    """One array a clip: in memory, or read from the store when indexed."""
+    """One array per clip: in memory, or read from the store when indexed."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(n_clips, ...)."""
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        """Arrays of the clips at these positions, or with a pair of positions their parts."""
+        """Return the arrays at these positions; parts of them for a pair of positions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The parts of each clip's array as rows of their own, clip by clip.
+    """View of the parts of each clip's array as separate rows, clip by clip.
 
     Attributes
     ----------
-    of : one array of parts a clip [shape=(n_clips, n_parts, ...)]
+    of : one array of parts per clip [shape=(n_clips, n_parts, ...)]
     """
 
     of: ClipArray
@@ -65,7 +65,7 @@ class Parts:
 
 @dataclass(frozen=True, kw_only=True)
 class Joined:
-    """The rows of one array, followed by those of another.
+    """Concatenation of the rows of two arrays, without a copy.
 
     Attributes
     ----------
@@ -101,11 +101,11 @@ class Examples:
     ----------
     inputs : one array for each input that the method declares [shape=(n_stored, ...)]
     positions : rows of the inputs that belong to these examples [shape=(n_clips,)]
-    quadrants : labels, 0 to 3 [shape=(n_clips,)]; None where they are to be predicted
-    sources : row of the recording that each example is, or was synthesised from
-        [shape=(n_clips,)]; None where all are recordings
-    weights : files of the pretrained networks that inputs were computed by, by their names; for
-        methods that train such a network further
+    quadrants : labels, 0 to 3 [shape=(n_clips,)]; None if they are to be predicted
+    sources : row of the recording from which each example was synthesised, or of the recording
+        itself [shape=(n_clips,)]; None if all are recordings
+    weights : files of the pretrained networks that computed the inputs, by name; for methods that
+        fine-tune such a network
     """
 
     inputs: tuple[ClipArray, ...]
@@ -119,12 +119,12 @@ class Examples:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Labels of examples that have them [shape=(n_clips,)].
+        """Labels [shape=(n_clips,)].
 
         Raises
         ------
         ValueError
-            If these examples are to be predicted.
+            If these examples have no labels.
         """
         if self.quadrants is None:
             raise ValueError("these examples have no labels: they are to be predicted")
@@ -135,8 +135,8 @@ class Examples:
 
         Parameters
         ----------
-        which : position among the method's inputs
-        indices : positions among these examples [shape=(n_read,)], by default all
+        which : index of the input among the method's inputs
+            indices : positions among these examples [shape=(n_read,)], by default all
 
         Returns
         -------
@@ -146,7 +146,7 @@ class Examples:
         return self.inputs[which][positions]
 
     def item_shape(self, which: int) -> tuple[int, ...]:
-        """Shape of one clip's array of an input."""
+        """Return the shape of an input's array for one clip."""
         return self.inputs[which].shape[1:]
 
     def take(self, indices: NDArray[np.int64]) -> Examples:
@@ -165,7 +165,7 @@ class Examples:
         return self.take(np.flatnonzero(self.sources == self.positions))
 
     def followed_by(self, values: NDArray[Any], quadrants: NDArray[np.int64]) -> Examples:
-        """Add examples of one input that come from no single recording.
+        """Append synthesised examples that have no source recording, for a single input.
 
         Parameters
         ----------
@@ -181,11 +181,11 @@ class Examples:
         )
 
     def only(self, which: int) -> Examples:
-        """Return the same examples with one of their inputs."""
+        """Return the same examples with only one of their inputs."""
         return replace(self, inputs=(self.inputs[which],))
 
     def by_part(self) -> Examples:
-        """Return each part of each clip's first input as an example of its own, clip by clip."""
+        """Return each part of each clip's first input as a separate example, clip by clip."""
         n_parts = self.item_shape(0)[0]
         rows = self.positions[:, np.newaxis] * n_parts + np.arange(n_parts)
         return Examples(
@@ -195,30 +195,30 @@ class Examples:
         )
 
     def without_labels(self) -> Examples:
-        """Return the same examples, to be predicted."""
+        """Return the same examples without labels."""
         return replace(self, quadrants=None)
 
 
 def with_features(
     inputs: Sequence[Input], clips: Clips, *, source: str | None = None
 ) -> tuple[Input, ...]:
-    """Decide where handcrafted features come from.
+    """Choose the source of handcrafted features.
 
     Parameters
     ----------
-    inputs : what a method reads
-    clips : the dataset
-    source : one of ``FEATURE_SOURCES``, by default published where the dataset has the table and
-        else extracted where every clip has audio
+    inputs : inputs of a method
+    clips : clips of the dataset
+    source : one of ``FEATURE_SOURCES``; by default published if the dataset has the table, else
+        extracted if every clip has audio
 
     Returns
     -------
-    the inputs, with features from audio in the place of tables where they are extracted
+    the inputs; tables are replaced by features from audio if these are to be extracted
 
     Raises
     ------
     ParameterError
-        If the source is unknown, or given though no features are read.
+        If the source is unknown, or given although the method reads no features.
     """
     if source not in (None, *FEATURE_SOURCES):
         known = ", ".join(FEATURE_SOURCES)
@@ -238,7 +238,7 @@ def with_features(
 
 
 def with_duration(inputs: Sequence[Input], duration: float) -> tuple[Input, ...]:
-    """Inputs computed from another excerpt length [s]; feature tables stay as they are.
+    """Return inputs with another excerpt length [s]; feature tables do not change.
 
     Raises
     ------
@@ -258,20 +258,20 @@ def with_weights(
     *,
     allow_unverified: bool = False,
 ) -> tuple[Input, ...]:
-    """Inputs whose pretrained networks have their files.
+    """Return inputs with the files of their pretrained networks.
 
     Parameters
     ----------
-    inputs : what a method reads
-    given : file of weights, or folder that holds them, by default ``MER_WEIGHTS_ROOT``
-    allow_unverified : whether files whose digest is not known are taken
+    inputs : inputs of a method
+    given : file of weights, or folder that contains them, by default ``MER_WEIGHTS_ROOT``
+    allow_unverified : whether files with unknown digests are accepted
 
     Raises
     ------
     ParameterError
-        If weights are given though none are needed, or are not there.
+        If weights are given although none are needed, or the given path does not exist.
     WeightsError
-        If weights are needed and not found, or not known.
+        If weights are needed and not found, or their digest is unknown.
     """
     networks = {item.network for item in inputs if item.network is not None}
     if given is not None and not networks:
@@ -297,16 +297,16 @@ def assemble(
     store: Store,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Examples:
-    """Gather a method's inputs for clips, computing what the store lacks.
+    """Return the inputs of a method for clips; missing representations are computed.
 
-    Tables of features are read first, so that a missing one is known before anything is computed.
+    Feature tables are read first, so that a missing table is reported before the computation.
 
     Parameters
     ----------
     clips : the clips
-    inputs : what the method reads
-    store : where representations are kept
-    on_progress : called with (computed, to compute) after each clip
+    inputs : inputs of the method
+    store : cache of representations
+    on_progress : called with (number computed, number to compute) after each clip
 
     Raises
     ------
@@ -314,6 +314,15 @@ def assemble(
         If audio files cannot be decoded.
     DatasetError
         If clips lack audio or features that an input needs.
+
+        Examples
+        --------
+        >>> from mer_mlflow import get_method, load_dataset
+        >>> from mer_mlflow.representations.store import open_store
+        >>> clips = load_dataset("demo")  # doctest: +SKIP
+        >>> examples = assemble(clips, get_method("cnn").inputs, open_store())  # doctest: +SKIP
+        >>> examples.item_shape(0)  # doctest: +SKIP
+        (128, 938)
     """
     everything = np.arange(len(clips))
     tables: dict[int, ClipArray] = {

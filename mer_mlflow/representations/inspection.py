@@ -1,4 +1,4 @@
-"""Inspection: what a dataset's audio files are really like."""
+"""Inspection of a dataset's audio files: lengths, formats, broken and silent files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mer_mlflow.representations.audio import Audio, decode
 
 VERY_SHORT_SECONDS = 1.0
 SILENT_DB = -70.0
-"""RMS level [dB below full scale] under which a clip counts as silent."""
+"""RMS level [dB relative to full scale] below which a clip counts as silent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +26,10 @@ class Inspection:
 
     Attributes
     ----------
-    seconds : length of each clip that decodes, by clip id
-    sample_rates, channels : how many files have which
+    seconds : length of each clip that can be decoded, by clip id
+    sample_rates, channels : number of files by sample rate and by number of channels
     broken : one line for each file that cannot be used
-    silent : ids of clips without sound
+    silent : ids of silent clips
     """
 
     seconds: dict[str, float]
@@ -39,7 +39,7 @@ class Inspection:
     silent: tuple[str, ...]
 
     def shorter_than(self, seconds: float) -> tuple[str, ...]:
-        """Ids of clips shorter than some length, the shortest first."""
+        """Return the ids of clips shorter than some length, the shortest first."""
         short = {clip: length for clip, length in self.seconds.items() if length < seconds}
         return tuple(sorted(short, key=lambda clip: short[clip]))
 
@@ -54,10 +54,10 @@ def inspect_audio(
 
     Parameters
     ----------
-    clips : the clips; those without a file are passed over
-    duration : float > 0 [s], excerpt of each clip that is in use: a clip whose excerpt is silent
-        counts as silent
-    on_progress : called with (decoded, to decode) after each file
+    clips : the clips; those without a file are ignored
+    duration : float > 0 [s], length of the excerpt that methods use; a clip counts as silent if
+        its excerpt is
+    on_progress : called with (number decoded, number to decode) after each file
     """
     files = [
         (clip, path) for clip, path in zip(clips.ids, clips.audio, strict=True) if path is not None

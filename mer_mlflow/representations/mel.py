@@ -18,16 +18,16 @@ from mer_mlflow.representations.audio import Audio, resample
 from mer_mlflow.representations.representation import parameter_key
 
 FLOOR = 1e-10
-"""Power below which the logarithm is cut, librosa's ``amin``."""
+"""Minimum power before the logarithm, librosa's ``amin``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mel:
     """Log-power mel spectrogram with librosa's default parameters at 16 kHz.
 
-    Equal to ``librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)`` to 1e-4 dB.
-    The level is kept (0 dB is a power of 1): loudness is related to arousal. Normalisation is
-    fitted, so it belongs to the training clips of a fold and not here.
+    It equals ``librosa.power_to_db(librosa.feature.melspectrogram(...), top_db=...)`` to 1e-4 dB.
+    The level is not normalised (0 dB is a power of 1), because loudness is related to arousal.
+    Standardisation is fitted on the training clips of a fold, and is not part of this.
 
     Attributes
     ----------
@@ -36,8 +36,8 @@ class Mel:
     n_fft : int > 0, samples of a frame
     hop_length : int > 0, samples between frames
     n_mels : int > 0, mel bands up to sr / 2
-    top_db : float > 0 [dB], range kept below the clip's maximum
-    dtype : ``"float32"`` or ``"float16"``, as stored
+    top_db : float > 0 [dB], dynamic range below the clip's maximum
+    dtype : ``"float32"`` or ``"float16"``, data type in the store
     """
 
     sr: int = 16_000
@@ -55,7 +55,7 @@ class Mel:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("mel", 2, self)
 
     @property
@@ -64,12 +64,12 @@ class Mel:
         return (self.n_mels, 1 + round(self.duration * self.sr) // self.hop_length)
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]."""
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]."""
         return self.duration
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Spectrogram of one clip in decibels [shape=(n_mels, n_frames)]."""
+        """Compute the spectrogram of one clip in decibels [shape=(n_mels, n_frames)]."""
         import scipy.fft
         import scipy.signal
 
@@ -85,17 +85,18 @@ class Mel:
         return limited.astype(self.dtype)
 
     def recorded(self, audio: Audio) -> int:
-        """Frames that are not padding alone."""
+        """Return the number of frames that are not only padding."""
         return min(self.shape[1], 1 + round(audio.seconds * self.sr) // self.hop_length)
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
         return replace(self, duration=duration)
 
 
 @cache
 def _filterbank(sr: int, n_fft: int, n_mels: int) -> Any:
-    """Sparse, because a filter covers few bins and a product of BLAS would take every core."""
+    """Return mel filters as a sparse matrix: a dense product would use every core, although a
+    filter covers few bins."""
     import librosa.filters
     import scipy.sparse
 

@@ -15,42 +15,42 @@ from mer_mlflow.weights import Weights
 
 
 class Input(Protocol):
-    """What a methodology reads of each clip."""
+    """Input of a methodology."""
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word: equal keys mean equal values."""
+        """Text that contains name, version and parameters: equal keys mean equal values."""
 
     @property
     def table(self) -> str | None:
-        """Name of the dataset's feature table that is read, None for a representation."""
+        """Name of the dataset's feature table, None for a representation."""
 
     @property
     def is_handcrafted(self) -> bool:
-        """Whether the values are handcrafted features: a synthesised copy has its source's."""
+        """Whether the values are handcrafted features: synthesised copies have their source's."""
 
     @property
     def is_spectrogram(self) -> bool:
-        """Whether the values are spectrograms, whose time and frequency can be masked."""
+        """Whether the values are spectrograms, to which masks can be applied."""
 
     @property
     def network(self) -> str | None:
-        """Name of the pretrained network that computes the values, None for none."""
+        """Name of the pretrained network that computes the values, None if there is none."""
 
     @property
     def weights(self) -> Weights | None:
-        """File of the pretrained network, None where there is none or it is not known yet."""
+        """File of the pretrained network, None if there is none or it is not found yet."""
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same input of another excerpt length [s]."""
+        """Return the same input with another excerpt length [s]."""
 
 
 class Representation(Protocol):
-    """A pure function of one clip's audio whose results the store keeps."""
+    """A pure function of one clip's audio, whose results are cached in the store."""
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word: equal keys mean equal results."""
+        """Text that contains name, version and parameters: equal keys mean equal results."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,19 +65,19 @@ class Representation(Protocol):
         """Excerpt of each clip [s]."""
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]."""
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]."""
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Represent one clip [shape=self.shape]."""
+        """Compute the representation of one clip [shape=self.shape]."""
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """A table of handcrafted features as input: nothing is computed from audio.
+    """A table of handcrafted features as input; nothing is computed from audio.
 
     Attributes
     ----------
@@ -96,22 +96,22 @@ class Features:
         return f"features-{self.table}"
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same table: it does not depend on an excerpt."""
+        """Return the same table, which does not depend on the excerpt."""
         return self
 
 
 def representation_of(item: Input) -> Representation | None:
-    """The representation that an input is, None for a table of features."""
+    """Return the input if it is a representation, None if it is a feature table."""
     return cast(Representation, item) if item.table is None else None
 
 
 def parameter_key(name: str, version: int, representation: Any) -> str:
-    """Key of a dataclass representation.
+    """Return the key of a dataclass representation.
 
     Parameters
     ----------
-    name : word that the key starts with
-    version : raised whenever the results change
+    name : beginning of the key
+    version : version of the results; raise it if they change
     representation : dataclass instance whose fields are the parameters
     """
     parameters = json.dumps([version, asdict(representation)], sort_keys=True)

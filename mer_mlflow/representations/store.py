@@ -1,9 +1,9 @@
-"""The store: every clip's representation, computed once, memory-mapped by whoever reads it.
+"""Store: cache of representations, which are computed once and memory-mapped by readers.
 
-An entry is one ``.npy`` file followed by a checksum of its bytes, named by the content of the
-audio and the key of the representation. It appears by an atomic rename, so that several processes
-may fill one store at once and a killed one leaves nothing half-written. What is read is checked: an
-entry that is not what its representation gives is named and computed anew.
+An entry is one ``.npy`` file followed by a checksum of its bytes. Its name depends on the content
+of the audio and the key of the representation. Entries are written by an atomic rename, so that
+several processes can fill the same store, and a killed process leaves no incomplete entry. Entries
+are verified before use; a damaged entry is reported and computed again.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from mer_mlflow.representations.representation import Representation
 
 CHECKSUM_BYTES = 4
 LONGEST_HEADER = 1 << 16
-"""Bytes before an array's values in the ``.npy`` format, at most."""
+"""Maximum size of the header in the ``.npy`` format, in bytes."""
 ABSENT, ZEROS = "absent", "nothing but zeros"
-"""Faults of entries: not there, and all zeros though the clip is not known to be silent."""
+"""Faults of entries: missing, or all zeros although the clip is not known to be silent."""
 TEMPORARY_PREFIX = ".writing-"
 ABANDONED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArray:
-    """The arrays of many clips, read from the store when they are indexed.
+    """Arrays of many clips, read from the store when they are indexed.
 
-    Indexed as a NumPy array is by integer arrays: ``array[clips]``, ``array[clips, parts]``.
+    They are indexed like NumPy arrays by integer arrays: ``array[clips]``, ``array[clips, parts]``.
 
     Attributes
     ----------
@@ -63,10 +63,10 @@ class StoredArray:
         return len(self.paths)
 
     def __getitem__(self, key: Any) -> NDArray[np.floating]:
-        """Arrays of the clips at these positions, or with a pair of positions their parts.
+        """Return the arrays at these positions; parts of them for a pair of positions.
 
-        No entry stays open: thousands of maps would pass a process's limit of files, and count to
-        its memory.
+        No entry stays open: thousands of memory maps would exceed the limit of open files, and
+        would count as memory of the process.
         """
         if isinstance(key, tuple):
             pairs = zip(*key, strict=True)
@@ -81,8 +81,8 @@ class StoredArray:
             raise _unreadable(path, error) from error
         if array.shape != self.item_shape:
             raise StoreError(
-                f"{path}: has become an array of shape {array.shape}, not {self.item_shape}; give "
-                "the same command again to compute it anew"
+                f"{path}: changed to an array of shape {array.shape}, not {self.item_shape}; give "
+                "the same command again to compute it again"
             )
         return array
 
@@ -94,31 +94,31 @@ class Store:
     Attributes
     ----------
     root : folder of the store, created as needed
-    arithmetic : of its entries, one of :data:`mer_mlflow.arithmetic.ARITHMETICS`; those of the same
-        root are kept apart by it
+    arithmetic : arithmetic of its entries, one of :data:`mer_mlflow.arithmetic.ARITHMETICS`;
+        each arithmetic has a separate folder
     """
 
     root: Path
     arithmetic: str = NATIVE
 
     def path(self, representation: Representation, audio_hash: str) -> Path:
-        """File of one clip's entry."""
+        """Return the file of one clip's entry."""
         return self._folder(representation) / audio_hash[:2] / f"{audio_hash}.npy"
 
     def missing(self, clips: Clips, representation: Representation) -> tuple[int, ...]:
-        """Positions of the clips without an entry to rely on; every entry is read and checked.
+        """Return the positions of the clips without a valid entry; every entry is verified.
 
-        An entry of zeros is among them: a clip may be silent, but that takes a look at its audio.
+        An entry of zeros counts as invalid, because only the audio shows whether a clip is silent.
 
         Raises
         ------
         StoreError
-            If an entry may not be read.
+            If an entry cannot be read.
         """
         return tuple(self._faults(clips, representation))
 
     def _faults(self, clips: Clips, representation: Representation) -> dict[int, str]:
-        """What is wrong with entries, by the clips' positions."""
+        """Return the faults of entries, by the clips' positions."""
         paths = self._paths(clips, representation)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             faults = pool.map(lambda path: _fault(path, representation), paths)
@@ -131,15 +131,15 @@ class Store:
         *,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> StoredArray:
-        """Compute the entries that are missing or damaged, on all cores, and open all.
+        """Compute missing or damaged entries on all cores, and return the arrays of all clips.
 
-        A line is printed for each entry that was there and was not what its audio gives.
+        Damaged entries are reported in one printed line.
 
         Parameters
         ----------
         clips : clips with audio
-        representation : what to compute
-        on_progress : called with (computed, to compute) after each clip
+        representation : representation to compute
+        on_progress : called with (number computed, number to compute) after each clip
 
         Returns
         -------
@@ -148,13 +148,13 @@ class Store:
         Raises
         ------
         AudioError
-            If audio files cannot be decoded; every such file is named or counted.
+            If audio files cannot be decoded; the message names or counts them.
         DatasetError
             If a clip has no audio file.
         StoreError
-            If an entry may not be read, or cannot be written.
+            If an entry cannot be read or written.
         NotInEffectError
-            If entries are missing, and this process was not started for the store's arithmetic.
+            If entries are missing, and this process does not use the store's arithmetic.
         """
         files = clips.audio_files()
         paths = self._paths(clips, representation)
@@ -174,7 +174,7 @@ class Store:
                     damages.append(f"{paths[i]} ({faults[i]})")
                 on_progress(done, len(faults))
         if damages:
-            print(f"damaged in the store, computed anew: {listing(damages, most=3)}", flush=True)
+            print(f"damaged in the store, computed again: {listing(damages, most=3)}", flush=True)
         if failures:
             raise AudioError(
                 f"{len(failures)} of {len(clips)} audio files cannot be used: "
@@ -194,13 +194,13 @@ class Store:
     def _sweep(self, representation: Representation) -> None:
         too_old = time.time() - ABANDONED_SECONDS
         for path in self._folder(representation).glob(f"*/{TEMPORARY_PREFIX}*"):
-            with contextlib.suppress(OSError):  # it may be another user's, or gone
+            with contextlib.suppress(OSError):  # it may belong to another user, or be removed
                 if path.stat().st_mtime < too_old:
                     path.unlink()
 
 
 def write_entry(path: Path, array: NDArray[np.floating]) -> None:
-    """Write an array and its checksum so that the file appears whole or not at all.
+    """Write an array and its checksum to a file, completely or not at all.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _fault(path: Path, representation: Representation) -> str | None:
-    """What is wrong with an entry, None where nothing is."""
+    """Return the fault of an entry, None if it is valid."""
     try:
         content = memoryview(path.read_bytes())
     except FileNotFoundError:
@@ -241,21 +241,21 @@ def _fault(path: Path, representation: Representation) -> str | None:
         raise _unreadable(path, error) from error
     checksum = int.from_bytes(content[-CHECKSUM_BYTES:], "little")
     if len(content) <= CHECKSUM_BYTES or zlib.crc32(content[:-CHECKSUM_BYTES]) != checksum:
-        return "its checksum is another"
+        return "its checksum is wrong"
     try:
         array = _array(content[:-CHECKSUM_BYTES])
     except (ValueError, TypeError) as error:
-        return f"no array: {error}"
+        return f"not an array: {error}"
     if (array.shape, array.dtype) != (representation.shape, np.dtype(representation.dtype)):
         wanted = f"{representation.dtype} {representation.shape}"
-        return f"{array.dtype} {array.shape} where {wanted} belongs"
+        return f"{array.dtype} {array.shape} instead of {wanted}"
     if not np.isfinite(array).all():
         return "numbers that are not finite"
     return None if array.any() else ZEROS
 
 
 def _array(content: memoryview) -> NDArray[Any]:
-    """Array of an entry, not copied."""
+    """Return the array of an entry without a copy."""
     header = io.BytesIO(content[:LONGEST_HEADER])
     if np.lib.format.read_magic(header) != (1, 0):
         raise ValueError("another format")
@@ -267,7 +267,7 @@ def _array(content: memoryview) -> NDArray[Any]:
 def _unreadable(path: Path, error: Exception) -> StoreError:
     reason = getattr(error, "strerror", None) or error
     return StoreError(
-        f"{path}: the store cannot be read ({reason}); get the right to read it, or set "
+        f"{path}: the store cannot be read ({reason}); get read permission, or set "
         "MER_CACHE_ROOT to another folder, and give the same command again"
     )
 
@@ -275,18 +275,18 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 def _compute_entry(
     file: Path, path: Path, representation: Representation, fault: str
 ) -> AudioError | bool:
-    """Compute an entry, and write it where it is not the one that is there.
+    """Compute an entry, and write it unless it equals the existing one.
 
-    Returns whether it was written, or what is wrong with the audio file.
+    Return whether it was written, or the error of the audio file.
     """
     try:
-        array = representation.compute(decode(file, seconds=representation.heard))
+        array = representation.compute(decode(file, seconds=representation.required_seconds))
     except AudioError as error:
         return error
     if not np.isfinite(array).all():
-        return AudioError(f"{file}: gives numbers that are not finite; its samples are too large")
+        return AudioError(f"{file}: its representation is not finite; its samples are too large")
     if (array.shape, array.dtype) != (representation.shape, np.dtype(representation.dtype)):
-        raise ValueError(f"{representation.key} gives {array.dtype} {array.shape}, as not declared")
+        raise ValueError(f"{representation.key} gives {array.dtype} {array.shape}, not as declared")
     if fault == ZEROS and not array.any():
         return False
     write_entry(path, array)
@@ -298,7 +298,14 @@ def open_store(root: Path | None = None, *, arithmetic: str = NATIVE) -> Store:
 
     Parameters
     ----------
-    root : folder of the store, by default one below the cache folder
-    arithmetic : of its entries
+    root : folder of the store, by default a subfolder of the cache folder
+    arithmetic : arithmetic of its entries, one of :data:`mer_mlflow.arithmetic.ARITHMETICS`
+
+    Examples
+    --------
+    >>> from mer_mlflow.representations.mel import Mel
+    >>> store = open_store()  # doctest: +SKIP
+    >>> store.fill(clips, Mel(duration=10.0)).shape  # doctest: +SKIP
+    (160, 128, 313)
     """
     return Store(root=root or cache_root() / "store", arithmetic=arithmetic)

@@ -1,4 +1,4 @@
-"""What files of weights may unpack to: a small file can announce more than any memory holds."""
+"""Size limits of unpacked weights: a small compressed file must not exhaust the memory."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_BYTES = 1 << 28
-"""Of all arrays of a file; those of the published networks have up to 20 MiB."""
+"""Maximum size of all arrays of a file; those of the published networks have up to 20 MiB."""
 
 
 def unpacked(content: bytes) -> bytes:
-    """Unpack a file that gzip packed.
+    """Decompress a gzip file.
 
     Raises
     ------
     ValueError
-        If it holds more than ``MOST_BYTES``.
+        If its content is larger than ``MOST_BYTES``.
     OSError, EOFError, zlib.error
-        If it is cut off or damaged.
+        If it is truncated or damaged.
     """
     with gzip.open(io.BytesIO(content)) as file:
         whole = file.read(MOST_BYTES + 1)
@@ -34,10 +34,10 @@ def unpacked(content: bytes) -> bytes:
 
 
 def array_reader() -> Callable[[Any], NDArray[np.float32]]:
-    """Return what reads one array of an HDF5 file after the other, none that would fill memory.
+    """Return a function that reads arrays of one HDF5 file within a memory limit.
 
-    It raises ``ValueError`` for what is no array of numbers, is packed inside the file, or has
-    with those before it more than ``MOST_BYTES``.
+    It raises ``ValueError`` if an entry is not an array of numbers, if it is compressed inside the
+    file, or if all arrays read so far are larger than ``MOST_BYTES``.
     """
     left = MOST_BYTES
 
@@ -45,9 +45,9 @@ def array_reader() -> Callable[[Any], NDArray[np.float32]]:
         nonlocal left
         shape = getattr(dataset, "shape", None)
         if shape is None or dataset.dtype.kind != "f":
-            raise ValueError(f"{getattr(dataset, 'name', 'an entry')} is no array of numbers")
+            raise ValueError(f"{getattr(dataset, 'name', 'an entry')} is not an array of numbers")
         if dataset.id.get_create_plist().get_nfilters():
-            raise ValueError(f"{dataset.name} is packed inside the file")
+            raise ValueError(f"{dataset.name} is compressed inside the file")
         chunk = math.prod(dataset.chunks or ())
         left -= max(math.prod(shape), chunk) * dataset.dtype.itemsize
         if left < 0:
@@ -58,12 +58,12 @@ def array_reader() -> Callable[[Any], NDArray[np.float32]]:
 
 
 def refuse_large_zip(content: bytes) -> None:
-    """Check what a file unpacks to, where it is a zip file as PyTorch saves them.
+    """Check the unpacked size of a file, if it is a zip file as written by PyTorch.
 
     Raises
     ------
     ValueError
-        If it holds more than ``MOST_BYTES``, or is damaged.
+        If its content is larger than ``MOST_BYTES``, or it is damaged.
     """
     file = io.BytesIO(content)
     if not zipfile.is_zipfile(file):

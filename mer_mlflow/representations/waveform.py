@@ -20,7 +20,7 @@ class Waveform:
     ----------
     sr : int > 0 [Hz]
     duration : float > 0 [s]
-    dtype : ``"float32"`` or ``"float16"``, as stored
+    dtype : ``"float32"`` or ``"float16"``, data type in the store
     """
 
     sr: int = 16_000
@@ -34,7 +34,7 @@ class Waveform:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("waveform", 1, self)
 
     @property
@@ -43,18 +43,18 @@ class Waveform:
         return (round(self.duration * self.sr),)
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]."""
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]."""
         return self.duration
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Samples of one clip [shape=(n_samples,)]."""
+        """Compute the samples of one clip [shape=(n_samples,)]."""
         return resample(audio, sr=self.sr, duration=self.duration).astype(self.dtype)
 
     def recorded(self, audio: Audio) -> int:
-        """Samples that are not padding."""
+        """Return the number of samples that are not padding."""
         return min(self.shape[0], round(audio.seconds * self.sr))
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
         return replace(self, duration=duration)

@@ -1,1 +1,1 @@
-"""Studies: many methodologies on many datasets as one declared plan, whose items run one by one."""
+"""Studies: plans of many methodologies on many datasets, whose items run one after the other."""

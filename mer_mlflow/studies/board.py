@@ -1,4 +1,4 @@
-"""The board of a study: every item, how it stands, how long it may take, and how it is run."""
+"""Board of a study: state, estimated time and command of each item."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Data:
 
     Attributes
     ----------
-    root : folder of its files, None where it needs none or there is none
-    clips : its clips, None where it could not be read
-    reason : why not, one line
+    root : folder of its files, None if it needs none or there is none
+    clips : its clips, None if it could not be read
+    reason : reason of the failure, one line
     """
 
     root: str | None = None
@@ -49,15 +49,15 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedItem:
-    """What is known of an item.
+    """An item with its state.
 
     Attributes
     ----------
-    state : how it stands
-    folds : of its cross-validations, such as ``10 x 10``; empty where it is not to be run
-    estimate : how long it may take, None where it is not to be run
-    arguments : parameters of its command; None where it is not to be run, or not yet
-    run : that has its result
+    state : state of the item
+    folds : folds of its cross-validations, such as ``10 x 10``; empty if it is not to be run
+    estimate : estimated time, None if it is not to be run
+    arguments : parameters of its command; None if it is not to be run, or not yet
+    run : run with its result
     """
 
     state: ItemState
@@ -69,7 +69,7 @@ class PlannedItem:
 
 @dataclass(frozen=True, kw_only=True)
 class _Winner:
-    """What ``best.json`` of a search says; None where the search is still to do."""
+    """Content of ``best.json`` of a search; None if the search is not finished."""
 
     best: Mapping[str, Any] | None = None
 
@@ -87,12 +87,12 @@ class Board:
 
     Parameters
     ----------
-    plan : of the study
+    plan : plan of the study
     data : datasets by name
-    client : of the tracking server, None where it holds nothing yet
+    client : client of the tracking server, None if the store does not exist yet
     experiment : id of the study's experiment
-    execution : parameters of all experiments by name, which go before the plan's
-    storage : URL of the searches' database, None for their default
+    execution : parameters of all experiments by name, which override the plan
+    storage : database URL of the searches, None for the default
     """
 
     def __init__(
@@ -117,27 +117,27 @@ class Board:
         self._warnings: set[str] = set()
         self._evidence = self._collected()
         for item in plan_items(plan):
-            self.planned_items[item] = self._look(item)
+            self.planned_items[item] = self._inspect(item)
 
     @property
     def states(self) -> dict[Item, ItemState]:
-        """How each item stands."""
+        """State of each item."""
         return {item: planned_item.state for item, planned_item in self.planned_items.items()}
 
     @property
     def to_do(self) -> list[Item]:
-        """Items that are still to run, or to be decided."""
+        """Items that are not finished or not decided yet."""
         states = self.states
         return [item for item in states if states[item].status == ItemStatus.TO_DO]
 
-    def look_again(self, item: Item) -> PlannedItem:
-        """Look at an item anew, knowing all runs that have ended since."""
+    def refresh(self, item: Item) -> PlannedItem:
+        """Update the state of an item from current runs, and return it."""
         self._evidence = self._collected()
-        self.planned_items[item] = self._look(item)
+        self.planned_items[item] = self._inspect(item)
         return self.planned_items[item]
 
-    def settle(self, item: Item, state: ItemState) -> None:
-        """Write down how an item stands."""
+    def set_state(self, item: Item, state: ItemState) -> None:
+        """Set the state of an item."""
         self.planned_items[item] = replace(self.planned_items[item], state=state)
 
     def _collected(self) -> Evidence:
@@ -145,15 +145,15 @@ class Board:
             return Evidence()
         return collect(self._client, self._experiment, self._methods, on_warning=self._warn_once)
 
-    def _warn_once(self, words: str) -> None:
-        if words not in self._warnings:
-            self._warnings.add(words)
-            print(f"warning: {words}", flush=True)
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warnings:
+            self._warnings.add(message)
+            print(f"warning: {message}", flush=True)
 
-    def _look(self, item: Item) -> PlannedItem:
+    def _inspect(self, item: Item) -> PlannedItem:
         data = self._data[item.dataset]
         if data.clips is None:
-            return _aside(ItemStatus.NO_DATA, data.reason)
+            return _not_run(ItemStatus.NO_DATA, data.reason)
         winner = self._winner(item)
         if isinstance(winner, ItemState):
             return PlannedItem(state=winner)
@@ -163,9 +163,9 @@ class Board:
             else:
                 planned_item = self._training(item, data, winner)
         except WeightsError as error:
-            return _aside(ItemStatus.NEEDS_WEIGHTS, str(error))
+            return _not_run(ItemStatus.NEEDS_WEIGHTS, str(error))
         except MerError as error:
-            return _aside(ItemStatus.CANNOT_RUN, str(error))
+            return _not_run(ItemStatus.CANNOT_RUN, str(error))
         if planned_item.state.status != ItemStatus.TO_DO:
             return planned_item
         gate = self._gate(item)
@@ -174,22 +174,22 @@ class Board:
         return planned_item if gate is None else PlannedItem(state=gate)
 
     def _gate(self, item: Item) -> ItemState | None:
-        """What a gate says to an item: not conducted, to do if…; None where it may go on."""
-        gate, home = self._plan.gate, self._plan.home
-        if gate is None or item.dataset == home or not gate.holds(item.method):
+        """Return the state of an item because of the gate; None if the gate lets it run."""
+        gate, first = self._plan.gate, self._plan.first_dataset
+        if gate is None or item.dataset == first or not gate.holds(item.method):
             return None
         compared = {
-            name: self.planned_items[Item(action=Action.TRAIN, method=name, dataset=home)]
+            name: self.planned_items[Item(action=Action.TRAIN, method=name, dataset=first)]
             for name in (item.method, gate.baseline)
         }
         if any(seen.state.status == ItemStatus.TO_DO for seen in compared.values()):
-            words = f"if its F1 is not below {gate.baseline}'s"
-            return ItemState(status=ItemStatus.TO_DO, reason=words)
+            reason = f"if its F1 is not below {gate.baseline}'s"
+            return ItemState(status=ItemStatus.TO_DO, reason=reason)
         scores = {
             name: None if seen.run is None else f1_of(seen.run) for name, seen in compared.items()
         }
         verdict = gate_verdict(
-            dataset=home,
+            dataset=first,
             method=item.method,
             f1=scores[item.method],
             baseline=gate.baseline,
@@ -198,7 +198,7 @@ class Board:
         return ItemState(status=ItemStatus.NOT_CONDUCTED, reason=verdict) if verdict else None
 
     def _winner(self, item: Item) -> _Winner | ItemState | None:
-        """The winner that an item builds on; None where it builds on none."""
+        """Return the best setting of the search that an item needs; None if it needs none."""
         needed = self._needed(item)
         if needed is None:
             return None
@@ -207,10 +207,10 @@ class Board:
             return _Winner()
         run = self.planned_items[needed].run
         if run is None:
-            words = f"no winner: {needed} is {state.status}"
+            reason = f"no winner: {needed} is {state.status}"
             if state.status in (ItemStatus.FAILED, ItemStatus.INTERRUPTED):
-                words = f"no winner: {needed} {state.status}"
-            return ItemState(status=ItemStatus.NOT_CONDUCTED, reason=words)
+                reason = f"no winner: {needed} {state.status}"
+            return ItemState(status=ItemStatus.NOT_CONDUCTED, reason=reason)
         from mer_mlflow.tuning.record import read_winner
 
         try:
@@ -221,17 +221,18 @@ class Board:
     def _needed(self, item: Item) -> Item | None:
         if item.action == Action.TRAIN:
             return search_item(self._plan, item)
-        start = self._asked(item).start
+        start = self._requested(item).start
         return None if start is None else search_item(self._plan, replace(item, method=start))
 
-    def _asked(self, item: Item) -> SearchPlan:
+    def _requested(self, item: Item) -> SearchPlan:
         requested = self._plan.search(item.method)
         assert requested is not None
         return requested
 
     def _search(self, item: Item, data: Data, winner: _Winner | None) -> PlannedItem:
         assert data.clips is not None
-        requested, values = self._asked(item), None if winner is None else winner.hyperparameters
+        requested = self._requested(item)
+        values = None if winner is None else winner.hyperparameters
         wanted = self._plan.tuning(
             requested,
             item.dataset,
@@ -243,15 +244,15 @@ class Board:
         resolved = resolve_search(wanted, data.clips)
         lacking = _lacking(resolved.setting)
         if lacking:
-            return _aside(ItemStatus.NO_DATA, lacking)
+            return _not_run(ItemStatus.NO_DATA, lacking)
         run = self._evidence.searched.get(resolved.search.name)
         n_tried = n_points(wanted.strategy, resolved.search.space, wanted.trials)
         planned_item = self._planned_item(resolved.setting, run, n_tried=n_tried)
         if run is not None:
             return planned_item
         if winner is not None and values is None:
-            words = f"after search {requested.start}"
-            state = ItemState(status=ItemStatus.TO_DO, reason=words)
+            reason = f"after search {requested.start}"
+            state = ItemState(status=ItemStatus.TO_DO, reason=reason)
             return replace(planned_item, state=state)
         return replace(planned_item, arguments=wanted.arguments())
 
@@ -267,11 +268,11 @@ class Board:
         setting = resolve(experiment, data.clips, winner=best).setting
         lacking = _lacking(setting)
         if lacking:
-            return _aside(ItemStatus.NO_DATA, lacking)
+            return _not_run(ItemStatus.NO_DATA, lacking)
         if winner is not None and best is None:
-            words = "after its search"
+            reason = "after its search"
             planned_item = self._planned_item(setting, None)
-            return replace(planned_item, state=ItemState(status=ItemStatus.TO_DO, reason=words))
+            return replace(planned_item, state=ItemState(status=ItemStatus.TO_DO, reason=reason))
         planned_item = self._planned_item(setting, self._evidence.training(setting))
         if planned_item.run is not None:
             return planned_item
@@ -303,7 +304,7 @@ class Board:
         )
 
 
-def _aside(status: ItemStatus, reason: str) -> PlannedItem:
+def _not_run(status: ItemStatus, reason: str) -> PlannedItem:
     return PlannedItem(state=ItemState(status=status, reason=" ".join(reason.split())))
 
 
@@ -316,7 +317,7 @@ def _done(run: Run) -> ItemState:
 
 
 def _lacking(setting: Setting) -> str:
-    """What a dataset lacks of what a methodology reads; nothing is computed."""
+    """Describe the inputs of a methodology that are missing in a dataset, without computation."""
     try:
         for item in setting.inputs:
             if item.table is not None:

@@ -1,4 +1,4 @@
-"""How long items of a study may take: rough, and better the more of it is done."""
+"""Estimated times of a study's items, which improve as items are finished."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mer_mlflow.training import Method
 from mer_mlflow.tuning.space import SearchSpace, grid
 
 CLIP_SECONDS = 30.0
-"""Excerpt that a methodology's declared cost is of."""
+"""Length of the excerpt for which methodologies declare their cost."""
 MOST_SECONDS, MOST_EPOCHS = 1e9, 1e9
-"""What a run says beyond this is an error, and nothing can be estimated by it."""
+"""Maximum plausible value of a run; larger ones are not used."""
 START_SECONDS = 10.0
-"""What a process takes before its first fold and after its last: imports, reading, writing."""
+"""Overhead of a process for imports, reading and writing."""
 TRUST_SECONDS = 60.0
-"""Weight of the estimates as they are, against what finished items say of them."""
+"""Weight of the original estimates, relative to the times of finished items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Load:
 
     Attributes
     ----------
-    units : clips of 30 s that are trained on, times epochs at most
-    epochs : at most, None where there are none
+    units : number of training clips of 30 s, times the maximum number of epochs
+    epochs : maximum number of epochs, None if there are none
     """
 
     units: float
@@ -36,12 +36,12 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a unit of a methodology's load takes.
+    """Time per unit of a methodology's load.
 
     Attributes
     ----------
-    seconds : of one core
-    epochs : at most, of the run that it was measured in; None where it is declared
+    seconds : time on one core
+    epochs : maximum number of epochs of the run where it was measured; None if it is declared
     """
 
     seconds: float
@@ -50,12 +50,12 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """How long an item may take.
+    """Estimated time of an item.
 
     Attributes
     ----------
-    seconds : by the clock
-    is_bound : whether training may stop earlier: after how many epochs is not known
+    seconds : wall-clock time
+    is_bound : whether it is an upper bound, because training may stop early
     """
 
     seconds: float
@@ -66,7 +66,7 @@ class Estimate:
 
 
 def load_of(setting: Setting) -> Load:
-    """Work of one fold of a setting."""
+    """Return the load of one fold of a setting."""
     reads_sound = any(not item.is_handcrafted for item in setting.inputs)
     return _load(
         n_clips=len(setting.clips) * (1 + len(setting.augmentations)),
@@ -79,16 +79,16 @@ def load_of(setting: Setting) -> Load:
 def cost_of_run(
     method: Method, params: Mapping[str, str], metrics: Mapping[str, float]
 ) -> Cost | None:
-    """What a unit of load took in a finished cross-validation.
+    """Return the cost of a unit of load in a finished cross-validation.
 
     Parameters
     ----------
     method : its methodology
-    params, metrics : of its parent run
+    params, metrics : parameters and metrics of its parent run
 
     Returns
     -------
-    the cost, None where it is not known: a run that tuned inside its folds did more than train
+    the cost; None if it is unknown, as for a run with nested searches
     """
     if schema.NESTED_STRATEGY in params:
         return None
@@ -111,15 +111,15 @@ def cost_of_run(
 def estimate(
     load: Load, cost: Cost, *, n_folds: int, n_points: int = 1, n_workers: int
 ) -> Estimate:
-    """How long a cross-validation, or a search of several, may take.
+    """Estimate the time of a cross-validation, or of a search.
 
     Parameters
     ----------
-    load : of one fold
-    cost : of a unit of load
-    n_folds : folds that are still to run
-    n_points : settings that a search tries
-    n_workers : int >= 0, worker processes
+    load : load of one fold
+    cost : cost of a unit of load
+    n_folds : number of folds to run
+    n_points : number of settings of a search
+    n_workers : int >= 0, number of worker processes
     """
     at_once = max(1, min(n_workers, n_folds))
     seconds = load.units * cost.seconds * n_folds * n_points / at_once
@@ -128,7 +128,7 @@ def estimate(
 
 
 def n_points(strategy: str, space: SearchSpace, trials: int) -> int:
-    """Settings that a search tries: one round of a neighbour search, which may need more."""
+    """Return the number of settings of a search; for a neighbour search, that of one round."""
     if strategy == "tpe":
         return trials
     if strategy == "grid":
@@ -137,13 +137,12 @@ def n_points(strategy: str, space: SearchSpace, trials: int) -> int:
 
 
 def seconds_left(to_do: Iterable[float], finished: Iterable[tuple[float, float]]) -> float:
-    """Seconds until a study ends.
+    """Estimate the remaining time of a study [s].
 
     Parameters
     ----------
-    to_do : estimates of the items that wait [s]
-    finished : (estimate, what it really took) of items that are done [s]; a long one says more
-        of the others than a short one
+    to_do : estimated times of the remaining items [s]
+    finished : (estimated time, actual time) of finished items [s]; longer ones have more weight
     """
     pairs = [(TRUST_SECONDS, TRUST_SECONDS), *finished]
     estimated, real = (sum(pair[i] for pair in pairs) for i in (0, 1))
@@ -151,7 +150,7 @@ def seconds_left(to_do: Iterable[float], finished: Iterable[tuple[float, float]]
 
 
 def clock(seconds: float) -> str:
-    """Seconds as ``H:MM:SS``."""
+    """Format seconds as ``H:MM:SS``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 

@@ -1,4 +1,4 @@
-"""What an experiment already holds of a study: finished runs, winners, times."""
+"""Results of a study in an experiment: finished runs, best settings, times."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Evidence:
 
     Attributes
     ----------
-    trained : complete cross-validations by identity and number of folds; trials of a search are
-        none, unless their setting was also trained
-    searched : finished searches that have a winner, by the name of their study
-    costs : what the latest complete cross-validation of each methodology took
+    trained : complete cross-validations by identity and number of folds, without trials of
+        searches, unless their setting was also trained outside of the search
+    searched : finished searches with a best setting, by the name of their Optuna study
+    costs : cost of the latest complete cross-validation of each methodology
     """
 
     trained: Mapping[tuple[str, int], Run] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Evidence:
     costs: Mapping[str, Cost] = field(default_factory=dict)
 
     def training(self, setting: Setting) -> Run | None:
-        """The complete run of a setting, None where there is none."""
+        """Return the complete run of a setting, None if there is none."""
         return self.trained.get((setting.identity, len(setting.plan.splits)))
 
 
@@ -46,16 +46,16 @@ def collect(
     experiment: str,
     methods: Mapping[str, Method],
     *,
-    on_warning: Callable[[str], object] = lambda words: None,
+    on_warning: Callable[[str], object] = lambda message: None,
 ) -> Evidence:
-    """Read what an experiment holds; runs whose tags are damaged count for nothing.
+    """Read the finished runs of an experiment; runs with damaged tags are ignored.
 
     Parameters
     ----------
-    client : of the tracking server
-    experiment : its id
-    methods : of the study, by name
-    on_warning : called with a sentence about each run that counts for nothing
+    client : client of the tracking server
+    experiment : id of the experiment
+    methods : methodologies of the study, by name
+    on_warning : called with a sentence about each ignored run
     """
     from mer_mlflow.tuning.record import has_winner
 
@@ -85,7 +85,7 @@ def collect(
 
 
 def f1_of(run: Run) -> float | None:
-    """Mean macro F1 of a finished cross-validation, 0 to 1; None where its run does not say."""
+    """Return the mean macro F1 of a finished cross-validation, 0 to 1; None if it is missing."""
     f1 = run.data.metrics.get(F1)
     return f1 if f1 is not None and 0 <= f1 <= 1 else None
 
@@ -95,7 +95,7 @@ def _unused(run: Run, error: RunDataError) -> str:
 
 
 def finished_folds(client: MlflowClient, experiment: str, setting: Setting) -> int:
-    """Folds of a setting that an interrupted run, or a search, has already finished."""
+    """Return the number of finished folds of a setting in interrupted runs and searches."""
     wanted = {split.id for split in setting.plan.splits}
     children: Any = search(client, experiment, kind=Kind.FOLD, identity=setting.identity)
     done = {run.data.tags.get(schema.SPLIT) for run in children if run.info.status == "FINISHED"}

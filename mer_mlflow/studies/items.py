@@ -1,4 +1,4 @@
-"""Items of a study: the searches and trainings of a plan, and the state of each."""
+"""Items of a study: the searches and trainings of a plan, with their states."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ COLUMNS = ("method", "dataset", "action", "status", "reason", "run_id", "seconds
 
 
 class Action(StrEnum):
-    """What is done with a methodology and a dataset."""
+    """Kind of an item."""
 
     SEARCH = "search"
     TRAIN = "train"
 
 
 class ItemStatus(StrEnum):
-    """How an item stands.
+    """Status of an item.
 
-    Those that are ``not conducted`` are left out by the plan's own rules. ``no data``, ``needs
-    weights`` and ``cannot run`` name what is missing before anything was started.
+    ``not conducted`` items are excluded by rules of the plan. ``no data``, ``needs weights`` and
+    ``cannot run`` are missing requirements, detected before the item was started.
     """
 
     TO_DO = "to do"
@@ -53,14 +53,14 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemState:
-    """How an item stands.
+    """State of an item.
 
     Attributes
     ----------
-    status : what became of it
-    reason : one line, empty where the status says it all
-    run_id : run that has its result, empty where there is none
-    seconds : that its run took, None where it has none
+    status : status of the item
+    reason : one line, may be empty
+    run_id : id of the run with its result, empty if there is none
+    seconds : duration of its run, None if there is none
     """
 
     status: ItemStatus
@@ -70,13 +70,13 @@ class ItemState:
 
 
 def plan_items(plan: Plan) -> tuple[Item, ...]:
-    """Items of a plan in the order in which they run: dataset by dataset, searches first."""
+    """Return the items of a plan in the order of execution: by dataset, searches first."""
     items: list[Item] = []
     for dataset in plan.datasets:
         items += [
             Item(action=Action.SEARCH, method=search.method, dataset=dataset)
             for search in plan.searches
-            if dataset == plan.home or search.per_dataset
+            if dataset == plan.first_dataset or search.per_dataset
         ]
         items += [
             Item(action=Action.TRAIN, method=method.name, dataset=dataset)
@@ -86,23 +86,23 @@ def plan_items(plan: Plan) -> tuple[Item, ...]:
 
 
 def search_item(plan: Plan, item: Item) -> Item | None:
-    """The search whose winner an item trains, None where its methodology is not tuned."""
+    """Return the search whose best setting an item trains, None if there is no search."""
     search = plan.search(item.method)
     if search is None:
         return None
-    dataset = item.dataset if search.per_dataset else plan.home
+    dataset = item.dataset if search.per_dataset else plan.first_dataset
     return Item(action=Action.SEARCH, method=item.method, dataset=dataset)
 
 
 def gate_verdict(
     *, dataset: str, f1: float | None, baseline: str, method: str, baseline_f1: float | None
 ) -> str:
-    """Why a methodology does not go on to further datasets, empty where it does.
+    """Return why a methodology does not run on further datasets, empty if it does.
 
     Parameters
     ----------
-    dataset : that both were compared on
-    f1 : macro F1 of the methodology, 0 to 1, None where it has no result
+    dataset : dataset of the comparison
+    f1 : macro F1 of the methodology, 0 to 1, None if it has no result
     baseline, method : their names
     baseline_f1 : macro F1 of the baseline
     """
@@ -121,7 +121,7 @@ def gate_verdict(
 
 
 def items_csv(states: Mapping[Item, ItemState]) -> bytes:
-    """Table of all items, as ``items.csv`` of the study's run keeps it."""
+    """Return the table of all items, the content of ``items.csv``."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)

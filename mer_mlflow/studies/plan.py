@@ -1,4 +1,4 @@
-"""A study's plan: which methodologies on which datasets, how they are tuned, which go on."""
+"""Plan of a study: methodologies, datasets, searches, and a gate for further datasets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import parse_space
 
 Given = Mapping[str, Any]
-"""Values of parameters that a plan sets, by name."""
+"""Parameters set by a plan, by name."""
 NAMED = ("method", "hyperparameters", "dataset")
-"""Parameters of an experiment that a plan sets by its own structure."""
+"""Parameters of an experiment that follow from the structure of a plan."""
 
 
 def experiment_keys() -> dict[str, Parameter]:
-    """Parameters of an experiment that a plan may set for all methodologies, or for one."""
+    """Return the parameters of an experiment that a plan may set for all or single methods."""
     return {
         parameter.name: parameter
         for parameter in parameters(Experiment)
@@ -39,7 +39,7 @@ def experiment_keys() -> dict[str, Parameter]:
 
 
 def search_keys() -> dict[str, Parameter]:
-    """Parameters of a search that a plan may set."""
+    """Return the parameters of a search that a plan may set."""
     return {
         parameter.name: parameter
         for parameter in parameters(Search)
@@ -53,7 +53,7 @@ class MethodPlan:
 
     Attributes
     ----------
-    name : of the methodology
+    name : name of the methodology
     hyperparameters : values that differ from its defaults
     given : further parameters of its experiments
     """
@@ -65,16 +65,17 @@ class MethodPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPlan:
-    """How a methodology is tuned.
+    """The search for a methodology's hyperparameters.
 
     Attributes
     ----------
     method : name of the methodology
     space : ``"learning_rate=0.001,0.01;batch_size=100,150"``
     given : further parameters of the search
-    repeats : repetitions of the folds, None for the study's
-    start : methodology at whose winner a neighbour search begins, None for the own defaults
-    per_dataset : whether every dataset has a search of its own, not the first alone
+    repeats : repetitions of the folds, None for those of the study
+    start : methodology whose best setting is the start of a neighbour search, None for the
+        defaults
+    per_dataset : whether there is a search on every dataset, not only on the first
     """
 
     method: str
@@ -87,13 +88,13 @@ class SearchPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Which methodologies must prove themselves on the first dataset.
+    """Condition on the first dataset for a methodology to run on further datasets.
 
     Attributes
     ----------
-    baseline : whose F1 on the first dataset they must match
-    tables : tables of the study whose methodologies are meant
-    exceptions : names of methodologies that go on whatever their F1
+    baseline : methodology whose F1 on the first dataset is the minimum
+    tables : tables of the study whose methodologies have this condition
+    exceptions : names of methodologies without this condition
     """
 
     baseline: str
@@ -101,7 +102,7 @@ class Gate:
     exceptions: tuple[str, ...] = ()
 
     def holds(self, method: str) -> bool:
-        """Tell whether a methodology has to pass."""
+        """Return whether the condition applies to a methodology."""
         return get_method(method).table in self.tables and method not in self.exceptions
 
 
@@ -111,12 +112,12 @@ class Plan:
 
     Attributes
     ----------
-    name : of the built-in plan or of the file
+    name : name of the built-in plan or of the file
     title : one line
-    datasets : names, the one to tune on first; empty for those that data roots are given for
-    methods : methodologies, in the order in which they run
-    searches : searches, in the order in which they run
-    gate : what further datasets require, None for nothing
+    datasets : names, the one for searches first; empty for all with given data roots
+    methods : methodologies, in the order of execution
+    searches : searches, in the order of execution
+    gate : condition for further datasets, None for none
     given : parameters of all experiments
     data_roots : folder of each dataset
     """
@@ -131,31 +132,31 @@ class Plan:
     data_roots: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def home(self) -> str:
-        """The first dataset: what is tuned there is used everywhere."""
+    def first_dataset(self) -> str:
+        """The first dataset, whose searches apply to all datasets."""
         return self.datasets[0]
 
     def method(self, name: str) -> MethodPlan:
-        """What is planned for a methodology."""
+        """Return the plan of a methodology."""
         return next(method for method in self.methods if method.name == name)
 
     def search(self, method: str) -> SearchPlan | None:
-        """How a methodology is tuned, None where it is not."""
+        """Return the search of a methodology, None if there is none."""
         return next((search for search in self.searches if search.method == method), None)
 
     def profile_name(self, dataset: str) -> str:
-        """Name of the profile that a dataset is validated in."""
+        """Return the name of a dataset's profile."""
         return str(self.given.get("profile") or default_profile(dataset))
 
     def experiment(self, method: str, dataset: str, **further: Any) -> Experiment:
-        """The cross-validation of a methodology on a dataset.
+        """Return the experiment of a methodology on a dataset.
 
-        What is given for all methodologies is left out where one has no use for it.
+        Parameters of all methodologies are omitted if the methodology does not use them.
 
         Parameters
         ----------
         method, dataset : their names
-        further : parameters that go before the plan's
+        further : parameters that override the plan
         """
         planned = self.method(method)
         shared = {
@@ -175,16 +176,16 @@ class Plan:
         storage: str | None = None,
         **further: Any,
     ) -> Search:
-        """The search of a methodology on a dataset.
+        """Return the search of a methodology on a dataset.
 
         Parameters
         ----------
         planned : the search
-        dataset : its name
-        winner : hyperparameters that the search found that this one begins at, None for the
+        dataset : name of the dataset
+        winner : best hyperparameters of the search that is the start of this one, None for the
             methodology's defaults
-        storage : URL of the database of searches
-        further : parameters of its experiment that go before the plan's
+        storage : database URL of the searches
+        further : parameters of its experiment that override the plan
         """
         repeats = {} if planned.repeats is None else {"repeats": planned.repeats}
         experiment = self.experiment(planned.method, dataset, **TRAIN_ONLY, **repeats, **further)
@@ -198,13 +199,13 @@ class Plan:
 
 
 def beginning(planned: SearchPlan, winner: Mapping[str, Value] | None) -> dict[str, Value]:
-    """The winner of another methodology's search, as far as it is searched here."""
+    """Return the best setting of another search, restricted to the searched hyperparameters."""
     space = parse_space(planned.space, get_method(planned.method))
     return {name: winner[name] for name in space if winner is not None and name in winner}
 
 
 def plan_text(plan: Plan) -> str:
-    """Write a plan as YAML that reads as the same plan."""
+    """Return a plan as YAML; :func:`mer_mlflow.studies.reading.parse_plan` is the inverse."""
     whole: dict[str, Any] = {
         "title": plan.title,
         **plan.given,
@@ -223,7 +224,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _is_of_use(name: str, planned: MethodPlan, plan: Plan) -> bool:
-    """Whether a methodology has a use for a parameter that is given for all of them."""
+    """Return whether a methodology uses a parameter that is given for all of them."""
     method = get_method(planned.name)
     inputs = method.inputs_for(method.resolve(planned.hyperparameters))
     if name == "features":

@@ -1,4 +1,4 @@
-"""Running one command of a study in a process of its own, which may fail or crash alone."""
+"""Execution of a study's command in a separate process."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from typing import IO
 
 STOP_SECONDS = 60.0
-"""Time that a process gets to close its runs before it is killed."""
+"""Time for a process to close its runs before it is killed."""
 LAST_LINES = 50
-TELLING = ("error: ", "incomplete: ")
-"""How the commands begin the line that says why they end."""
+PREFIXES = ("error: ", "incomplete: ")
+"""Prefixes of the line with the reason of a command's failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a process ended.
+    """Result of a process.
 
     Attributes
     ----------
-    code : exit code, negative where a signal ended it
-    seconds : that it took
-    reason : what it said at the end, one line
+    code : exit code, negative for a signal
+    seconds : duration
+    reason : reason of a failure, one line
     """
 
     code: int
@@ -37,17 +37,17 @@ class Outcome:
 
 
 def run_process(command: Sequence[str], *, prefix: str, environment: Mapping[str, str]) -> Outcome:
-    """Run a command to its end and pass its output through, each line with a prefix.
+    """Run a command, and print its output with a prefix before each line.
 
-    Whatever ends the wait stops the process first, by the signal that lets it close its runs. It
-    has a session of its own, so that Ctrl-C reaches it once, from here, and so that nothing it
-    started outlives it.
+    If this process is interrupted, the command is stopped first, by a signal that lets it close its
+    runs. The command has a separate session: it gets the signal of Ctrl-C only once, from here, and
+    its child processes end with it.
 
     Parameters
     ----------
     command : program and arguments
-    prefix : of each line
-    environment : of the process
+    prefix : prefix of each line
+    environment : environment variables of the process
     """
     start = time.monotonic()
     process = subprocess.Popen(
@@ -79,7 +79,7 @@ def run_process(command: Sequence[str], *, prefix: str, environment: Mapping[str
 def _pass_on(stream: IO[str], prefix: str, last: deque[str]) -> None:
     with stream:
         for line in stream:
-            with contextlib.suppress(OSError):  # nobody listens: the process must not wait for us
+            with contextlib.suppress(OSError):  # stdout is closed: the process must not block
                 print(f"{prefix}{line.rstrip()}", flush=True)
             if line.strip():
                 last.append(line.strip())
@@ -93,7 +93,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 def _reason(code: int, last: Sequence[str]) -> str:
     if code < 0:
-        return f"its process was ended by signal {-code} ({signal.strsignal(-code)})"
-    found = [line for line in last if line.startswith(TELLING)] or list(last)
-    words = found[-1].removeprefix(TELLING[0]) if found else "it said nothing"
-    return f"exit code {code}: {words}" if code else ""
+        return f"its process was terminated by signal {-code} ({signal.strsignal(-code)})"
+    found = [line for line in last if line.startswith(PREFIXES)] or list(last)
+    message = found[-1].removeprefix(PREFIXES[0]) if found else "no output"
+    return f"exit code {code}: {message}" if code else ""

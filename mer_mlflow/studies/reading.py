@@ -1,4 +1,4 @@
-"""Reading a study's plan from YAML; whatever is wrong with it is said in one line."""
+"""Parser of a study's plan in YAML, with error messages of one line."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from mer_mlflow.training import Method, Value, converted
 from mer_mlflow.tuning.space import declared_space, parse_space, space_text
 
 UNUSABLE = (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError)
-"""What the parser raises on dates that are none, tags with other values than theirs, deep nests."""
+"""Exceptions of the YAML parser for invalid dates, invalid values of tags, and deep nesting."""
 ALL = "all"
 SUFFIX = ".yaml"
 MOST_BYTES = 1_000_000
-"""Of a plan's file: a device never ends."""
+"""Maximum size of a plan's file; a device has no end."""
 MOST_VALUES = 10_000
 MOST_SHOWN = 60
-"""Characters of a wrong value that an error shows."""
+"""Maximum number of characters of a value in an error message."""
 EXPERIMENT_KEYS = experiment_keys()
 PLAN_KEYS = ("title", *EXPERIMENT_KEYS, "datasets", "data_roots", "methods", "searches", "gate")
 METHOD_KEYS = ("hyperparameters", *EXPERIMENT_KEYS)
@@ -45,7 +45,7 @@ GATE_KEYS = ("baseline", "tables", "except")
 
 
 def built_in_plans() -> tuple[str, ...]:
-    """Names of the plans that come with the package."""
+    """Return the names of the built-in plans."""
     files = (Path(item.name) for item in resources.files(__package__).iterdir())
     return tuple(sorted(file.stem for file in files if file.suffix == SUFFIX))
 
@@ -55,13 +55,13 @@ def read_plan(name: str) -> Plan:
 
     Parameters
     ----------
-    name : of a built-in plan, or path of a YAML file; folders that the file names without a root
-        are looked for beside it
+    name : name of a built-in plan, or path of a YAML file; relative data roots in the file start
+        at its folder
 
     Raises
     ------
     ParameterError
-        If there is no such plan, or something in it is wrong.
+        If there is no such plan, or it is invalid.
     """
     if name in built_in_plans():
         text = (resources.files(__package__) / f"{name}{SUFFIX}").read_text(encoding="utf-8")
@@ -75,10 +75,10 @@ def read_plan(name: str) -> Plan:
         raise ParameterError(f"plan={name}: not a text file in UTF-8") from None
     except OSError as error:
         known = " and ".join(built_in_plans())
-        words = f"cannot be read ({error.strerror}); give the path of a YAML file, or a plan: "
-        raise ParameterError(f"plan={name}: {words}{known}") from None
+        message = f"cannot be read ({error.strerror}); give the path of a YAML file, or a plan: "
+        raise ParameterError(f"plan={name}: {message}{known}") from None
     if len(content) > MOST_BYTES:
-        raise ParameterError(f"plan={name}: has more than {MOST_BYTES} bytes, which is no plan")
+        raise ParameterError(f"plan={name}: has more than {MOST_BYTES} bytes, the limit of a plan")
     return parse_plan(text, name=path.name, file=name, folder=path.resolve().parent)
 
 
@@ -88,14 +88,14 @@ def parse_plan(text: str, *, name: str, file: str, folder: Path = Path()) -> Pla
     Parameters
     ----------
     text : YAML
-    name : of the plan
-    file : that errors name
-    folder : that relative data roots start at
+    name : name of the plan
+    file : name of the file in error messages
+    folder : folder to which relative data roots refer
 
     Raises
     ------
     ParameterError
-        If something in it is wrong.
+        If the plan is invalid.
     """
     top = _Part(file=file, key="", value=_load(text, file))
     if top.value is None:
@@ -118,32 +118,32 @@ def parse_plan(text: str, *, name: str, file: str, folder: Path = Path()) -> Pla
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """A value of the file and where it stands."""
+    """A value of the file with its location."""
 
     file: str
     key: str
     value: Any
 
-    def refused(self, words: str) -> ParameterError:
-        return ParameterError(f"{self.file}: {self.key}={_shown(self.value)}: {words}")
+    def refused(self, rule: str) -> ParameterError:
+        return ParameterError(f"{self.file}: {self.key}={_shown(self.value)}: {rule}")
 
     def refused_by(self, error: ParameterError) -> ParameterError:
         return ParameterError(f"{self.file}: {self.key}: {error}")
 
     def mapping(self, known: Collection[str] | None = None) -> dict[str, _Part]:
-        """Values by key; a value that is left empty counts as not given."""
+        """Return values by key; an empty value counts as not given."""
         if not isinstance(self.value, dict):
             where = f"{self.key}: " if self.key else ""
             raise ParameterError(
-                f"{self.file}: {where}{_shown(self.value)} is no mapping of key: value"
+                f"{self.file}: {where}{_shown(self.value)} is not a mapping of key: value"
             )
         parts = {}
         for key, value in self.value.items():
             where = f"{self.key}.{_shown(key)}" if self.key else _shown(key)
             inner = _Part(file=self.file, key=where, value=value)
             if not isinstance(key, str) or (known is not None and key not in known):
-                words = f"; keys are {', '.join(known)}" if known is not None else ""
-                raise ParameterError(f"{self.file}: {inner.key}: unknown key{words}")
+                message = f"; keys are {', '.join(known)}" if known is not None else ""
+                raise ParameterError(f"{self.file}: {inner.key}: unknown key{message}")
             parts[key] = inner
         if known is None:
             return parts
@@ -171,7 +171,7 @@ class _Part:
             raise ParameterError(f"{self.file}: {error}") from None
 
     def of(self, parameter: Parameter) -> Any:
-        """The value as one of a parameter."""
+        """Return the value converted to the type of a parameter."""
         if parameter.kind is str:
             self.text()
         elif isinstance(self.value, bool) != (parameter.kind is bool):
@@ -205,16 +205,16 @@ def _parsed(parse: Callable[[], Any], file: str) -> Any:
         raise ParameterError(f"{file}{line}: not YAML ({problem})") from None
     except UNUSABLE as error:
         reason = str(error) or type(error).__name__
-        raise ParameterError(f"{file}: not YAML that can be used ({reason})") from None
+        raise ParameterError(f"{file}: not usable YAML ({reason})") from None
 
 
 def _n_values(root: yaml.Node | None) -> int:
-    """Values below a node with all aliases written out, as the parser does with merged keys."""
+    """Count the values below a node with all aliases expanded, as the parser does."""
     known: dict[int, int] = {}
 
     def count(node: yaml.Node | None) -> int:
         if id(node) not in known:
-            known[id(node)] = 1  # what holds itself is refused by the parser
+            known[id(node)] = 1  # the parser rejects recursive nodes
             inner: list[yaml.Node] = []
             if isinstance(node, yaml.MappingNode):
                 inner = [part for pair in node.value for part in pair]
@@ -227,7 +227,7 @@ def _n_values(root: yaml.Node | None) -> int:
 
 
 def _duplicate_key(root: yaml.Node | None) -> tuple[str, int] | None:
-    """A key that one mapping has twice, and its line: YAML forbids it, the parser does not."""
+    """Return a duplicate key of a mapping, and its line; the parser does not reject it."""
     waiting, seen = [root], set()
     while waiting:
         node = waiting.pop()
@@ -288,7 +288,7 @@ def _methods(part: _Part | None) -> tuple[MethodPlan, ...]:
 
 
 def in_order(names: Collection[str]) -> list[str]:
-    """Methodologies in the order of the study's tables, those without one last."""
+    """Sort methodologies by the study's tables, those without a table last."""
     tables = {name: get_method(name).table for name in names}
     return sorted(names, key=lambda name: (tables[name] or 99, name))
 
@@ -297,7 +297,7 @@ def _method(entry: _Part) -> MethodPlan:
     if not isinstance(entry.value, dict):
         return MethodPlan(name=_known(entry, method_names(), "method"))
     if len(entry.value) != 1:
-        raise entry.refused("one methodology an entry: put each behind a dash of its own")
+        raise entry.refused("an entry must be one methodology: write a separate dash for each")
     (inner,) = entry.mapping().values()
     name = _known(
         _Part(file=entry.file, key=entry.key, value=next(iter(entry.value))),
@@ -323,7 +323,7 @@ def _hyperparameters(part: _Part | None, method: Method) -> dict[str, Value]:
     values = {}
     for name, entry in part.mapping(tuple(method.defaults)).items():
         if isinstance(entry.value, bool) or not isinstance(entry.value, int | float | str):
-            raise entry.refused("must be a number or a word")
+            raise entry.refused("must be a number or text")
         try:
             values[name] = getattr(method.resolve({name: entry.value}), name)
         except ParameterError as error:
@@ -341,7 +341,7 @@ def _searches(part: _Part | None, methods: Collection[MethodPlan]) -> tuple[Sear
         start = parts.get("start")
         begun = {search.method for search in found}
         if start is not None and start.text() not in begun:
-            raise start.refused("no search of this methodology stands before")
+            raise start.refused("there is no earlier search of this methodology")
         found.append(
             SearchPlan(
                 method=name,
@@ -357,7 +357,7 @@ def _searches(part: _Part | None, methods: Collection[MethodPlan]) -> tuple[Sear
 def _variants(
     part: _Part | None, methods: Collection[MethodPlan], searches: Collection[SearchPlan]
 ) -> Iterator[SearchPlan]:
-    """Searches of what is built on a methodology, begun at its winner, among what it searched."""
+    """Return searches of the extensions of a methodology, which start at its best setting."""
     tuned = {search.method: search for search in searches}
     for name, entry in {} if part is None else part.mapping().items():
         given_search = {} if entry.value is None else entry.mapping(SEARCH_KEYS)
@@ -386,7 +386,7 @@ def _of_search(parts: Mapping[str, _Part]) -> dict[str, Any]:
 
 
 def _given(parts: Mapping[str, _Part], declared: Mapping[str, Parameter]) -> dict[str, Any]:
-    """Values of parameters, each of its declared type and within its limits."""
+    """Return the values of parameters, with validated types and limits."""
     return {name: parts[name].of(declared[name]) for name in declared if name in parts}
 
 
@@ -398,8 +398,8 @@ def _space(part: _Part | None, search: _Part, planned: MethodPlan) -> str:
         raise (part or search).refused_by(error) from None
     both = sorted(set(space) & set(planned.hyperparameters))
     if both:
-        words = f"{both[0]} is both fixed by the method's hyperparameters and searched"
-        raise search.refused_by(ParameterError(words))
+        message = f"{both[0]} is both fixed by the method's hyperparameters and searched"
+        raise search.refused_by(ParameterError(message))
     return space_text(space)
 
 
@@ -444,7 +444,7 @@ def _truth(part: _Part | None) -> bool:
 def _shown(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else reprlib.repr(value)
-    except (ValueError, RecursionError):  # a number of thousands of digits, a nest
+    except (ValueError, RecursionError):  # a number with thousands of digits, or deep nesting
         return type(value).__name__
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 

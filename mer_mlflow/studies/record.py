@@ -1,4 +1,4 @@
-"""The study's own run: its plan, and how each item stands, kept up to date while it works."""
+"""Run of a study, with its plan and the current state of each item."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from mer_mlflow.studies.items import Item, ItemState, items_csv
 from mer_mlflow.studies.plan import Plan, plan_text
-from mer_mlflow.tracking import Kind, Status, announced, close_abandoned, open_run, schema, write
+from mer_mlflow.tracking import Kind, Status, close_abandoned, heartbeat, open_run, schema, write
 from mer_mlflow.tracking.items import File, Param
 
 
@@ -18,8 +18,8 @@ class Record:
 
     Parameters
     ----------
-    client : of the tracking server
-    plan : of the study, with nothing left open
+    client : client of the tracking server
+    plan : resolved plan of the study
     """
 
     def __init__(self, client: MlflowClient, plan: Plan) -> None:
@@ -28,7 +28,7 @@ class Record:
         self.run_id, self.experiment_id = str(run.info.run_id), str(run.info.experiment_id)
         self._presence = ExitStack()
         self._presence.enter_context(
-            announced(client, self.run_id, kind=Kind.STUDY, plan=plan.name, status=Status.RUNNING)
+            heartbeat(client, self.run_id, kind=Kind.STUDY, plan=plan.name, status=Status.RUNNING)
         )
         close_abandoned(
             client,
@@ -57,11 +57,11 @@ class Record:
         )
 
     def keep(self, states: Mapping[Item, ItemState]) -> None:
-        """Write how each item stands now."""
+        """Write the current state of each item."""
         write(self._client, self.run_id, [File(name=schema.ITEMS, content=items_csv(states))])
 
     def close(self, *, is_complete: bool) -> None:
-        """Close the run; it is complete where no item failed or is left to do."""
+        """Close the run; it is complete if no item failed or remains."""
         self._presence.close()
         status = Status.COMPLETE if is_complete else Status.INCOMPLETE
         self._client.set_terminated(self.run_id, "FINISHED" if is_complete else "FAILED")

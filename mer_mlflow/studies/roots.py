@@ -1,4 +1,4 @@
-"""Where a study's datasets lie: a folder of their own each, or one folder that holds several."""
+"""Folders of a study's datasets: one for each, or one that contains several."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mer_mlflow.errors import ParameterError
 
 @dataclass(frozen=True, kw_only=True)
 class DataRoots:
-    """What a user says of where datasets lie.
+    """Folders of datasets, as given by a user.
 
     Attributes
     ----------
-    own : folder of each dataset that has one
-    shared : folder to look for all others in, None for nowhere
+    own : folders by dataset
+    shared : folder that contains all other datasets, None for none
     """
 
     own: Mapping[str, str] = field(default_factory=dict)
@@ -50,16 +50,17 @@ def parse_data_roots(text: str | None) -> DataRoots:
 
 
 def chosen_datasets(given: DataRoots, planned: Mapping[str, str]) -> tuple[str, ...]:
-    """Datasets of a plan that names none.
+    """Return the default datasets of a plan that names none.
 
     Parameters
     ----------
-    given : what the user says
-    planned : folder of each dataset, as the plan says
+    given : folders given by the user
+    planned : folders by dataset, from the plan
 
     Returns
     -------
-    those that folders are named for, else Original-4QAED where there is a folder, else the demo
+    the datasets for which folders are given, else Original-4QAED if there is a folder, else the
+    demo
     """
     return tuple(given.own or planned) or (default_dataset(given.shared),)
 
@@ -69,18 +70,18 @@ def locate(
 ) -> dict[str, str | None]:
     """Find the folder of each dataset.
 
-    What the user gives goes before what the plan says, and that before ``MER_DATA_ROOT``. A shared
-    folder that holds none of the datasets by name is the first dataset's own.
+    Folders given by the user override those of the plan, which override ``MER_DATA_ROOT``. A shared
+    folder without subfolders of any dataset belongs to the first dataset.
 
     Parameters
     ----------
-    datasets : names, the first one first
-    given : what the user says
-    planned : folder of each dataset, as the plan says
+    datasets : names of the datasets, in order
+    given : folders given by the user
+    planned : folders by dataset, from the plan
 
     Returns
     -------
-    data root of each dataset, None where there is none or none is needed
+    data root of each dataset, None if there is none or none is needed
     """
     names = [name for name in datasets if get_dataset(name).needs_root]
     default = data_root_or_default(None)
@@ -101,7 +102,7 @@ def _there(folder: str) -> str:
 def _exists(folder: str) -> bool:
     try:
         return Path(folder).expanduser().exists()
-    except (OSError, RuntimeError):  # a name that is too long, a user that there is not
+    except (OSError, RuntimeError):  # the name is too long, or the user unknown
         return False
 
 

@@ -1,6 +1,6 @@
-"""Tracking: the MLflow run tree of a cross-validation, and how runs are found again."""
+"""Tracking: the MLflow runs of a cross-validation, and search of runs."""
 
-from mer_mlflow.tracking.presence import abandoned_words, announced, at_work, close_abandoned
+from mer_mlflow.tracking.presence import active_run, close_abandoned, describe_abandoned, heartbeat
 from mer_mlflow.tracking.run_tree import RunTree
 from mer_mlflow.tracking.runs import (
     Kind,
@@ -19,14 +19,14 @@ __all__ = [
     "Kind",
     "RunTree",
     "Status",
-    "abandoned_words",
+    "active_run",
     "adopt_trial",
-    "announced",
-    "at_work",
     "check_store",
     "close_abandoned",
     "current_experiment",
+    "describe_abandoned",
     "experiment_id",
+    "heartbeat",
     "is_untouched",
     "open_run",
     "search",

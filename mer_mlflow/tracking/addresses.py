@@ -1,4 +1,4 @@
-"""Addresses of databases: which of them lead to the same one, however they are written."""
+"""Comparison of addresses of databases."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sqlalchemy.exc import ArgumentError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 BACKENDS = {"postgres": POSTGRESQL, "mariadb": "mysql"}
-"""Names by which the same kind of server is known, too."""
+"""Alternative names of kinds of servers."""
 PORTS = {POSTGRESQL: 5432, "mysql": 3306, "mssql": 1433, "oracle": 1521}
-LOCAL_HOSTS = ("", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104, nothing listens
+LOCAL_HOSTS = ("", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104, not a listening address
 SEARCH_PATH = re.compile(r"search_path\s*=\s*(\S+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a server keeps a database; users and drivers do not matter."""
+    """Location of a database on a server, without user and driver."""
 
     backend: str
     host: str
@@ -32,7 +32,7 @@ class _Place:
 
 
 def database_path(url: str) -> Path | None:
-    """File of a sqlite database, also where it is written as a URI; None for any other database."""
+    """Return the file of a sqlite database, also given as a URI; None for any other database."""
     parsed = _parsed(url)
     if parsed is None or parsed.get_backend_name() != SQLITE or not parsed.database:
         return None
@@ -44,14 +44,14 @@ def database_path(url: str) -> Path | None:
 
 
 def is_same_database(url: str, other: str) -> bool:
-    """Tell whether two addresses lead to the same database, as far as they say it themselves.
+    """Return whether two addresses name the same database, without connecting to it.
 
-    Paths may be relative, absolute or links; drivers, users, passwords and default ports do not
-    matter.
+    Paths may be relative, absolute or links; drivers, users, passwords and default ports are
+    ignored.
 
     Parameters
     ----------
-    url, other : addresses; what is no address of a database is the same as none
+    url, other : addresses; the result is False if one is not the address of a database
     """
     paths = database_path(url), database_path(other)
     if paths[0] is not None and paths[1] is not None:
@@ -61,7 +61,7 @@ def is_same_database(url: str, other: str) -> bool:
 
 
 def with_driver(url: str) -> str:
-    """Name the PostgreSQL driver that is installed, where the URL leaves it open."""
+    """Add the installed PostgreSQL driver to a URL without a driver."""
     scheme, separator, rest = url.partition("://")
     is_open = scheme in ("postgresql", "postgres")
     return f"postgresql+psycopg{separator}{rest}" if is_open else url
@@ -70,7 +70,7 @@ def with_driver(url: str) -> str:
 def _is_same_file(path: Path, other: Path) -> bool:
     try:
         return path.samefile(other)
-    except (OSError, ValueError):  # one of them is not there yet
+    except (OSError, ValueError):  # one of them does not exist yet
         return os.path.realpath(path) == os.path.realpath(other)
 
 

@@ -1,7 +1,7 @@
-"""Adoption: the folds that earlier runs of the same setting have finished.
+"""Adoption of folds that earlier runs of the same setting have finished.
 
-A fold is adopted only where its run is whole and agrees with the clips and the split: its
-predictions are read back and checked, and one that cannot be read is computed again.
+A fold is adopted only if its run is complete and consistent with the clips and the split: its
+predictions are read and checked. A fold that cannot be read is run again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from mer_mlflow.crossval.splits import Split
 from mer_mlflow.errors import ParameterError, RunDataError, RunInProgressError
 from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import schema
-from mer_mlflow.tracking.environment import announced, is_alive, process_words
+from mer_mlflow.tracking.environment import describe_process, is_alive, started_at
 from mer_mlflow.tracking.items import check_fold, read_chosen, read_fold
-from mer_mlflow.tracking.outage import patiently, reason
+from mer_mlflow.tracking.outage import reason, retry
 from mer_mlflow.tracking.readback import artifact_sizes
 from mer_mlflow.tracking.reading import read_text
 from mer_mlflow.tracking.runs import Kind, Status, search
@@ -42,7 +42,7 @@ UNREADABLE = (
     ParameterError,
     RunDataError,
 )
-"""Errors of reading a fold whose run is damaged, or whose files are missing."""
+"""Exceptions of reading a fold whose run is damaged, or whose files are missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class AdoptedFold:
     ----------
     run : its run
     split : its split
-    result : as read from the run
+    result : its result, read from the run
     """
 
     run: Run
@@ -63,12 +63,12 @@ class AdoptedFold:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierRuns:
-    """What earlier runs of a setting left.
+    """Earlier runs of a setting.
 
     Attributes
     ----------
-    parents : parent runs by id that no process is running
-    folds : their finished folds, at most one of each split
+    parents : parent runs by id, without those that a process is executing
+    folds : their finished folds, at most one for each split
     """
 
     parents: Mapping[str, Run]
@@ -76,17 +76,17 @@ class EarlierRuns:
 
     @property
     def complete(self) -> set[str]:
-        """Ids of the parents that have all their folds."""
+        """Ids of complete parents."""
         return {key for key, run in self.parents.items() if _status(run) == Status.COMPLETE}
 
     @property
     def unfinished(self) -> list[Run]:
-        """Parents that another parent continues."""
+        """Parents that are to be continued by another parent."""
         ended = {Status.COMPLETE, Status.DUPLICATE}
         return [run for run in self.parents.values() if _status(run) not in ended]
 
     def duplicate_of(self, setting: Setting) -> str | None:
-        """Id of a complete parent with exactly the folds of a setting, None where there is none."""
+        """Return the id of a complete parent with the same folds, None if there is none."""
         n_folds = len(setting.plan.splits)
         if len(self.folds) < n_folds:
             return None
@@ -107,20 +107,20 @@ def find_earlier(
     run_id: str,
     process: Mapping[str, str],
 ) -> EarlierRuns:
-    """Find earlier parents of a setting that no process is running, and their finished folds.
+    """Find earlier parents of a setting that are not running, and their finished folds.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     settings : the setting, and the same with the ids of earlier versions
-    experiment_id : where runs are searched
-    run_id : the run that looks for earlier ones
-    process : its tags that name this process
+    experiment_id : id of the experiment
+    run_id : id of this run, which is excluded
+    process : tags of this process
 
     Raises
     ------
     RunInProgressError
-        If an older process is running the same cross-validation.
+        If an older process is executing the same cross-validation.
     """
     parents = {
         run.info.run_id: run
@@ -129,7 +129,7 @@ def find_earlier(
         if run.info.run_id != run_id
     }
     running = {key for key, run in parents.items() if _is_running(run)}
-    _refuse_to_disturb([parents[key] for key in running], mine=(announced(process), run_id))
+    _refuse_running([parents[key] for key in running], mine=(started_at(process), run_id))
     children = (
         (setting, child)
         for setting in settings
@@ -142,16 +142,16 @@ def find_earlier(
 
 
 def compare_arithmetic(setting: Setting, results: Sequence[FoldResult]) -> tuple[int, str]:
-    """Compare the arithmetic of folds with that of workers that this process would start.
+    """Compare the arithmetic of folds with that of workers of this process.
 
     Parameters
     ----------
-    setting : of the folds
-    results : of the folds
+    setting : setting of the folds
+    results : results of the folds
 
     Returns
     -------
-    number of folds that were computed by other arithmetic, and what differs
+    number of folds with different arithmetic, and a description of the differences
     """
     if not results:
         return 0, ""
@@ -165,7 +165,7 @@ def compare_arithmetic(setting: Setting, results: Sequence[FoldResult]) -> tuple
 def _finished_folds(
     client: MlflowClient, children: Iterable[tuple[Setting, Run]], *, running: Set[str]
 ) -> Iterator[AdoptedFold]:
-    """Yield one finished fold of each split; a fold that a dead process left open is closed."""
+    """Yield one finished fold of each split; running folds of ended processes are closed."""
     found: set[str] = set()
     for setting, child in children:
         split_id = child.data.tags.get(schema.SPLIT, "")
@@ -181,39 +181,39 @@ def _finished_folds(
                 yield AdoptedFold(run=child, split=split, result=result)
 
 
-def _refuse_to_disturb(running: Iterable[Run], *, mine: tuple[float, str]) -> None:
+def _refuse_running(running: Iterable[Run], *, mine: tuple[float, str]) -> None:
     for run in running:
         tags = run.data.tags
-        if (announced(tags), run.info.run_id) < mine:
+        if (started_at(tags), run.info.run_id) < mine:
             raise RunInProgressError(
-                f"run {run.info.run_id} is at work on the same cross-validation "
-                f"({process_words(tags)}); wait for it, or stop it and try again"
+                f"run {run.info.run_id} is executing the same cross-validation "
+                f"({describe_process(tags)}); wait for it, or stop it and try again"
             )
 
 
 def _read(client: MlflowClient, child: Run, split: Split, setting: Setting) -> FoldResult | None:
-    """Read a fold's result; None, with a warning, where its run does not have one."""
+    """Read a fold's result; None, with a warning, if its run has no valid one."""
     try:
-        sizes = patiently(lambda: artifact_sizes(client, child))
-        return patiently(lambda: _read_artifacts(child, split, setting, sizes))
+        sizes = retry(lambda: artifact_sizes(client, child))
+        return retry(lambda: _read_artifacts(child, split, setting, sizes))
     except UNREADABLE as error:
-        words = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
-        print(f"warning: {printable(words)}", flush=True)
+        message = f"fold {split.id} of run {child.info.run_id} is run again: {reason(error)}"
+        print(f"warning: {printable(message)}", flush=True)
         return None
 
 
 def _read_artifacts(
     child: Run, split: Split, setting: Setting, sizes: Mapping[str, int | None]
 ) -> FoldResult:
-    metrics, home = child.data.metrics, str(child.info.artifact_uri)
+    metrics, artifacts = child.data.metrics, str(child.info.artifact_uri)
 
     def content(name: str) -> str:
         if name not in sizes:
             raise ValueError(f"it has no artifact {name}")
-        found = read_text(home, name)
+        found = read_text(artifacts, name)
         size = len(found.encode())
         if sizes[name] not in (None, size):
-            raise ContentDecodingError(f"{name}: {size} of {sizes[name]} bytes came")
+            raise ContentDecodingError(f"{name}: received {size} of {sizes[name]} bytes")
         return found
 
     result = read_fold(

@@ -1,10 +1,10 @@
-"""Answers: MLflow's client takes none over HTTP that a tracking server did not give in full.
+"""Validation of HTTP responses in MLflow's client.
 
-A proxy may answer a request with success and nothing behind it, with a page of its own, or with the
-first half of the answer. MLflow's client parses an empty body as an empty message, so that a write
-that never arrived counts as done and a search finds nothing. Here such an answer is a failed
-request. It is repeated at least as often as one that was answered by an error 500. A server
-answers the upload of a file with an empty body: whether it has the file is seen by reading back.
+A proxy may respond with success and an empty body, with a page of its own, or with a truncated
+response. MLflow's client parses an empty body as an empty message, so that a lost write counts as
+successful, and a search finds nothing. Here, such a response is a failed request. It is repeated at
+least as often as one with status 500. The valid response to the upload of a file has an empty body:
+uploads are verified by reading back.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from mlflow.utils import rest_utils
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, InvalidJSONError
 
 BROKEN = (InvalidJSONError, ChunkedEncodingError, ContentDecodingError)
-"""Errors of answers that are empty, cut off or not a tracking server's."""
+"""Exceptions for responses that are empty, truncated or not from a tracking server."""
 LONGEST_PAUSE_SECONDS = 120.0
 N_REPETITIONS, PAUSE_SECONDS = 3, 0.05
-"""Repetitions at once, and the first pause before them, of a request that may be made twice."""
+"""Number of immediate retries, and first pause before them, of an idempotent request."""
 ONCE = ("/create", "/delete", "/restore")
-"""Ends of the addresses at which a request that is made twice does something else."""
+"""Ends of the addresses of requests that are not idempotent."""
 UPLOADS = "/mlflow-artifacts/artifacts/"
-"""Part of the addresses of files, whose upload a tracking server answers with an empty body."""
+"""Part of the addresses of files; the response to an upload has an empty body."""
 PLACES = ("/mlflow/", "/mlflow-artifacts/")
-"""Parts of the addresses at which a tracking server answers with JSON objects."""
+"""Parts of the addresses with JSON objects as responses."""
 NAMES = {
     "/runs/create": ("run", "info", "run_id"),
     "/runs/get": ("run", "info", "run_id"),
@@ -38,25 +38,25 @@ NAMES = {
     "/experiments/get": ("experiment", "experiment_id"),
     "/experiments/get-by-name": ("experiment", "experiment_id"),
 }
-"""Where an answer names the run or experiment that it is about, by the address's end."""
+"""Path to the id of the run or experiment in a response, by the end of the address."""
 _request: Any = rest_utils._get_http_response_with_retries  # type: ignore[attr-defined]
 
 
 def require_whole_answers() -> None:
-    """Let MLflow's client of this process fail where an answer is broken, from now on."""
+    """Make MLflow's client in this process validate responses."""
     rest_utils._get_http_response_with_retries = _request_whole  # type: ignore[attr-defined]
 
 
 def _request_whole(
     method: str, url: str, max_retries: int, backoff_factor: float, *others: Any, **named: Any
 ) -> requests.Response:
-    """Make a request, again while its answer is broken."""
+    """Send a request, and retry while the response is invalid."""
     is_once = urlsplit(url).path.endswith(ONCE)
     file: Any = named.get("data")
     n_repetitions = max_retries if is_once else max(max_retries, N_REPETITIONS)
     for n_tries in count():
         if n_tries and file is not None:
-            file.seek(0)  # the request before this one has read it
+            file.seek(0)  # the previous request has read it
         try:
             answer: requests.Response = _request(
                 method, url, max_retries, backoff_factor, *others, **named
@@ -73,17 +73,17 @@ def _request_whole(
 
 
 def check_answer(answer: requests.Response, question: Mapping[str, Any]) -> None:
-    """Check that an answer is a tracking server's, and about what was requested.
+    """Check that a response is from a tracking server and matches the request.
 
     Parameters
     ----------
-    answer : to a request that succeeded
+    answer : response with a status of success
     question : parameters of the request
 
     Raises
     ------
     InvalidJSONError
-        If a tracking server would have given another answer.
+        If the response is invalid.
     """
     path = urlsplit(answer.url).path
     if UPLOADS in path and not answer.content:
@@ -95,7 +95,7 @@ def check_answer(answer: requests.Response, question: Mapping[str, Any]) -> None
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise InvalidJSONError(f"{path}: the answer is empty or not a tracking server's")
+        raise InvalidJSONError(f"{path}: the response is empty or not from a tracking server")
     keys = next((keys for end, keys in NAMES.items() if path.endswith(end)), None)
     if keys is None:
         return
@@ -103,4 +103,4 @@ def check_answer(answer: requests.Response, question: Mapping[str, Any]) -> None
     for key in keys:
         name = name.get(key) if isinstance(name, dict) else None
     if not name or question.get(keys[-1], name) != name:
-        raise InvalidJSONError(f"{path}: the answer is not about what was requested")
+        raise InvalidJSONError(f"{path}: the response does not match the request")

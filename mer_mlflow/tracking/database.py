@@ -1,8 +1,8 @@
-"""Local databases: sqlite files whose tables other libraries make, made whole or not at all.
+"""Local sqlite databases of MLflow and Optuna, whose tables are created completely or not at all.
 
-MLflow and Optuna make their tables in many steps, each of which is kept. A process that ends
-between two of them leaves a database that no command can use. Here tables are made in a file beside
-the database, which takes its name when they are complete.
+MLflow and Optuna create their tables in many committed steps. If the process ends between two
+steps, no command can use the database. Here, tables are created in a temporary file, which is
+renamed when they are complete.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ from mer_mlflow.tracking.addresses import SQLITE, database_path, with_driver
 from mer_mlflow.tracking.outage import LOCKED, PATIENCE_VARIABLE, is_locked, patience, pauses
 
 DRAFT, LOCK, BROKEN = ".new", ".lock", ".broken"
-"""Ends of the names of files beside a database."""
+"""Suffixes of files next to a database."""
 BESIDE = ("", "-journal", "-wal", "-shm")
-"""Ends of the names of sqlite's own files."""
+"""Suffixes of sqlite's auxiliary files."""
 QUIET_SECONDS = 3.0
-"""Time without a change after which no process makes tables any more: it takes that long at most
-between two of them."""
+"""Time without a change after which no process is assumed to create tables; it is longer than
+the time between two steps."""
 BUSY_SECONDS = 1.0
-"""Time that other processes need for one of their writes."""
+"""Time for a write of another process."""
 REVISIONS = "alembic_version"
-"""Table that MLflow and Optuna both keep the version of their tables in, so that neither can work
-in a database of the other."""
+"""Table with the schema version, which both MLflow and Optuna use, so that they cannot share a
+database."""
 MLFLOW, OPTUNA = "MLflow", "Optuna"
 MARKS = {MLFLOW: {REVISIONS, "experiments", "runs"}, OPTUNA: {REVISIONS, "studies", "trials"}}
-"""Tables by which a library's database is known."""
+"""Tables that identify the library of a database."""
 OPTUNA_REVISION = "v"
-"""What Optuna's versions of its tables begin with; MLflow's are hexadecimal numbers."""
+"""Prefix of Optuna's schema versions; MLflow's are hexadecimal numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """Tables that a library makes.
+    """Tables of a library.
 
     Attributes
     ----------
-    make : makes them in the database of a URL
-    is_complete : whether a database has all of them
-    own_rows : SQL condition of the rows by table that the library writes by itself
+    make : function that creates them in the database of a URL
+    is_complete : function that returns whether a database has all of them
+    own_rows : for each table, SQL condition of the rows that the library creates itself
     library : name of the library
-    upgrade : command, but for the URL, that changes the tables of another version of it
-    setting : what users name the database by
+    upgrade : command, without the URL, that upgrades the tables of another version
+    setting : parameter or variable by which users name the database
     """
 
     make: Callable[[str], None]
@@ -69,20 +69,20 @@ class Schema:
 
 
 def prepare_database(url: str, schema: Schema) -> None:
-    """Make the tables of a local database where there are none, and wait while it is locked.
+    """Create the tables of a local database if necessary, and wait while it is locked.
 
-    A database whose tables were left incomplete is moved aside where nothing was written to it.
+    A database with incomplete tables is renamed and replaced if it has no data.
 
     Parameters
     ----------
-    url : of any database; tables are made in files of sqlite only
+    url : URL of any database; tables are created only in sqlite files
     schema : its tables
 
     Raises
     ------
     TrackingError
-        If the database is another library's, the tables cannot be made, are incomplete and have
-        something in them, or if another process keeps the database locked.
+        If the database belongs to another library, its tables cannot be created, are incomplete
+        and contain data, or another process keeps it locked.
     """
     refuse_foreign(url, schema)
     path = database_file(url)
@@ -102,28 +102,28 @@ def prepare_database(url: str, schema: Schema) -> None:
 
 
 def refuse_foreign(url: str, schema: Schema) -> None:
-    """Refuse a database that another library keeps its tables in, before any are made.
+    """Reject a database that contains the tables of another library.
 
     Parameters
     ----------
-    url : of any database; one that is not there, or does not answer, is nobody's
-    schema : tables that are to be made in it
+    url : URL of any database; a missing or unavailable one is accepted
+    schema : tables that are to be created in it
 
     Raises
     ------
     TrackingError
-        If it is another library's database, or another process keeps it locked.
+        If it belongs to another library, or another process keeps it locked.
     """
     owner = _owner(url)
     if owner not in (None, schema.library):
         raise TrackingError(
-            f"{redacted(url)}: has the tables of {owner}, beside which {schema.library} "
-            f"cannot keep its own; name another database by {schema.setting}"
+            f"{redacted(url)}: has the tables of {owner}, and cannot be shared with "
+            f"{schema.library}; name another database by {schema.setting}"
         )
 
 
 def database_file(url: str) -> Path | None:
-    """File of a sqlite database, None for any other database."""
+    """Return the file of a sqlite database, None for any other database."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
@@ -134,7 +134,7 @@ def database_file(url: str) -> Path | None:
 
 
 def mlflow_schema() -> Schema:
-    """Tables of MLflow's tracking store."""
+    """Return the tables of MLflow's tracking store."""
     return Schema(
         make=_make_mlflow_tables,
         is_complete=_has_mlflow_tables,
@@ -170,7 +170,7 @@ def _has_mlflow_tables(database: sqlite3.Connection) -> bool:
 
 
 def _owner(url: str) -> str | None:
-    """Library whose tables a database has; the version of the tables decides between two."""
+    """Return the library of a database's tables; the schema version decides between two."""
     path = database_path(url)
     if path is None:
         found, revisions = _marks_of_server(url)
@@ -193,7 +193,7 @@ def _marks_of_file(path: Path) -> tuple[set[str], list[str]]:
 
 
 def _marks_of_server(url: str) -> tuple[set[str], list[str]]:
-    """Tables of a database that a server keeps; none where it does not answer."""
+    """Return the tables of a database server; none if it is unavailable."""
     engine: Engine | None = None
     try:
         if make_url(url).get_backend_name() == SQLITE:  # in memory
@@ -204,7 +204,7 @@ def _marks_of_server(url: str) -> tuple[set[str], list[str]]:
             found = {name for tables in MARKS.values() for name in tables if has_table(name)}
             rows = connection.execute(text(ALL_REVISIONS)).all() if REVISIONS in found else []
             return found, [str(each) for (each,) in rows]
-    except (SQLAlchemyError, ImportError, ValueError):  # who opens it says what is wrong with it
+    except (SQLAlchemyError, ImportError, ValueError):  # the error is reported when it is opened
         return set(), []
     finally:
         if engine is not None:
@@ -223,14 +223,14 @@ def _is_complete(path: Path, schema: Schema) -> bool:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to a database that no other process keeps locked."""
+    """Open a connection to a database that is not locked by another process."""
     _await_unlocked(path)
     with contextlib.closing(_connection(path)) as database:
         yield database
 
 
 def _connection(path: Path) -> sqlite3.Connection:
-    address = f"{path.resolve().as_uri()}?mode=rw"  # makes no file
+    address = f"{path.resolve().as_uri()}?mode=rw"  # does not create a file
     return sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
 
@@ -252,7 +252,7 @@ def _await_unlocked(path: Path) -> None:
         if not is_said:
             is_said = True
             print(
-                f"waiting for {path.resolve()}: {LOCKED} (for {patience():g} s at most, see "
+                f"waiting for {path.resolve()}: {LOCKED} (at most {patience():g} s, see "
                 f"{PATIENCE_VARIABLE})",
                 flush=True,
             )
@@ -260,7 +260,7 @@ def _await_unlocked(path: Path) -> None:
 
 
 def _touch(database: sqlite3.Connection) -> None:
-    """Do what needs the lock, where this process may write at all."""
+    """Acquire the lock, if this process has write permission."""
     try:
         database.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
@@ -270,7 +270,7 @@ def _touch(database: sqlite3.Connection) -> None:
 
 
 def _await_quiet(path: Path, schema: Schema) -> None:
-    """Wait as long as another process, which makes its tables in place, is at work."""
+    """Wait while another process creates its tables in place."""
     before, since = _signature(path), time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS and not _is_complete(path, schema):
         time.sleep(QUIET_SECONDS / 30)
@@ -285,7 +285,7 @@ def _signature(path: Path) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _making(path: Path) -> Iterator[None]:
-    """Let one process at a time make a database."""
+    """Lock the creation of a database."""
     lock = FileLock(path.with_name(f"{path.name}{LOCK}"))
     with lock:
         try:
@@ -296,15 +296,15 @@ def _making(path: Path) -> Iterator[None]:
 
 def _make(path: Path, schema: Schema, url: str) -> None:
     draft = path.with_name(f"{path.name}{DRAFT}")
-    _remove(draft)  # of a process that was killed
+    _remove(draft)  # left by a killed process
     try:
         there = make_url(url).set(database=str(draft))
         schema.make(there.render_as_string(hide_password=False))
         try:
-            os.link(draft, path)  # unlike a rename, it never replaces what another process made
+            os.link(draft, path)  # unlike a rename, it never replaces a file of another process
         except FileExistsError:
             return
-        except OSError:  # a file system without links
+        except OSError:  # the file system does not support links
             draft.rename(path)
     finally:
         _remove(draft)
@@ -324,8 +324,8 @@ def _move_aside(path: Path, schema: Schema, url: str) -> None:
         return
     if filled is not None:
         raise TrackingError(
-            f"{path.resolve()}: its tables are not those of this {schema.library} version, or a "
-            f"change of them was interrupted, and '{filled}' has rows; copy the file, then try "
+            f"{path.resolve()}: its tables are not those of this {schema.library} version, or an "
+            f"upgrade was interrupted, and '{filled}' has rows; copy the file, then try "
             f"`{schema.upgrade} {redacted(url)}`"
         )
     names = (f"{path.name}{BROKEN}{'' if i == 1 else i}" for i in count(1))
@@ -334,24 +334,24 @@ def _move_aside(path: Path, schema: Schema, url: str) -> None:
         if (own := path.with_name(path.name + end)).exists():
             own.rename(broken.with_name(broken.name + end))
     print(
-        f"{path.resolve()}: {schema.library} was stopped while it made the tables, and nothing "
-        f"was written to them: moved to {broken.name}, and made anew",
+        f"{path.resolve()}: {schema.library} was stopped while it created the tables, which have "
+        f"no data: moved to {broken.name}, and created again",
         flush=True,
     )
 
 
 def _filled_table(database: sqlite3.Connection, schema: Schema) -> str | None:
-    """Name of a table with rows that the library did not write by itself."""
+    """Return the name of a table with rows that the library did not create itself."""
     for name in _tables(database):
         own = schema.own_rows.get(name.removeprefix(TEMPORARY), "false")
-        query = f'SELECT 1 FROM "{name}" WHERE NOT ({own}) LIMIT 1'  # noqa: S608, of the schema
+        query = f'SELECT 1 FROM "{name}" WHERE NOT ({own}) LIMIT 1'  # noqa: S608, constants
         if database.execute(query).fetchone():
             return name
     return None
 
 
 TEMPORARY = "_alembic_tmp_"
-"""What begins the names of tables that alembic makes in order to change others."""
+"""Prefix of temporary tables that alembic creates to change others."""
 
 
 def _is_temporary(table: str) -> bool:
@@ -372,6 +372,6 @@ def _unreadable(path: Path, error: Exception) -> TrackingError:
 def _cannot_be_made(path: Path, error: Exception) -> TrackingError:
     cause = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
     return TrackingError(
-        f"{path.resolve()}: no database can be made there ({cause}); make room, or name a file "
-        "in another folder, and give the same command again"
+        f"{path.resolve()}: no database can be created there ({cause}); free disk space, or name a "
+        "file in another folder, and give the same command again"
     )

@@ -1,4 +1,4 @@
-"""Delivery: a journal's entries reach the tracking server, each once and in their order."""
+"""Delivery of a journal's entries to the tracking server, each once and in order."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from mer_mlflow.errors import (
 )
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.journal import Close, Create, Entry, Journal, Write
-from mer_mlflow.tracking.outage import SILENT_TRIES, is_outage, patiently, pauses, reason
+from mer_mlflow.tracking.outage import SILENT_TRIES, is_outage, pauses, reason, retry
 from mer_mlflow.tracking.readback import LostWriteError, content_of, lacking, lacking_tags
 from mer_mlflow.tracking.runs import SQLITE, Status, is_missing, live_run, require_experiment
 from mer_mlflow.tracking.writer import make_run, marked_runs, send
 
 SERVER, PARENT, IDENTITY, NAME = "server", "parent", "identity", "name"
-"""Names of a journal's facts."""
+"""Keys of a journal's facts."""
 
 
 class Delivery:
-    """Gives a journal's entries to the server, one after the other.
+    """Delivery of a journal's entries to the server, one after the other.
 
-    A run is read back from the server when it is closed. What it lacks is delivered again, and its
-    entries are forgotten only when it lacks nothing.
+    A run is read back from the server when it is closed. Missing values are delivered again, and
+    its entries are removed only if nothing is missing.
 
     Parameters
     ----------
-    client : of the tracking server
-    journal : whose entries are delivered
-    is_superseded : whether another run takes the folds of the journal's run: what the journal has
-        to say of runs that it has not made is void then
+    client : client of the tracking server
+    journal : journal to deliver
+    is_superseded : whether another run has taken over the folds of the journal's run; entries
+        about runs that the journal has not created are ignored then
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Delivery:
         self._doubtful = {each.run: each.number for each in known}
 
     def deliver_next(self) -> bool:
-        """Deliver the entry that is next; False where nothing waits.
+        """Deliver the next entry; return False if there is none.
 
         Raises
         ------
         DeletedError
-            If it is about the journal's run or experiment, which was deleted.
+            If the journal's run or experiment was deleted.
         LostWriteError
-            If the server does not have what it said that it has; it is delivered again.
+            If the server has lost a write that it had confirmed; it is delivered again.
         """
         waiting = self._journal.after(self._last)
         if waiting is None:
@@ -77,27 +77,27 @@ class Delivery:
         except MlflowException as error:
             if is_outage(error):
                 raise
-            number = self._give_way(number, entry, error)
+            number = self._skip_deleted(number, entry, error)
         self._last = number
         return True
 
-    def kill_left(self) -> None:
-        """Close the runs that nothing in the journal closes."""
+    def close_open_runs(self) -> None:
+        """Close the runs for which the journal has no entry that closes them."""
         for known in self._journal.runs():
             if known.is_open and known.run_id is not None:
-                self._remove_twins(known.run_id, known.number)
+                self._remove_duplicates(known.run_id, known.number)
                 run = live_run(self._client, known.run_id)
                 if run is not None and run.info.status == "RUNNING":
                     self._client.set_terminated(known.run_id, "KILLED")
                     self._require_whole(known.run, status="KILLED")
 
     def confirm_left(self) -> None:
-        """Read back the runs that have entries, and forget those that lack nothing.
+        """Read back the runs with entries, and remove the entries of complete ones.
 
         Raises
         ------
         LostWriteError
-            If a run lacks something; it is delivered again.
+            If a run is incomplete; its entries are delivered again.
         """
         self._confirm(self._journal.written_runs())
 
@@ -132,15 +132,15 @@ class Delivery:
             self._ids.pop(entry.run, None)
 
     def _look_at_parent(self) -> None:
-        """Notice where another run has taken the folds in the meantime."""
+        """Check whether another run has taken over the folds in the meantime."""
         if not self._is_superseded:
             self._is_superseded = _is_superseded(self._client.get_run(self._parent))
 
     def _is_void(self, name: str) -> bool:
         return self._is_superseded and name not in self._ids
 
-    def _give_way(self, number: int, entry: Entry, error: MlflowException) -> int:
-        """Number of the entry to go on after, where the server refuses one about a deleted run."""
+    def _skip_deleted(self, number: int, entry: Entry, error: MlflowException) -> int:
+        """Return the number of the entry after which delivery continues, if a run was deleted."""
         if isinstance(entry, Create):
             require_experiment(self._client, entry.experiment_id)
             raise error
@@ -149,16 +149,16 @@ class Delivery:
             raise error
         if entry.run == self._parent:
             raise _deleted_parent(self._client, self._journal) from error
-        if entry.run not in self._ids:  # of an earlier cross-validation: it is not written to
+        if entry.run not in self._ids:  # of an earlier cross-validation: skipped
             self._journal.forget(entry.run)
             return number
         del self._ids[entry.run]
         self._journal.note_run(entry.run, None)
         (made,) = (each.number for each in self._journal.runs() if each.run == entry.run)
-        return made - 1  # the run is made once more, and all of it delivered again
+        return made - 1  # the run is created and delivered again
 
     def _require_whole(self, name: str, *, status: str | None = None) -> None:
-        """Read a run back, and deliver again what it lacks."""
+        """Read a run back, and deliver missing values again."""
         run = None if self._is_void(name) else live_run(self._client, self._ids.get(name, name))
         if run is None:
             return
@@ -189,7 +189,7 @@ class Delivery:
 
     def _close(self, run_id: str, entry: Close) -> None:
         if entry.run in self._doubtful:
-            self._remove_twins(run_id, self._doubtful[entry.run])
+            self._remove_duplicates(run_id, self._doubtful[entry.run])
         self._client.set_terminated(run_id, entry.status, end_time=entry.end_time)
         self._require_whole(entry.run, status=entry.status)
         for key, value in entry.tags.items():
@@ -198,8 +198,8 @@ class Delivery:
         if lost:
             raise LostWriteError(f"run {run_id} lacks its tags {', '.join(lost)}")
 
-    def _remove_twins(self, run_id: str, number: int) -> None:
-        """Remove runs that the server made when its answer had been given up."""
+    def _remove_duplicates(self, run_id: str, number: int) -> None:
+        """Remove runs that the server created after the timeout of a request."""
         experiment = self._client.get_run(run_id).info.experiment_id
         for duplicate in marked_runs(self._client, experiment, self._mark(number)):
             if duplicate != run_id:
@@ -210,12 +210,12 @@ class Delivery:
 
 
 class DeliveryThread:
-    """Delivers a journal in a thread of its own, trying again for as long as it takes.
+    """Thread that delivers a journal, with unlimited retries.
 
     Parameters
     ----------
-    client : of the tracking server
-    journal : whose entries are delivered
+    client : client of the tracking server
+    journal : journal to deliver
     """
 
     def __init__(self, client: MlflowClient, journal: Journal) -> None:
@@ -232,7 +232,7 @@ class DeliveryThread:
         self._thread.start()
 
     def call(self) -> None:
-        """Say that the journal has something new."""
+        """Notify the thread of new entries."""
         self._work.set()
 
     def finish(self, *, patience: float) -> None:
@@ -240,14 +240,14 @@ class DeliveryThread:
 
         Parameters
         ----------
-        patience : seconds without a success after which the rest stays in the journal
+        patience : maximum time without a success [s]; the rest stays in the journal
 
         Raises
         ------
         DeletedError
-            If the rest stays in the journal, because its run or experiment was deleted.
+            If the rest stays in the journal because its run or experiment was deleted.
         JournalError
-            If the journal does not take what has become of its entries.
+            If the journal cannot be updated.
         UndeliveredError
             If the rest stays in the journal for another reason.
         """
@@ -265,7 +265,7 @@ class DeliveryThread:
         self._thread.join()
 
     def stop(self) -> None:
-        """End the thread as soon as it has its answer; what waits stays in the journal."""
+        """End the thread after its current request; remaining entries stay in the journal."""
         self._stop.set()
         self._work.set()
 
@@ -275,13 +275,13 @@ class DeliveryThread:
     def _undelivered(self, n_left: int) -> UndeliveredError:
         why = reason(self._trouble) if self._trouble is not None else "it is slow"
         return UndeliveredError(
-            f"the tracking server has not taken {n_left} writes ({why}); they wait in "
+            f"the tracking server has not accepted {n_left} writes ({why}); they are kept in "
             f"{self._journal.path}, and `mlflow run . -e sync` delivers them"
         )
 
     def _run(self) -> None:
         while True:
-            self._work.clear()  # before looking: what is said afterwards is not missed
+            self._work.clear()  # before the check, so that no later notification is lost
             if self._stop.is_set():
                 return
             try:
@@ -300,14 +300,14 @@ class DeliveryThread:
         self._n_failures += 1
         if self._n_failures == SILENT_TRIES:
             print(
-                f"the tracking server does not take results ({reason(error)}): they wait in "
+                f"the tracking server does not accept results ({reason(error)}): they are kept in "
                 f"{self._journal.path}",
                 flush=True,
             )
 
     def _note_success(self) -> None:
         if self._n_failures >= SILENT_TRIES:
-            print("the tracking server takes results again", flush=True)
+            print("the tracking server accepts results again", flush=True)
         if self._n_failures:
             self._n_failures, self._pauses = 0, pauses()
         self._trouble = None
@@ -316,28 +316,28 @@ class DeliveryThread:
 
 
 def server_name(uri: str) -> str:
-    """Name of a tracking store by which a journal finds it again: no password, no relative path."""
+    """Return a name of a tracking store for journals, without password and relative paths."""
     if uri.startswith(SQLITE):
         path, separator, options = uri.removeprefix(SQLITE).partition("?")
         return f"{SQLITE}{Path(path).resolve()}{separator}{options}"
     return redacted(uri).rstrip("/") if "://" in uri else str(Path(uri).resolve())
 
 
-def deliver_left(
+def deliver_journal(
     client: MlflowClient,
     journal: Journal,
     *,
-    home: str | None = None,
+    new_experiment: str | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Deliver what an ended process left, close its runs, and remove its journal.
+    """Deliver the journal of an ended process, close its runs, and remove the journal.
 
     Parameters
     ----------
-    client : of the tracking server
-    journal : of a process that has ended
-    home : experiment with a new run of the same cross-validation, which takes the folds where the
-        journal's own run was deleted
+    client : client of the tracking server
+    journal : journal of a process that has ended
+    new_experiment : experiment with a new run of the same cross-validation, which takes over the
+        folds if the journal's run was deleted
     on_progress : called with (delivered, to deliver) after each write
 
     Returns
@@ -347,70 +347,72 @@ def deliver_left(
     Raises
     ------
     DeletedError
-        If the journal's run or experiment was deleted, and no other run takes the folds.
+        If the journal's run or experiment was deleted, and no other run takes over the folds.
     TrackingError
-        If the server is away.
+        If the server is unavailable.
     UndeliveredError
-        If it refuses, does not know the journal's run, or does not have what it said that it has.
+        If the server rejects a write, does not know the journal's run, or has lost a write that it
+        had confirmed.
     """
     n_waiting = len(journal)
     try:
-        parent = patiently(lambda: _parent_of(client, journal, home))
+        parent = retry(lambda: _parent_of(client, journal, new_experiment))
         is_superseded = parent is None or _is_superseded(parent)
         delivery = Delivery(client, journal, is_superseded=is_superseded)
         n_delivered = 0
-        while patiently(delivery.deliver_next):
+        while retry(delivery.deliver_next):
             n_delivered = min(n_delivered + 1, n_waiting)
             on_progress(n_delivered, n_waiting)
-        patiently(delivery.kill_left)
-        patiently(delivery.confirm_left)
+        retry(delivery.close_open_runs)
+        retry(delivery.confirm_left)
         if parent is not None:
-            patiently(lambda: _close_left_parent(client, journal.facts[PARENT]))
+            retry(lambda: _close_left_parent(client, journal.facts[PARENT]))
     except DeletedError:
         raise
     except MerError as error:
         kind = UndeliveredError if isinstance(error.__cause__, LostWriteError) else TrackingError
-        raise kind(f"{error}; {journal.path} waits") from error
+        raise kind(f"{error}; {journal.path} is kept") from error
     except Exception as error:
         raise UndeliveredError(
-            f"the tracking server does not take {journal.path} ({reason(error)}); move it away, "
-            "and folds that only it has will be run again"
+            f"the tracking server rejects {journal.path} ({reason(error)}); move it away, "
+            "and folds that only it contains will be run again"
         ) from error
     journal.remove()
     return n_waiting
 
 
-def _parent_of(client: MlflowClient, journal: Journal, home: str | None) -> Run | None:
-    """The journal's run; None where it was deleted, and a run in ``home`` takes its folds."""
+def _parent_of(client: MlflowClient, journal: Journal, new_experiment: str | None) -> Run | None:
+    """Return the journal's run; None if it was deleted, and ``new_experiment`` has a new one."""
     try:
         parent = client.get_run(journal.facts[PARENT])
     except MlflowException as error:
-        if not is_missing(error) or home is None or journal.experiments() != {home}:
+        is_replaced = new_experiment is not None and journal.experiments() == {new_experiment}
+        if not is_missing(error) or not is_replaced:
             raise
         return None
     if parent.info.lifecycle_stage == LifecycleStage.ACTIVE:
         return parent
-    if parent.info.experiment_id != home:
+    if parent.info.experiment_id != new_experiment:
         raise _deleted_parent(client, journal)
     return None
 
 
 def _deleted_parent(client: MlflowClient, journal: Journal) -> DeletedError:
-    """The error to raise where a journal's run was deleted, or with it its experiment."""
+    """Return an error for a journal whose run or experiment was deleted."""
     run_id = journal.facts[PARENT]
-    waiting = f"{len(journal)} writes wait in {journal.path}"
+    waiting = f"{len(journal)} writes are kept in {journal.path}"
     try:
         require_experiment(client, client.get_run(run_id).info.experiment_id)
     except DeletedError as error:
         return DeletedError(f"{error}, and give the same command again; {waiting}")
     except MlflowException:
         return DeletedError(
-            f"run {run_id} is not on the tracking server any more; give the same command again, "
-            f"and it goes on in a new run; {waiting}"
+            f"run {run_id} is no longer on the tracking server; give the same command again to "
+            f"continue in a new run; {waiting}"
         )
     return DeletedError(
         f"{deleted('run', run_id)} and `mlflow run . -e sync` delivers its results, or give the "
-        f"same command again, and it goes on in a new run with the same folds; {waiting}"
+        f"same command again to continue in a new run with the same folds; {waiting}"
     )
 
 

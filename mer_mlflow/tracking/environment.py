@@ -1,4 +1,4 @@
-"""Where a run ran: versions, hardware, commit, process."""
+"""Environment of a run: versions, hardware, commit, process."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ PACKAGES = (
 )
 HEARTBEAT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0
-"""Age of a heartbeat after which a process on another machine counts as dead."""
+"""Age of the heartbeat of a process on another machine that counts as ended."""
 
 
 def software_tags() -> dict[str, str]:
-    """Commit, package versions and backend as tags: what may change a fold's scores."""
+    """Return commit, package versions and backend as tags, because they may change scores."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -56,7 +56,7 @@ def software_tags() -> dict[str, str]:
 
 
 def hardware_tags() -> dict[str, str]:
-    """The machine as tags."""
+    """Return the hardware as tags."""
     hardware = {
         "machine": platform.machine(),
         "processor": processor_name(),
@@ -68,7 +68,7 @@ def hardware_tags() -> dict[str, str]:
 
 
 def process_tags() -> dict[str, str]:
-    """The process that works on a run, and the time at which it was alive, as tags."""
+    """Return this process, its start and its heartbeat as tags."""
     return {
         schema.HOST: socket.gethostname(),
         schema.PID: str(os.getpid()),
@@ -79,10 +79,10 @@ def process_tags() -> dict[str, str]:
 
 
 def is_alive(tags: Mapping[str, str]) -> bool:
-    """Tell whether the process that wrote these tags still works.
+    """Return whether the process that wrote these tags is still running.
 
-    On this machine the process is looked up; elsewhere its heartbeat must be recent. Tags that are
-    damaged are those of no process.
+    A process of this machine is checked directly; one of another machine needs a recent heartbeat.
+    The result for damaged tags is False.
     """
     if schema.PID not in tags:
         return False
@@ -97,20 +97,20 @@ def is_alive(tags: Mapping[str, str]) -> bool:
 
 
 def has_ended_here(tags: dict[str, str]) -> bool:
-    """Tell whether these tags are of a process of this machine that has ended."""
+    """Return whether the process of these tags was on this machine and has ended."""
     return tags.get(schema.HOST) == socket.gethostname() and not is_alive(tags)
 
 
-def announced(tags: Mapping[str, str]) -> float:
-    """Unix time at which a process began its work [s], 0 where its tags do not say."""
+def started_at(tags: Mapping[str, str]) -> float:
+    """Return the Unix time of a process's start [s], 0 if unknown."""
     try:
         return float(tags[schema.ANNOUNCED])
     except (KeyError, ValueError):
         return 0.0
 
 
-def process_words(tags: Mapping[str, str]) -> str:
-    """Name host and process that tags are of: ``host a, process 1``."""
+def describe_process(tags: Mapping[str, str]) -> str:
+    """Describe the process of tags: ``host a, process 1``."""
     host, process = (printable(tags.get(key, "unknown")) for key in (schema.HOST, schema.PID))
     return f"host {host}, process {process}"
 
@@ -127,5 +127,5 @@ def _git_commit() -> str:
         changed = "-changed" if git("status", "--porcelain", "--untracked-files=no") else ""
         return git("rev-parse", "HEAD") + changed
     except (OSError, subprocess.CalledProcessError):
-        # an image holds no repository: its variable says what it was built from
+        # an image contains no repository, but a variable with the commit
         return os.environ.get("MER_GIT_COMMIT") or "unknown"

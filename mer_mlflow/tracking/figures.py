@@ -17,13 +17,13 @@ from mer_mlflow.tracking.items import File, confusion_matrix
 from mer_mlflow.training import Illustration
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
-"""Of the palette by Okabe and Ito."""
+"""Colours of the palette of Okabe and Ito."""
 
 DIFFERENCE = "difference"
 
 
 def figure_files(validation: CrossValidation) -> Iterator[File]:
-    """Confusion matrix, F1 by fold and, where there are epochs, learning curves, as PNG."""
+    """Yield PNG files: confusion matrix, F1 by fold and, if there are epochs, learning curves."""
     title = f"{validation.setting.method.title} on {validation.setting.clips.name}"
     yield _png("figures/confusion_matrix.png", confusion_figure(validation.predictions, title))
     yield _png("figures/f1_by_fold.png", fold_figure(validation, title))
@@ -32,7 +32,7 @@ def figure_files(validation: CrossValidation) -> Iterator[File]:
 
 
 def confusion_figure(predictions: pd.DataFrame, title: str) -> Figure:
-    """Draw the confusion matrix, each row divided by its sum."""
+    """Plot the confusion matrix, normalised by row."""
     counts = confusion_matrix(predictions).to_numpy(dtype=np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
@@ -50,7 +50,7 @@ def confusion_figure(predictions: pd.DataFrame, title: str) -> Figure:
 
 
 def fold_figure(validation: CrossValidation, title: str) -> Figure:
-    """Draw the macro F1 of every fold by repetition, with mean and corrected interval."""
+    """Plot the macro F1 of every fold by repetition, with mean and corrected interval."""
     folds, summary = validation.folds, validation.summary["f1_macro"]
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -67,9 +67,9 @@ def fold_figure(validation: CrossValidation, title: str) -> Figure:
 
 
 def curves_figure(validation: CrossValidation, title: str) -> Figure:
-    """Draw loss and accuracy over epochs: a thin line a fold, a thick one for their median.
+    """Plot loss and accuracy over epochs: a thin line per fold, a thick line for the median.
 
-    Methods that train several networks have a row of axes for each.
+    There is a row of axes for each network that the method trains.
     """
     stages = list(
         dict.fromkeys(epoch.stage for result in validation.results for epoch in result.epochs)
@@ -85,12 +85,12 @@ def curves_figure(validation: CrossValidation, title: str) -> Figure:
 
 
 def illustration_files(illustration: Illustration, clip_ids: Sequence[str]) -> Iterator[File]:
-    """Spectrograms that a fold has to show, as PNG.
+    """Yield PNG files of a fold's spectrograms.
 
     Parameters
     ----------
-    illustration : of the fold
-    clip_ids : of its test clips, in their order
+    illustration : illustration of the fold
+    clip_ids : ids of its test clips, in order
     """
     if illustration.reconstructed is not None:
         rows = [
@@ -108,11 +108,11 @@ def illustration_files(illustration: Illustration, clip_ids: Sequence[str]) -> I
 
 
 def spectrograms_figure(rows: Sequence[Mapping[str, NDArray[np.floating]]]) -> Figure:
-    """Draw mel spectrograms in decibels on one scale, but for differences, which have their own.
+    """Plot mel spectrograms in decibels on a common scale, and differences on a separate one.
 
     Parameters
     ----------
-    rows : of panels by title, equally many in each [shape=(n_mels, n_frames)]
+    rows : rows of panels by title, of equal lengths [shape=(n_mels, n_frames)]
     """
     figure = Figure(figsize=(4.0 * len(rows[0]), 0.4 + 2.1 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(rows[0]), squeeze=False, sharex=True, sharey=True)
@@ -143,7 +143,7 @@ def spectrograms_figure(rows: Sequence[Mapping[str, NDArray[np.floating]]]) -> F
 
 
 def _plot_curves(axes: Axes, validation: CrossValidation, stage: str, measure: str) -> bool:
-    """Draw the curves of one measure; False where there are none."""
+    """Plot the curves of one measure; return False if there are none."""
     n_drawn = 0
     for side, colour in (("train", BLUE), ("test", ORANGE)):
         name = f"{side}_{measure}"

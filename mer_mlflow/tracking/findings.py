@@ -1,4 +1,4 @@
-"""What checks found, as tags of a run."""
+"""Findings of checks as tags of a run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mer_mlflow.errors import listing
 from mer_mlflow.tracking import schema
 
 MOST_NAMES, MOST_LETTERS = 20, 100
-"""Names of a tag, and letters of a name: a tag has an end."""
+"""Maximum number of names in a tag, and of characters of a name."""
 
 
 def finding_tags(findings: Iterable[Finding]) -> dict[str, str]:
-    """Tags of a run: what each check named, and which columns are read in spite of a check."""
+    """Return tags with the findings of each check, and with the allowed columns."""
     named: dict[str, list[str]] = {}
     for finding in findings:
         named.setdefault(f"{schema.CHECK}{finding.check.code}", []).extend(finding.names)
@@ -23,7 +23,7 @@ def finding_tags(findings: Iterable[Finding]) -> dict[str, str]:
 
 
 def read_findings(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Code of each check that found something, and what it named, from a run's tags."""
+    """Yield the code of each check with a finding, and the names in it, from a run's tags."""
     for tag in sorted(tags):
         if tag.startswith(schema.CHECK):
             yield tag.removeprefix(schema.CHECK), tags[tag]

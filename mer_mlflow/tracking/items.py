@@ -1,4 +1,4 @@
-"""What is logged, as plain values: building a log touches no server and can be tested."""
+"""Logged items as plain values, built without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mer_mlflow.arithmetic import UNKNOWN, Facts, facts_text, facts_words, kinds
+from mer_mlflow.arithmetic import UNKNOWN, Facts, facts_text, kinds, readable_facts
 from mer_mlflow.crossval.jobs import Epoch, FoldResult
 from mer_mlflow.crossval.results import CHANGED, NOTES, CrossValidation, fold_row, prediction_table
 from mer_mlflow.crossval.setting import Setting
@@ -25,7 +25,7 @@ from mer_mlflow.training import Illustration, Prediction, Value
 
 NO_METRICS = ("repeat", "fold")
 SUM_TOLERANCE = 1e-3
-"""Of the sum of a clip's probabilities, which may be of single precision."""
+"""Tolerance of the sum of a clip's probabilities, which may be in single precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Param:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure of a run."""
+    """A metric of a run."""
 
     key: str
     value: float
@@ -65,7 +65,7 @@ Item = Param | Metric | Tag | File
 
 
 def setting_params(setting: Setting) -> Iterator[Param]:
-    """Hyperparameters and protocol, under names that no MLproject parameter has."""
+    """Yield hyperparameters and protocol; their prefixes differ from names in ``MLproject``."""
     choice = setting.choice
     chosen = dict.fromkeys(choice.names, schema.CHOSEN) if choice else {}
     for name, value in {**asdict(setting.hyperparameters), **chosen}.items():
@@ -93,7 +93,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
 
 
 def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
-    """Curves of a fold: training figures, and test figures where they were requested."""
+    """Yield the metrics of a fold's epoch: training metrics, and test metrics if requested."""
     prefix = f"{epoch.stage}/" if epoch.stage else ""
     for key, value in asdict(epoch).items():
         if key not in ("epoch", "stage") and value is not None:
@@ -101,7 +101,7 @@ def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
 
 
 def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[Item]:
-    """All that a finished fold's run carries but its curves."""
+    """Yield the items of a finished fold's run, without its curves."""
     for name, value in {**asdict(setting.hyperparameters), **result.chosen}.items():
         yield Param(key=schema.HP + name, value=str(value))
     yield Param(key=schema.REPEAT, value=str(split.repeat))
@@ -125,7 +125,7 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
 
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
-    """Summary of a complete cross-validation."""
+    """Yield the summary of a complete cross-validation."""
     for name, summary in validation.summary.items():
         for statistic in ("mean", "std", "low", "high"):
             value = getattr(summary, statistic)
@@ -153,7 +153,7 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
 
 
 def arithmetic_tags(results: Sequence[FoldResult]) -> Iterator[Tag]:
-    """How a cross-validation's folds were computed: one tag where all agree, another where not."""
+    """Yield a tag with the arithmetic of all folds; another tag if they differ."""
     found = kinds(result.arithmetic for result in results)
     if len(found) > 1:
         counted = [{"folds": count, **facts} for count, facts in found]
@@ -162,17 +162,17 @@ def arithmetic_tags(results: Sequence[FoldResult]) -> Iterator[Tag]:
         yield Tag(key=schema.ARITHMETIC, value=facts_text(results[0].arithmetic))
 
 
-def mixture_words(text: str) -> list[str]:
-    """Write each kind of arithmetic that a tag of mixed ones names: ``4 folds: …``."""
+def readable_mixture(text: str) -> list[str]:
+    """Describe each kind of arithmetic in a tag of mixed ones: ``4 folds: …``."""
     try:
         counted = [{str(key): str(fact) for key, fact in each.items()} for each in json.loads(text)]
     except (ValueError, TypeError, AttributeError, RecursionError):
         return [UNKNOWN]
-    return [f"{each.pop('folds', '?')} folds: {facts_words(each)}" for each in counted]
+    return [f"{each.pop('folds', '?')} folds: {readable_facts(each)}" for each in counted]
 
 
 def plan_file(setting: Setting) -> File:
-    """The split plan as a table."""
+    """Return the split plan as a table."""
     return File(
         name=schema.SPLIT_PLAN_TABLE, content=_parquet(setting.plan.to_frame(setting.clips))
     )
@@ -195,31 +195,31 @@ def read_fold(
     chosen: Mapping[str, Value],
     arithmetic: Facts,
 ) -> FoldResult:
-    """Rebuild a fold's result from what its run carries, exact to the last digit.
+    """Restore a fold's result exactly from its run.
 
     Parameters
     ----------
-    split_id : the split
-    clips : the dataset
+    split_id : id of the split
+    clips : clips of the dataset
     predictions, epochs : contents of the CSV artifacts
     metrics : latest metrics of the run
     started : Unix time [s]
-    chosen : hyperparameters that were chosen inside the training set
-    arithmetic : kernels that it was computed with, empty where the run does not say
+    chosen : hyperparameters that were chosen within the training set
+    arithmetic : arithmetic of the fold, empty if unknown
 
     Raises
     ------
     ValueError, KeyError, OverflowError, csv.Error
-        If something is missing, damaged or not of this dataset.
+        If something is missing, damaged or of another dataset.
     """
     table = list(csv.DictReader(io.StringIO(predictions)))
     if not table or any(None in row.values() for row in table):
-        raise ValueError(f"{schema.PREDICTIONS} of fold {split_id} is cut off")
+        raise ValueError(f"{schema.PREDICTIONS} of fold {split_id} is truncated")
     positions = {clip: i for i, clip in enumerate(clips.ids)}
-    strangers = sorted({unescaped(row["clip"]) for row in table} - positions.keys())
-    if strangers:
+    unknown = sorted({unescaped(row["clip"]) for row in table} - positions.keys())
+    if unknown:
         raise ValueError(
-            f"{schema.PREDICTIONS} names clips that the dataset lacks: {listing(strangers)}"
+            f"{schema.PREDICTIONS} has clips that are not in the dataset: {listing(unknown)}"
         )
     labels = {quadrant: label for label, quadrant in enumerate(QUADRANTS)}
     test = np.array([positions[unescaped(row["clip"])] for row in table])
@@ -254,19 +254,19 @@ def read_fold(
 def check_fold(
     result: FoldResult, *, split: Split, clips: Clips, params: Mapping[str, str]
 ) -> None:
-    """Check that a fold's result, as read, is of this split and these clips.
+    """Check that a fold's result belongs to this split and these clips.
 
     Parameters
     ----------
-    result : from :func:`read_fold`
-    split : of the split plan
-    clips : the dataset
+    result : result returned by :func:`read_fold`
+    split : split of the plan
+    clips : clips of the dataset
     params : parameters of the fold's run
 
     Raises
     ------
     ValueError
-        If it contradicts them, or its probabilities are none.
+        If it contradicts them, or its probabilities are invalid.
     """
     planned = {schema.REPEAT: split.repeat, schema.FOLD: split.fold, schema.FOLD_SEED: split.seed}
     for key, value in planned.items():
@@ -278,15 +278,15 @@ def check_fold(
     if wrong:
         raise ValueError(f"{schema.PREDICTIONS} contradicts the labels of {listing(wrong)}")
     for stage, values in {"": result.prediction.probabilities, **result.prediction.stages}.items():
-        words = _doubt(values, n_clips=len(split.test))
-        if words:
+        fault = _fault_of(values, n_clips=len(split.test))
+        if fault:
             raise ValueError(
-                f"{schema.PREDICTIONS}: probabilities {stage and f'of {stage} '}{words}"
+                f"{schema.PREDICTIONS}: probabilities {stage and f'of {stage} '}{fault}"
             )
 
 
-def _doubt(probabilities: NDArray[np.float64], *, n_clips: int) -> str | None:
-    """What is wrong with probabilities; None where nothing is."""
+def _fault_of(probabilities: NDArray[np.float64], *, n_clips: int) -> str | None:
+    """Return the fault of probabilities; None if they are valid."""
     if probabilities.shape != (n_clips, len(QUADRANTS)):
         return f"have shape {probabilities.shape}, not {(n_clips, len(QUADRANTS))}"
     if not np.isfinite(probabilities).all():
@@ -299,7 +299,7 @@ def _doubt(probabilities: NDArray[np.float64], *, n_clips: int) -> str | None:
 
 
 def read_chosen(setting: Setting, params: Mapping[str, str]) -> dict[str, Value]:
-    """Rebuild the hyperparameters that a fold chose from its run's parameters."""
+    """Read the hyperparameters that a fold has chosen from its run's parameters."""
     names = setting.choice.names if setting.choice else ()
     resolved = setting.method.resolve({name: params[schema.HP + name] for name in names})
     return {name: getattr(resolved, name) for name in names}

@@ -1,9 +1,9 @@
-"""The journal: writes wait in a file until the tracking server has taken them.
+"""Journal: a local file of writes that the tracking server has not confirmed yet.
 
-A journal is a sqlite database that its process holds locked: what was appended survives the
-process, a torn write leaves no half entry, and a journal that can be opened belongs to a process
-that has ended. A run's entries stay until the run has been read back from the server; a journal is
-removed once it has no entries.
+A journal is a sqlite database that is locked by its process. Entries are kept if the process ends,
+and an interrupted write leaves no incomplete entry. A journal that is not locked belongs to a
+process that has ended. A run's entries are kept until the run has been read back from the server; a
+journal without entries is removed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from mer_mlflow.tracking.writer import Batch
 ROOT_VARIABLE = "MER_JOURNAL_ROOT"
 SUFFIX = ".journal"
 LARGEST = 2**63 - 1
-"""Number that no entry's is above."""
+"""Number greater than that of any entry."""
 LOOK_SECONDS = 5.0
-"""Another process may look into a journal that was just made: it lets it go at once."""
+"""Time to wait for the lock of a new journal: another process may read it for a moment."""
 TABLES = """
 CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE entries (
@@ -44,7 +44,7 @@ CREATE TABLE runs (run TEXT PRIMARY KEY, number INTEGER, run_id TEXT, is_open IN
 
 @dataclass(frozen=True, kw_only=True)
 class Create:
-    """A run is made; until it has an id of the server's, ``run`` names it."""
+    """Entry that creates a run; ``run`` is its name until the server has assigned an id."""
 
     run: str
     experiment_id: str
@@ -55,7 +55,7 @@ class Create:
 
 @dataclass(frozen=True, kw_only=True)
 class Write:
-    """A run carries more."""
+    """Entry that writes to a run."""
 
     run: str
     batch: Batch
@@ -63,7 +63,7 @@ class Write:
 
 @dataclass(frozen=True, kw_only=True)
 class Close:
-    """A run ends; ``tags`` are written last."""
+    """Entry that closes a run; ``tags`` are written last."""
 
     run: str
     status: str
@@ -77,13 +77,13 @@ KINDS = {"create": Create, "write": Write, "close": Close}
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """A run that a journal makes, until the server has closed it.
+    """A run that a journal creates, until the server has closed it.
 
     Attributes
     ----------
     run : its name in the journal
-    number : of the entry that makes it
-    run_id : its id, None until the server has made it
+    number : number of the entry that creates it
+    run_id : its id, None until the server has created it
     is_open : whether no entry closes it
     """
 
@@ -94,48 +94,49 @@ class Known:
 
 
 def journal_root() -> Path:
-    """Folder of the journals, made if needed: ``MER_JOURNAL_ROOT``, else the user's state folder.
+    """Return the folder of journals, created if needed: ``MER_JOURNAL_ROOT``, else the user's
+    state folder.
 
     Raises
     ------
     ParameterError
-        If it cannot be made.
+        If it cannot be created.
     """
     default = f"{platformdirs.user_state_dir('mer_mlflow')}/journals"
     return own_folder(ROOT_VARIABLE, default, purpose="folder of journals")
 
 
 def journals(root: Path, *, prefix: str = "") -> Iterator[Path]:
-    """Files of the journals in a folder, the oldest first.
+    """Yield the files of journals in a folder, the oldest first.
 
     Parameters
     ----------
-    root : from :func:`journal_root`
-    prefix : what their names begin with
+    root : folder returned by :func:`journal_root`
+    prefix : prefix of their names
     """
     yield from sorted(root.glob(f"{prefix}*{SUFFIX}"), key=_age)
 
 
 class Journal:
-    """Entries in their order, each until it is discarded.
+    """An ordered queue of entries in a file.
 
     Parameters
     ----------
     path : file of the journal
-    seconds : to wait for another process to let it go
+    seconds : time to wait for the lock
 
     Raises
     ------
     JournalInUseError
-        If a process holds it.
+        If another process has locked it.
     JournalGoneError
-        If it is not there.
+        If it does not exist.
     JournalError
         If it cannot be read.
     """
 
     was_left = True
-    """Whether another process wrote it."""
+    """Whether another process has written it."""
 
     def __init__(self, path: Path, *, seconds: float = 0.0) -> None:
         self.path = path
@@ -150,8 +151,8 @@ class Journal:
             _name_runs(self._database)
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                words = f"{path}: the process that writes this journal is at work"
-                raise JournalInUseError(words) from error
+                message = f"{path}: the process that writes this journal is still running"
+                raise JournalInUseError(message) from error
             if not path.is_file():  # its process has just removed it
                 raise JournalGoneError(f"{path}: no such journal") from error
             raise _damaged(path, error) from error
@@ -159,7 +160,7 @@ class Journal:
             raise _damaged(path, error) from error
 
     def append(self, *entries: Entry) -> None:
-        """Append entries: all of them or, where there is no room, none.
+        """Append entries: all of them, or none if the disk is full.
 
         Raises
         ------
@@ -171,49 +172,49 @@ class Journal:
                 _insert(database, entry)
 
     def after(self, number: int) -> tuple[int, Entry] | None:
-        """Number and content of the entry that follows another; None where none does.
+        """Return number and content of the entry that follows another one; None if there is none.
 
         Parameters
         ----------
-        number : of the other entry; 0 for the first one
+        number : number of the other entry; 0 for the first entry
         """
-        words = "SELECT number, kind, content FROM entries WHERE number > ? ORDER BY number LIMIT 1"
+        query = "SELECT number, kind, content FROM entries WHERE number > ? ORDER BY number LIMIT 1"
         with self._reading() as database:
-            row = database.execute(words, (number,)).fetchone()
+            row = database.execute(query, (number,)).fetchone()
             return None if row is None else (row[0], _read(database, *row))
 
     def writes(self, run: str) -> Iterator[Write]:
-        """Writes to a run, in their order."""
-        words = "SELECT number, kind, content FROM entries WHERE run = ? ORDER BY number"
+        """Yield the writes to a run, in order."""
+        query = "SELECT number, kind, content FROM entries WHERE run = ? ORDER BY number"
         with self._reading() as database:
-            entries = [_read(database, *row) for row in database.execute(words, (run,)).fetchall()]
+            entries = [_read(database, *row) for row in database.execute(query, (run,)).fetchall()]
         return (entry for entry in entries if isinstance(entry, Write))
 
     def written_runs(self, *, until: int | None = None) -> tuple[str, ...]:
-        """Runs that have entries, in the order of their first ones.
+        """Return the runs with entries, in the order of their first entries.
 
         Parameters
         ----------
-        until : number of an entry; runs that later ones are about are left out
+        until : number of an entry; runs with later entries are ignored
         """
-        words = "SELECT run FROM entries GROUP BY run HAVING max(number) <= ? ORDER BY min(number)"
+        query = "SELECT run FROM entries GROUP BY run HAVING max(number) <= ? ORDER BY min(number)"
         last = LARGEST if until is None else until
         with self._reading() as database:
-            return tuple(run for (run,) in database.execute(words, (last,)))
+            return tuple(run for (run,) in database.execute(query, (last,)))
 
     def experiments(self) -> set[str]:
-        """Ids of the experiments that the journal makes runs in."""
+        """Return the ids of the experiments in which the journal creates runs."""
         with self._reading() as database:
             rows = database.execute("SELECT content FROM entries WHERE kind = 'create'").fetchall()
         return {json.loads(content)["experiment_id"] for (content,) in rows}
 
     def note_run(self, run: str, run_id: str | None) -> None:
-        """Keep the id that the server gave a run; None where it has none any more."""
+        """Store the id that the server assigned to a run; None to remove it."""
         with self._writing() as database:
             database.execute("UPDATE runs SET run_id = ? WHERE run = ?", (run_id, run))
 
     def forget(self, run: str) -> None:
-        """Forget a run that the server has, with its entries."""
+        """Remove a delivered run with its entries."""
         with self._writing() as database:
             numbers = "(SELECT number FROM entries WHERE run = ?)"
             database.execute(f"DELETE FROM files WHERE number IN {numbers}", (run,))  # noqa: S608
@@ -221,10 +222,10 @@ class Journal:
             database.execute("DELETE FROM runs WHERE run = ?", (run,))
 
     def runs(self) -> tuple[Known, ...]:
-        """Runs that the journal makes, but for those that it has forgotten."""
-        words = "SELECT run, number, run_id, is_open FROM runs ORDER BY number"
+        """Return the runs that the journal creates, without removed ones."""
+        query = "SELECT run, number, run_id, is_open FROM runs ORDER BY number"
         with self._reading() as database:
-            rows = database.execute(words).fetchall()
+            rows = database.execute(query).fetchall()
         return tuple(
             Known(run=run, number=number, run_id=run_id, is_open=bool(is_open))
             for run, number, run_id, is_open in rows
@@ -236,11 +237,11 @@ class Journal:
             return int(database.execute("SELECT count(*) FROM entries").fetchone()[0])
 
     def close(self) -> None:
-        """Let the journal go."""
+        """Close the journal and release its lock."""
         self._database.close()
 
     def remove(self) -> None:
-        """Let the journal go and remove it: everything in it has been taken."""
+        """Close and delete the journal, after everything was delivered."""
         self.path.unlink(missing_ok=True)
         self._database.close()
         self.path.with_name(f"{self.path.name}-wal").unlink(missing_ok=True)
@@ -260,7 +261,7 @@ class Journal:
                 self._database.execute("BEGIN")
                 yield self._database
                 self._database.execute("COMMIT")
-            except BaseException as error:  # an interruption, too, must not leave half of it
+            except BaseException as error:  # an interruption must not leave half of it either
                 with contextlib.suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
@@ -269,28 +270,28 @@ class Journal:
 
 
 class JournalInUseError(JournalError):
-    """A process holds the journal."""
+    """Another process has locked the journal."""
 
 
 class JournalGoneError(JournalError):
-    """The journal is not there, or no longer."""
+    """The journal does not exist, or no longer."""
 
 
 def new_journal(path: Path, facts: Mapping[str, str]) -> Journal:
-    """Make a journal.
+    """Create a journal.
 
     Parameters
     ----------
     path : file of the journal
-    facts : what it is about
+    facts : facts about the journal, by key
 
     Raises
     ------
     JournalError
-        If it cannot be written, or is there already.
+        If it cannot be written, or exists already.
     """
     if path.exists():
-        raise JournalError(f"{path}: this journal is there already; `mlflow run . -e sync` first")
+        raise JournalError(f"{path}: this journal exists already; `mlflow run . -e sync` first")
     draft = path.with_suffix(".new")
     try:
         with contextlib.closing(sqlite3.connect(draft)) as database, database:
@@ -307,7 +308,7 @@ def new_journal(path: Path, facts: Mapping[str, str]) -> Journal:
 
 
 def now() -> int:
-    """Unix time [ms], as MLflow counts it."""
+    """Return the Unix time [ms]."""
     return int(time.time() * 1000)
 
 
@@ -320,7 +321,7 @@ def _age(path: Path) -> tuple[float, str]:
 
 def _opened(path: Path, seconds: float) -> sqlite3.Connection:
     database = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw",  # or it would be made where it has just gone
+        f"{path.resolve().as_uri()}?mode=rw",  # do not create it if it was just removed
         uri=True,
         timeout=seconds,
         isolation_level=None,
@@ -329,12 +330,12 @@ def _opened(path: Path, seconds: float) -> sqlite3.Connection:
     database.execute("PRAGMA locking_mode=EXCLUSIVE")
     database.execute("PRAGMA journal_mode=WAL")  # a commit need not wait for the disk
     database.execute("PRAGMA synchronous=NORMAL")
-    database.execute("PRAGMA user_version=1")  # the first write takes the lock, and keeps it
+    database.execute("PRAGMA user_version=1")  # the first write acquires the lock and keeps it
     return database
 
 
 def _name_runs(database: sqlite3.Connection) -> None:
-    """Let the entries that an earlier version wrote name their runs in a column, too."""
+    """Add the column of runs to a journal of an earlier version."""
     columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
     if "run" in columns:
         return
@@ -348,8 +349,8 @@ def _name_runs(database: sqlite3.Connection) -> None:
 
 def _no_room(path: Path, error: Exception) -> JournalError:
     return JournalError(
-        f"journal {path} cannot be written ({error}); make room there, or set {ROOT_VARIABLE} to "
-        "another folder, and give the same command again"
+        f"journal {path} cannot be written ({error}); free disk space there, or set "
+        f"{ROOT_VARIABLE} to another folder, and give the same command again"
     )
 
 
@@ -357,8 +358,8 @@ def _damaged(path: Path, error: Exception) -> JournalError:
     if any(word in str(error) for word in ("full", "readonly")):
         return _no_room(path, error)
     return JournalError(
-        f"journal {path} cannot be read ({error}); move it away, and folds that only it has will "
-        "be run again"
+        f"journal {path} cannot be read ({error}); move it away, and folds that only it contains "
+        "will be run again"
     )
 
 
@@ -389,7 +390,7 @@ def _read(database: sqlite3.Connection, number: int, kind: str, text: str) -> En
         return entry
     values = content["batch"]
     values["metrics"] = tuple(tuple(each) for each in values["metrics"])
-    words = "SELECT name, content FROM files WHERE number = ? ORDER BY rowid"
-    files = database.execute(words, (number,)).fetchall()
+    query = "SELECT name, content FROM files WHERE number = ? ORDER BY rowid"
+    files = database.execute(query, (number,)).fetchall()
     found = tuple(File(name=name, content=data) for name, data in files)
     return Write(run=content["run"], batch=Batch(**values, files=found))

@@ -1,4 +1,4 @@
-"""Outages: servers that do not answer, in contrast to those that refuse, and waiting for them."""
+"""Outages: detection of unavailable servers, and retries."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ PATIENCE_VARIABLE = "MER_TRACKING_PATIENCE"
 PATIENCE_SECONDS = 600.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 15.0
 SILENT_TRIES = 3
-"""Failures in a row before a word is said: a single one means nothing, but that of a lock, which
-MLflow itself waits for."""
+"""Number of successive failures before a message; a single one is not reported, except that of a
+lock, because MLflow has already waited for it."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 DATABASE = "sqlalche.me"
-"""What all errors of SQLAlchemy have in them; some reach MLflow's clients as bad requests."""
+"""Text in all errors of SQLAlchemy; some are returned to MLflow's clients as bad requests."""
 MOST_CHARACTERS = 160
 LOCKED = "another process keeps the database locked"
 
@@ -35,12 +35,13 @@ Answer = TypeVar("Answer")
 
 
 def patience() -> float:
-    """Seconds to wait for a tracking server that is away: ``MER_TRACKING_PATIENCE``, else 600.
+    """Return the time to wait for an unavailable tracking server: ``MER_TRACKING_PATIENCE``, else
+    600 s.
 
     Raises
     ------
     ParameterError
-        If it is no number, or negative.
+        If it is not a number, or negative.
     """
     text = os.environ.get(PATIENCE_VARIABLE) or PATIENCE_SECONDS
     try:
@@ -53,7 +54,7 @@ def patience() -> float:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether the same call may succeed later."""
+    """Return whether the same call may succeed later."""
     if isinstance(error, LostWriteError):
         return True
     if isinstance(error, MlflowException):
@@ -66,22 +67,22 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_locked(error: BaseException) -> bool:
-    """Tell whether another process keeps a sqlite database locked."""
+    """Return whether the cause is a sqlite database locked by another process."""
     return "database is locked" in str(error) or "database table is locked" in str(error)
 
 
 def reason(error: BaseException) -> str:
-    """Why a call failed, in one line without passwords."""
+    """Return the reason of a failed call, in one line without passwords."""
     if is_locked(error):
         return LOCKED
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, requests.Timeout):
-            return "no answer in time"
+            return "timeout"
         if isinstance(cause, requests.exceptions.RetryError):
-            return "it answers with errors"
+            return "it returns errors"
         if isinstance(cause, BROKEN):
-            return "its answers are empty, cut off or not its own"
+            return "its responses are empty, truncated or from another server"
         if isinstance(cause, requests.ConnectionError):
             return "no connection"
         cause = cause.__cause__ or cause.__context__
@@ -90,30 +91,30 @@ def reason(error: BaseException) -> str:
 
 
 def unusable_store(error: BaseException) -> TrackingError:
-    """The error to raise where the tracking store does not do what is requested."""
+    """Return an error for a failed request to the tracking store."""
     uri = mlflow.get_tracking_uri()
     why = reason(error).replace(uri, redacted(uri))
-    words = f"tracking store {redacted(uri)} cannot be used ({why}); check MLFLOW_TRACKING_URI"
-    return TrackingError(refusal(error) or words)
+    message = f"tracking store {redacted(uri)} cannot be used ({why}); check MLFLOW_TRACKING_URI"
+    return TrackingError(refusal(error) or message)
 
 
-def patiently(ask: Callable[[], Answer], *, most: float = float("inf")) -> Answer:
-    """Ask a tracking server, again and again for as long as it is away.
+def retry(request: Callable[[], Answer], *, most: float = float("inf")) -> Answer:
+    """Repeat a request while the tracking server is unavailable.
 
     Parameters
     ----------
-    ask : may be called any number of times
-    most : seconds to wait at most, where that is less than :func:`patience`
+    request : function that sends the request; it may be called several times
+    most : maximum time to wait, if less than :func:`patience` [s]
 
     Raises
     ------
     TrackingError
-        If it stays away longer.
+        If the server is unavailable for longer.
     """
     end = time.monotonic() + min(patience(), most)
     for n_failures, pause in enumerate(pauses(), start=1):
         try:
-            return ask()
+            return request()
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -126,7 +127,7 @@ def patiently(ask: Callable[[], Answer], *, most: float = float("inf")) -> Answe
 
 
 def pauses() -> Iterator[float]:
-    """Seconds between tries: each pause is twice as long as the last, up to a limit."""
+    """Yield the pauses between retries [s], each twice as long as the last, up to a limit."""
     pause = FIRST_PAUSE_SECONDS
     while True:
         yield pause
@@ -134,8 +135,8 @@ def pauses() -> Iterator[float]:
 
 
 @contextlib.contextmanager
-def own_retries() -> Iterator[None]:
-    """Keep MLflow from trying again by itself, which could make a run twice."""
+def without_client_retries() -> Iterator[None]:
+    """Disable the retries of MLflow's client, which could create a run twice."""
     variable = MLFLOW_HTTP_REQUEST_MAX_RETRIES.name
     before = os.environ.get(variable)
     os.environ[variable] = "0"

@@ -1,8 +1,8 @@
-"""Presence: which process works on a command's run, and the runs that killed processes left.
+"""Heartbeats of commands in their runs, and detection of runs of killed processes.
 
-A killed process cannot close its runs, which would stay at work for ever. Each command says which
-process works on its run and gives a sign of life every half minute, so that the next one can close
-what is left, and never closes what another process works on, on this machine or elsewhere.
+A killed process cannot close its runs, which would keep the status RUNNING. Each command records
+its process and a heartbeat every half minute in tags of its run. The next command can then close
+abandoned runs, but never a run of a living process, on this machine or elsewhere.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
+    describe_process,
     is_alive,
     process_tags,
-    process_words,
 )
 from mer_mlflow.tracking.items import Tag
-from mer_mlflow.tracking.outage import own_retries, patiently
+from mer_mlflow.tracking.outage import retry, without_client_retries
 from mer_mlflow.tracking.runs import Kind, Status, search
 from mer_mlflow.tracking.writer import batch, send
 
 LEAVING_SECONDS = 5.0
-"""Time that a sign of life may still wait for an answer."""
+"""Time to wait for the response to the last heartbeat."""
 
 
 @contextlib.contextmanager
-def announced(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> Iterator[None]:
-    """Say in a run that this process works on it, for as long as it does.
+def heartbeat(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> Iterator[None]:
+    """Write heartbeats of this process to a run, as long as the context is active.
 
     Parameters
     ----------
-    client : of the tracking server
-    run_id : the run
+    client : client of the tracking server
+    run_id : id of the run
     kind : value of the tag ``mer.kind``
     tags : further values by the tag's name without ``mer.``
     """
     own = {schema.KIND: str(kind), **{f"{schema.TAGS}{key}": value for key, value in tags.items()}}
     content = batch(Tag(key=key, value=value) for key, value in (own | process_tags()).items())
-    with own_retries():
-        patiently(lambda: send(client, run_id, content))
+    with without_client_retries():
+        retry(lambda: send(client, run_id, content))
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(Exception):  # the next one may arrive
+            with contextlib.suppress(Exception):  # the next one may succeed
                 client.set_tag(run_id, schema.HEARTBEAT, str(time.time()))
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -65,18 +65,19 @@ def announced(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> 
 
 
 @contextlib.contextmanager
-def at_work(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> Iterator[None]:
-    """As :func:`announced`, and close the run as failed where an error ends the work.
+def active_run(client: MlflowClient, run_id: str, *, kind: Kind, **tags: str) -> Iterator[None]:
+    """Write heartbeats like :func:`heartbeat`, and close the run as failed if an error occurs.
 
     Parameters
     ----------
-    client, run_id, kind, tags : as of :func:`announced`
+    client, run_id, kind, tags : as for :func:`heartbeat`
     """
     try:
-        with announced(client, run_id, kind=kind, **tags):
+        with heartbeat(client, run_id, kind=kind, **tags):
             yield
     except BaseException:
-        with contextlib.suppress(Exception), own_retries():  # the first error is the one to report
+        # the original error is reported, not this one
+        with contextlib.suppress(Exception), without_client_retries():
             client.set_terminated(run_id, "FAILED")
         raise
 
@@ -90,15 +91,15 @@ def close_abandoned(
     as_status: Status = Status.INTERRUPTED,
     **tags: str,
 ) -> None:
-    """Close the runs that processes which have ended left at work, with the runs of their folds.
+    """Close running runs, and the runs of their folds, if their process has ended.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     experiment : id of the experiment
-    kind, tags : which runs; values by the tag's name without ``mer.``
-    but : id of a run to leave alone
-    as_status : ``mer.status`` of those that were marked as running
+    kind, tags : values to select runs, by the tag's name without ``mer.``
+    but : id of a run that is not closed
+    as_status : new ``mer.status`` of runs with the status running
     """
     wanted = {f"{schema.TAGS}{key}": value for key, value in tags.items()}
     left = [
@@ -116,21 +117,21 @@ def close_abandoned(
                     client.set_terminated(fold.info.run_id, "KILLED")
 
 
-def abandoned_words(client: MlflowClient, experiment: str) -> list[str]:
-    """Name the runs of an experiment that processes which have ended left at work.
+def describe_abandoned(client: MlflowClient, experiment: str) -> list[str]:
+    """Describe the running runs of an experiment whose process has ended.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     experiment : id of the experiment
 
     Returns
     -------
-    a line for each
+    one line per run
     """
     return [
-        f"run {run.info.run_id} ({run.info.run_name}) is left RUNNING by a process that has ended "
-        f"({process_words(run.data.tags)}); the same command closes it"
+        f"run {run.info.run_id} ({run.info.run_name}) is RUNNING, but its process has ended "
+        f"({describe_process(run.data.tags)}); the same command closes it"
         for run in _abandoned(client, experiment)
     ]
 

@@ -1,7 +1,7 @@
-"""Reading back: what a run lacks of what was written to it.
+"""Reading back: detection of values that were written to a run and are missing.
 
-One request reads a run's parameters, tags and latest metrics, one each of its folders of artifacts
-and one each of its curves.
+There is one request for a run's parameters, tags and latest metrics, one for each of its folders of
+artifacts, and one for each of its curves.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from mer_mlflow.tracking.writer import Batch
 
 
 class LostWriteError(Exception):
-    """A tracking server said that it has what it does not have."""
+    """A tracking server has lost a write that it had confirmed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a run is to carry.
+    """Expected content of a run.
 
     Attributes
     ----------
     points : number of points of each metric
     params : names of its parameters
     tags : values of its tags
-    sizes : of its artifacts [bytes]
+    sizes : sizes of its artifacts [bytes]
     """
 
     points: Mapping[str, int]
@@ -42,7 +42,7 @@ class Content:
 
 
 def content_of(batches: Iterable[Batch]) -> Content:
-    """Put together what a run carries that has taken these batches in their order."""
+    """Return the expected content of a run after these batches."""
     points: defaultdict[str, set[tuple[float, int, int]]] = defaultdict(set)
     params: set[str] = set()
     tags: dict[str, str] = {}
@@ -62,13 +62,13 @@ def content_of(batches: Iterable[Batch]) -> Content:
 
 
 def lacking(client: MlflowClient, run: Run, content: Content) -> list[str]:
-    """Name what a run lacks, such as ``1 of 8 metrics``; empty where it is whole.
+    """Describe the missing content of a run, such as ``1 of 8 metrics``; empty if it is complete.
 
     Parameters
     ----------
-    client : of the tracking server
-    run : as just read
-    content : what it is to carry
+    client : client of the tracking server
+    run : current state of the run
+    content : expected content
     """
     missing = {
         "metrics": sum(_lacks_points(client, run, key, n) for key, n in content.points.items()),
@@ -86,7 +86,7 @@ def lacking(client: MlflowClient, run: Run, content: Content) -> list[str]:
 
 
 def lacking_tags(run: Run, tags: Mapping[str, str]) -> list[str]:
-    """Name the tags that a run lacks, or has with another value."""
+    """Return the names of tags that are missing or have another value."""
     found = run.data.tags
     return [key for key, value in tags.items() if found.get(key) != value[:MAX_TAG_VAL_LENGTH]]
 
@@ -98,13 +98,13 @@ def _lacks_points(client: MlflowClient, run: Run, key: str, n_points: int) -> bo
 
 
 def artifact_sizes(client: MlflowClient, run: Run, folder: str = "") -> dict[str, int | None]:
-    """Sizes of a run's artifacts by their names [bytes]; None where the store does not know it.
+    """Return the sizes of a run's artifacts by name [bytes]; None if the store does not know it.
 
     Parameters
     ----------
-    client : of the tracking server
-    run : whose artifacts they are
-    folder : whose files are looked at, those of its folders are not
+    client : client of the tracking server
+    run : the run
+    folder : folder of the artifacts; its subfolders are ignored
     """
     uri = f"{run.info.artifact_uri}/{folder}".rstrip("/")
     return {
@@ -115,7 +115,7 @@ def artifact_sizes(client: MlflowClient, run: Run, folder: str = "") -> dict[str
 
 
 def _sizes(client: MlflowClient, run: Run, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Sizes of artifacts [bytes]; where a store does not know one, the wanted one."""
+    """Return the sizes of artifacts [bytes]; the expected size if the store does not know it."""
     folders = dict.fromkeys(str(PurePosixPath(name).parent).removeprefix(".") for name in wanted)
     return {
         name: wanted.get(name, 0) if size is None else size

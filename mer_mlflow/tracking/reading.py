@@ -1,4 +1,4 @@
-"""Reading runs of a tracking server: what they hold is bounded and checked before it is used."""
+"""Validated reading of runs: sizes are limited, and values are checked before use."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.terminal import printable
 
 LOCAL = ("", "file")
-"""Schemes of addresses that are files of this machine; MLflow would take longer to look at them."""
+"""URL schemes of local files, which are read directly because MLflow is slower."""
 MOST_BYTES = 1 << 28
-"""Of a table, on disk and in memory; those of the study's largest runs have 2 MiB."""
+"""Maximum size of a table, on disk and in memory; those of the largest runs have 2 MiB."""
 MOST_TEXT_BYTES = 1 << 24
-"""Of an artifact that is text."""
+"""Maximum size of a text artifact."""
 MOST_ROWS = 1 << 22
 MOST_COLUMNS, MOST_ROW_GROUPS = 2000, 4096
 MOST_CHARACTERS = 8000
-"""Of a tag or a parameter, as MLflow's own limit."""
+"""Maximum number of characters of a tag or parameter, MLflow's limit."""
 LONGEST_NAME = 250
-"""Characters of a name."""
+"""Maximum number of characters of a name."""
 LONGEST_CELL = 1000
-"""Characters of a text in a table."""
+"""Maximum number of characters of a text in a table."""
 LARGEST = 1e30
-"""Of all numbers: sums and squares of single ones stay finite."""
+"""Maximum absolute value of numbers: sums and squares in single precision are finite."""
 LATEST = 253_402_300_799.0
 """End of the year 9999, in Unix time [s]."""
 MOST_FOLDS = 100_000
-"""Of a cross-validation."""
+"""Maximum number of folds of a cross-validation."""
 MOST_SHOWN = 40
-"""Characters of a value that a message repeats."""
+"""Maximum number of characters of a value in a message."""
 UNREADABLE = (
     pa.ArrowException,
     OSError,
@@ -56,19 +56,19 @@ UNREADABLE = (
     MemoryError,
     RecursionError,
 )
-"""What libraries raise for damaged files."""
+"""Exceptions of libraries for damaged files."""
 
 Values = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """What a column of a table may hold.
+    """Valid values of a column of a table.
 
     Attributes
     ----------
     low, high : inclusive bounds of its numbers
-    is_text, is_whole : whether its values are texts, or whole numbers
+    is_text, is_whole : whether its values are texts, or integers
     has_gaps : whether numbers may be missing
     is_optional : whether the column may be missing
     """
@@ -84,14 +84,14 @@ class Column:
 def text(
     values: Values, key: str, *, default: str | None = None, most: int = MOST_CHARACTERS
 ) -> str:
-    """Text of a tag or a parameter, with control characters as codes.
+    """Return the text of a tag or parameter, with control characters as codes.
 
     Parameters
     ----------
     values : tags or parameters of a run
-    key : of the one to read
-    default : where it is missing; None where it must not be
-    most : characters that it may have
+    key : name of the tag or parameter
+    default : text if it is missing; None if it must exist
+    most : maximum number of characters
 
     Raises
     ------
@@ -102,24 +102,24 @@ def text(
     if value is None:
         raise RunDataError(f"{printable(key)} is missing")
     if len(value) > most:
-        raise RunDataError(f"{printable(key)} has {len(value)} characters, at most {most} are read")
+        raise RunDataError(f"{printable(key)} has {len(value)} characters, the limit is {most}")
     return printable(value)
 
 
 def whole(values: Values, key: str, *, low: int, high: int, default: int | None = None) -> int:
-    """Whole number of a tag or a parameter.
+    """Return the integer of a tag or parameter.
 
     Parameters
     ----------
     values : tags or parameters of a run
-    key : of the one to read
+    key : name of the tag or parameter
     low, high : inclusive bounds
-    default : where it is missing; None where it must not be
+    default : number if it is missing; None if it must exist
 
     Raises
     ------
     RunDataError
-        If it is missing, no whole number or out of bounds.
+        If it is missing, not an integer or out of bounds.
     """
     if default is not None and key not in values:
         return default
@@ -135,19 +135,19 @@ def whole(values: Values, key: str, *, low: int, high: int, default: int | None 
 def number(
     values: Values, key: str, *, low: float, high: float, default: float | None = None
 ) -> float:
-    """Number of a tag or a parameter.
+    """Return the number of a tag or parameter.
 
     Parameters
     ----------
     values : tags or parameters of a run
-    key : of the one to read
+    key : name of the tag or parameter
     low, high : inclusive bounds
-    default : where it is missing or empty; None where it must not be
+    default : number if it is missing or empty; None if it must exist
 
     Raises
     ------
     RunDataError
-        If it is missing, no number or out of bounds.
+        If it is missing, not a number or out of bounds.
     """
     if default is not None and not values.get(key):
         return float(default)
@@ -162,7 +162,7 @@ def number(
 
 
 def facts(values: Values, key: str) -> dict[str, str]:
-    """Names and values of a tag that is a JSON object, empty where it is missing.
+    """Return names and values of a tag that is a JSON object; empty if it is missing.
 
     Raises
     ------
@@ -179,12 +179,12 @@ def facts(values: Values, key: str) -> dict[str, str]:
 
 
 def figure(metrics: Mapping[str, float], key: str) -> float:
-    """Value of a metric.
+    """Return the value of a metric.
 
     Raises
     ------
     RunDataError
-        If it is missing, or no number of an ordinary size.
+        If it is missing, not finite or too large.
     """
     if key not in metrics:
         raise RunDataError(f"metric {key} is missing")
@@ -195,22 +195,22 @@ def figure(metrics: Mapping[str, float], key: str) -> float:
 
 @contextlib.contextmanager
 def artifact(root: str, name: str, *, most: int = MOST_BYTES) -> Iterator[Path]:
-    """Give an artifact as a file of this machine, for as long as the context lasts.
+    """Provide an artifact as a local file, as long as the context is active.
 
     Parameters
     ----------
     root : address of the run's artifacts
-    name : of the artifact, without folders
-    most : bytes that it may have
+    name : name of the artifact, without folders
+    most : maximum size in bytes
 
     Raises
     ------
     MissingArtifactError
         If there is none.
     RunDataError
-        If it is no file or larger.
+        If it is not a file, or is larger.
     MlflowException, OSError
-        If it cannot be fetched.
+        If it cannot be downloaded.
     """
     address = f"{root}/{name}"
     if urlsplit(address).scheme in LOCAL:
@@ -226,26 +226,26 @@ def artifact(root: str, name: str, *, most: int = MOST_BYTES) -> Iterator[Path]:
 
 
 def read_text(root: str, name: str) -> str:
-    """Read an artifact that is text in UTF-8; arguments are those of :func:`artifact`.
+    """Read a text artifact in UTF-8, with the arguments of :func:`artifact`.
 
     Raises
     ------
     MissingArtifactError
         If there is none.
     RunDataError
-        If it is too large or no text.
+        If it is too large or not text.
     MlflowException, OSError
-        If it cannot be fetched.
+        If it cannot be downloaded.
     """
     with artifact(root, name, most=MOST_TEXT_BYTES) as path:
         try:
             return path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
-            raise RunDataError(f"{name} is no text in UTF-8") from error
+            raise RunDataError(f"{name} is not a text in UTF-8") from error
 
 
 def read_json(root: str, name: str) -> dict[str, Any]:
-    """Read an artifact that is a JSON object; arguments are those of :func:`artifact`.
+    """Read an artifact that is a JSON object, with the arguments of :func:`artifact`.
 
     Raises
     ------
@@ -254,14 +254,14 @@ def read_json(root: str, name: str) -> dict[str, Any]:
     RunDataError
         If it is too large or anything else.
     MlflowException, OSError
-        If it cannot be fetched.
+        If it cannot be downloaded.
     """
     try:
         found = json.loads(read_text(root, name))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise RunDataError(f"{name} is no JSON object")
+        raise RunDataError(f"{name} is not a JSON object")
     return found
 
 
@@ -274,25 +274,25 @@ def read_table(
 
     Parameters
     ----------
-    path : of the file
-    name : for messages
-    columns : to read, by name; a name that ends with ``/`` stands for all that begin with it
-    most_rows : that it may have
+    path : path of the file
+    name : name of the table in messages
+    columns : columns to read, by name; a name that ends with ``/`` stands for all with this prefix
+    most_rows : maximum number of rows
 
     Returns
     -------
-    texts with control characters as codes, numbers as 64-bit ones
+    table with control characters in texts as codes, and 64-bit numbers
 
     Raises
     ------
     RunDataError
-        If it is no such table.
+        If it is not a valid table.
     """
     try:
         with pq.ParquetFile(path) as file:
             wanted = _checked_columns(file, name, columns, most_rows)
         texts = [column for column, kind in wanted.items() if kind.is_text]
-        # a text that a small file repeats a million times is kept once
+        # repeated texts, of which a small file may have a million, are stored once
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             table = file.read(columns=list(wanted), use_threads=False)
         if table.num_rows > most_rows:
@@ -306,37 +306,37 @@ def read_table(
     except RunDataError:
         raise
     except UNREADABLE as error:
-        raise RunDataError(f"{name} is no table in Parquet that can be read") from error
+        raise RunDataError(f"{name} is not a readable Parquet table") from error
     return pd.DataFrame(read)
 
 
-def _odd(values: Values, key: str, words: str) -> RunDataError:
-    return RunDataError(f"{printable(key)}={printable(values[key], most=MOST_SHOWN)}: {words}")
+def _odd(values: Values, key: str, rule: str) -> RunDataError:
+    return RunDataError(f"{printable(key)}={printable(values[key], most=MOST_SHOWN)}: {rule}")
 
 
 def _check_file(path: Path, name: str, most: int) -> None:
     if not path.exists():
         raise MissingArtifactError(f"{name} is missing")
     if not path.is_file():
-        raise RunDataError(f"{name} is no file")
+        raise RunDataError(f"{name} is not a file")
     _check_size(path.stat().st_size, name, most)
 
 
 def _check_listed(root: str, name: str, most: int) -> None:
-    """Check a size before anything is downloaded."""
+    """Check the size of an artifact before the download."""
     files = mlflow.artifacts.list_artifacts(artifact_uri=root)
     found = next((each for each in files if posixpath.basename(each.path) == name), None)
     if found is None:
         raise MissingArtifactError(f"{name} is missing")
     if found.is_dir:
-        raise RunDataError(f"{name} is no file")
+        raise RunDataError(f"{name} is not a file")
     _check_size(found.file_size or 0, name, most)
 
 
 def _check_size(size: int, name: str, most: int) -> None:
     if size > most:
         raise RunDataError(
-            f"{name} has {size / 2**20:.0f} MiB, at most {most / 2**20:.0f} MiB are read"
+            f"{name} has {size / 2**20:.0f} MiB, the limit is {most / 2**20:.0f} MiB"
         )
 
 
@@ -347,7 +347,7 @@ def _too_many_rows(name: str, n_rows: int, most: int) -> RunDataError:
 def _checked_columns(
     file: pq.ParquetFile, name: str, columns: Mapping[str, Column], most_rows: int
 ) -> dict[str, Column]:
-    """What each column to read may hold, by its name in the file."""
+    """Return the valid values of each column to read, by its name in the file."""
     metadata = file.metadata
     if metadata.num_rows > most_rows:
         raise _too_many_rows(name, metadata.num_rows, most_rows)
@@ -364,7 +364,7 @@ def _checked_columns(
             continue
         place = f"{name}, column {printable(column, most=MOST_SHOWN)}"
         if column in wanted or len(column) > LONGEST_NAME:
-            raise RunDataError(f"{place}: is there twice, or its name is too long")
+            raise RunDataError(f"{place}: occurs twice, or its name is too long")
         _check_type(schema.field(column).type, place, kind)
         wanted[column] = kind
     for column, kind in columns.items():
@@ -379,7 +379,7 @@ def _check_type(found: pa.DataType, place: str, kind: Column) -> None:
     is_number = types.is_integer(found) or types.is_floating(found)
     if not (is_text if kind.is_text else is_number or (kind.has_gaps and types.is_null(found))):
         wanted = "texts" if kind.is_text else "numbers"
-        raise RunDataError(f"{place}: holds {found}, must hold {wanted}")
+        raise RunDataError(f"{place}: contains {found}, must contain {wanted}")
 
 
 def _texts(column: pa.ChunkedArray, place: str, kind: Column) -> pd.Series[str]:
@@ -392,8 +392,8 @@ def _texts(column: pa.ChunkedArray, place: str, kind: Column) -> pd.Series[str]:
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     if lengths.max(initial=0) > 4 * LONGEST_CELL or lengths[codes].sum() > MOST_BYTES:
         raise RunDataError(f"{place}: texts are too long")
-    words = [printable(word) for word in encoded.dictionary.to_pylist()]
-    return pd.Series(np.array(words, dtype=object)[codes], dtype="str")
+    texts = [printable(text) for text in encoded.dictionary.to_pylist()]
+    return pd.Series(np.array(texts, dtype=object)[codes], dtype="str")
 
 
 def _numbers(column: pa.ChunkedArray, place: str, kind: Column) -> pd.Series[Any]:

@@ -1,12 +1,11 @@
-"""The run tree: a parent run for a cross-validation, a child run for each of its folds.
+"""Run tree: a parent run for a cross-validation, a child run for each of its folds.
 
-The parent continues what an interrupted parent of the same identity left: finished children move
-over to it, unfinished ones are closed, and the old parent is marked superseded. Children of a
-complete parent stay where they are and are copied, as are those of clips that an earlier version
-gave other ids.
+A new parent continues an interrupted parent of the same identity: finished children get the new
+parent, unfinished ones are closed, and the old parent is marked as superseded. Children of a
+complete parent are copied instead, as are those whose clips had other ids in an earlier version.
 
-Reading waits for a server that is away; what is written goes to a journal, and from there to the
-server as soon as it takes it.
+Read requests are repeated while the server is unavailable. Writes are appended to a journal, and
+delivered to the server as soon as possible.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ from mer_mlflow.tracking.delivery import (
     PARENT,
     SERVER,
     DeliveryThread,
-    deliver_left,
+    deliver_journal,
     server_name,
 )
 from mer_mlflow.tracking.environment import (
@@ -92,7 +91,7 @@ from mer_mlflow.tracking.journal import (
     new_journal,
     now,
 )
-from mer_mlflow.tracking.outage import own_retries, patience, patiently
+from mer_mlflow.tracking.outage import patience, retry, without_client_retries
 from mer_mlflow.tracking.readback import (
     LostWriteError,
     content_of,
@@ -102,26 +101,26 @@ from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run
 from mer_mlflow.tracking.writer import batch, send, write
 
 FLUSH_SECONDS = 5.0
-"""Time between writes of the epochs that have passed."""
+"""Time between writes of finished epochs."""
 LEAVING_SECONDS = 10.0
-"""Patience with the server where the run is stopped anyway."""
+"""Time to wait for the server if the run is stopped anyway."""
 
 
 class RunTree(AbstractContextManager["RunTree"]):
-    """The runs of one cross-validation, opened with ``with``.
+    """The runs of one cross-validation, as a context manager.
 
-    Follows the folds as a listener of :func:`mer_mlflow.crossval.validation.validate`.
+    It records folds as a listener of :func:`mer_mlflow.crossval.validation.validate`.
 
     Parameters
     ----------
-    setting : what is cross-validated
+    setting : setting of the cross-validation
     tags : further tags of the parent run
-    source : where the dataset was read from
-    is_main : whether the parent is the run that ``mlflow run`` made, or a new one beside it
+    source : location of the dataset
+    is_main : whether the parent is the run created by ``mlflow run``, or an additional one
 
     Attributes
     ----------
-    on_fold : may be set; called after each fold with (finished, expected, result or failure)
+    on_fold : optional callback after each fold: (finished, expected, result or failure)
     """
 
     def __init__(
@@ -168,39 +167,39 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be known of the folds that were adopted."""
+        """Warnings about folds of earlier runs that are reused."""
         found = []
         if self.n_of_other_software:
             found.append(
-                f"{self.n_of_other_software} of them were run by another version of the code or "
+                f"{self.n_of_other_software} of them were run with another version of the code or "
                 "its packages (see their tags)"
             )
         if self.n_of_other_arithmetic:
             found.append(
-                f"{self.n_of_other_arithmetic} of them were run by other arithmetic "
-                f"({self._differences}), which gives other scores; -P "
-                "arithmetic=portable computes alike on all x86-64 processors with AVX2"
+                f"{self.n_of_other_arithmetic} of them were run with different arithmetic "
+                f"({self._differences}), which changes scores; -P arithmetic=portable gives "
+                "equal results on all x86-64 processors with AVX2"
             )
         return tuple(found)
 
     @property
     def n_run(self) -> int:
-        """Folds that were run here, not read from earlier runs."""
+        """Number of folds that were run, not read from earlier runs."""
         return self._n_finished - len(self.known)
 
     def __enter__(self) -> Self:
         self._patience = patience()
         root = journal_root()
         with ExitStack() as stack:
-            stack.enter_context(own_retries())
+            stack.enter_context(without_client_retries())
             self._run = open_run(
                 self._client, name=_run_name(self._setting, self._tags), is_main=self._is_main
             )
             try:
-                patiently(self._announce)
+                retry(self._announce)
                 held = self._deliver_left(root)
-                earlier = patiently(self._find_earlier)
-                _refuse_to_repeat({each for each in held if self._has_ended(each, earlier)})
+                earlier = retry(self._find_earlier)
+                _refuse_undelivered({each for each in held if self._has_ended(each, earlier)})
                 name = f"{self._setting.identity}-{self.run_id}{SUFFIX}"
                 self._journal = new_journal(root / name, self._facts())
             except BaseException as error:
@@ -224,7 +223,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._exit.__exit__(kind, error, trace)
 
     def on_event(self, event: FoldEvent) -> None:
-        """Write what happened in a fold."""
+        """Record an event of a fold."""
         items = self._items(event)
         with self._lock:
             match event:
@@ -243,7 +242,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self.on_fold(self._n_finished, len(self._setting.plan.splits), event)
 
     def conclude(self, validation: CrossValidation) -> None:
-        """Write the summary of a cross-validation; scores only where every fold has a result."""
+        """Write the summary of a cross-validation; scores only if every fold has a result."""
         items: list[Item] = [Metric(key="folds_done", value=float(len(validation.results)))]
         items += arithmetic_tags(validation.results)
         if validation.is_complete:
@@ -253,7 +252,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
 
     def give_up(self) -> None:
-        """Close the parent without a result when the ``with`` ends, whatever ends it."""
+        """Close the parent without a result at the end of the context, also without an error."""
         self._status = Status.PRUNED
         items = [Metric(key="folds_done", value=float(self._n_finished))]
         self._append(Write(run=self.run_id, batch=batch(items)))
@@ -292,14 +291,14 @@ class RunTree(AbstractContextManager["RunTree"]):
             PARENT: self.run_id,
             IDENTITY: self._setting.identity,
             NAME: _run_name(self._setting, self._tags),
-            # a heartbeat that does not beat would say that this process is alive
+            # heartbeats would not be updated, but suggest a living process
             **{key: value for key, value in self._process.items() if key != schema.HEARTBEAT},
         }
 
     def _deliver_left(self, root: Path) -> set[str]:
-        """Deliver what earlier processes of this cross-validation could not deliver.
+        """Deliver the journals of earlier processes of this cross-validation.
 
-        Returns the runs whose journals another process holds.
+        Return the runs whose journals are locked by another process.
         """
         server, held = server_name(self._client.tracking_uri), set()
         left = (journals(root, prefix=setting.identity) for setting in self._settings)
@@ -315,8 +314,8 @@ class RunTree(AbstractContextManager["RunTree"]):
                 journal.close()
                 continue
             try:
-                deliver_left(self._client, journal, home=self.experiment_id)
-            except DeletedError as error:  # of another experiment: this one goes on without
+                deliver_journal(self._client, journal, new_experiment=self.experiment_id)
+            except DeletedError as error:  # of another experiment: not needed here
                 print(f"warning: {error}", flush=True)
                 journal.close()
         return held
@@ -331,11 +330,11 @@ class RunTree(AbstractContextManager["RunTree"]):
         )
 
     def _has_ended(self, run_id: str, earlier: EarlierRuns) -> bool:
-        """Whether an earlier run, which may be deleted, is not running in this experiment."""
+        """Return whether an earlier run, which may be deleted, is not running here."""
         if run_id in earlier.parents:
             return True
         try:
-            run = patiently(lambda: self._client.get_run(run_id))
+            run = retry(lambda: self._client.get_run(run_id))
         except MlflowException as error:
             if not is_missing(error):
                 raise
@@ -364,7 +363,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._append(*self._superseding(parent))
 
     def _take_over(self, fold: AdoptedFold, *, complete: Set[str]) -> None:
-        """Move a fold to this parent; copy it where its own parent must keep it."""
+        """Move a fold to this parent; copy it if its parent is complete or of other ids."""
         tags = fold.run.data.tags
         is_own = tags[schema.IDENTITY] == self._setting.identity
         if not is_own or tags.get(MLFLOW_PARENT_RUN_ID) in complete:
@@ -374,7 +373,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._append(Write(run=fold.run.info.run_id, batch=batch([tag])))
 
     def _flag(self, run_id: str) -> None:
-        """Give the complete run of this setting the findings that it may lack."""
+        """Add the findings of checks to the complete run of this setting."""
         tags = finding_tags(self._setting.findings)
         if tags:
             items = [Tag(key=key, value=value) for key, value in tags.items()]
@@ -450,7 +449,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         while not self._stop.wait(FLUSH_SECONDS):
             with contextlib.suppress(
                 Exception
-            ):  # the next turn tries again; a fold's end must work
+            ):  # it is tried again later; the end of a fold must succeed
                 self._flush_epochs()
                 if time.monotonic() - last_beat >= HEARTBEAT_SECONDS:
                     self._client.set_tag(self.run_id, schema.HEARTBEAT, str(time.time()))
@@ -470,12 +469,12 @@ class RunTree(AbstractContextManager["RunTree"]):
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._pulse.join(timeout=FLUSH_SECONDS)  # its last heartbeat may wait for an answer
+        self._pulse.join(timeout=FLUSH_SECONDS)  # its last heartbeat may wait for a response
         is_planned = error is None or self._status == Status.PRUNED
         tags = {}
         if error is not None and not is_planned:
             self._status = _status_after(error)
-            tags = {schema.ERROR: _error_words(error)}
+            tags = {schema.ERROR: _describe_error(error)}
         try:
             with self._lock:
                 self._append(*self._closing(tags))
@@ -510,14 +509,14 @@ class RunTree(AbstractContextManager["RunTree"]):
         )
 
     def _abandon_at_once(self, error: BaseException) -> None:
-        """Close the parent where there is no journal yet."""
-        tags = {schema.ERROR: _error_words(error), schema.STATUS: _status_after(error)}
+        """Close the parent if there is no journal yet."""
+        tags = {schema.ERROR: _describe_error(error), schema.STATUS: _status_after(error)}
         with contextlib.suppress(MlflowException):
             self._client.set_terminated(self.run_id, "FAILED")
             write(self._client, self.run_id, [Tag(key=key, value=tags[key]) for key in tags])
 
 
-def _refuse_to_repeat(held: Set[str]) -> None:
+def _refuse_undelivered(held: Set[str]) -> None:
     if held:
         raise RunInProgressError(
             f"results of run {min(held)} are being delivered by another process; wait for it, and "
@@ -525,7 +524,7 @@ def _refuse_to_repeat(held: Set[str]) -> None:
         )
 
 
-def _error_words(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     return redacted(f"{type(error).__name__}: {error}")
 
 
@@ -541,7 +540,7 @@ def _run_name(setting: Setting, tags: Mapping[str, str]) -> str:
 
 
 def _weights_tags(setting: Setting) -> dict[str, str]:
-    """Names of the pretrained weights with their digests, and of those that are not known."""
+    """Return the names of pretrained weights with digests, and of those with unknown digests."""
     found = {
         schema.WEIGHTS: [f"{each.name}:{each.digest[:12]}" for each in setting.weights],
         schema.UNVERIFIED_WEIGHTS: [each.name for each in setting.weights if not each.is_known],

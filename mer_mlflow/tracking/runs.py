@@ -1,4 +1,4 @@
-"""Finding runs: what a cross-validation's runs carry, and how they are found again."""
+"""Creation and search of runs."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from mer_mlflow.access import user_name
 from mer_mlflow.deletions import deleted
 from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
 from mer_mlflow.tracking import schema
-from mer_mlflow.tracking.client import settle
+from mer_mlflow.tracking.client import configure
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
 from mer_mlflow.tracking.items import Tag
-from mer_mlflow.tracking.outage import own_retries, patiently, unusable_store
+from mer_mlflow.tracking.outage import retry, unusable_store, without_client_retries
 from mer_mlflow.tracking.writer import batch, make_run, send
 
 DEFAULT = "0"
 """Id of MLflow's default experiment."""
 PAGE, MOST_PAGES = 1000, 1000
-"""Runs of an answer, and answers to one search."""
+"""Runs per page, and maximum number of pages of a search."""
 SQLITE = "sqlite:///"
 START_SECONDS = 60.0
-"""Patience with a server at the start of a command, where its address may be wrong."""
+"""Time to wait for a server at the start of a command, because its address may be wrong."""
 FILE_SECONDS = 5.0
-"""Patience with a file: two commands that make its tables at once are in each other's way."""
+"""Time to wait for a database file, whose tables another command may be creating."""
 
 
 class Kind(StrEnum):
@@ -55,8 +55,8 @@ class Kind(StrEnum):
 class Status(StrEnum):
     """Value of the tag ``mer.status`` of a parent run.
 
-    ``complete`` alone is ever reported as a result; ``superseded`` gave its folds to a later run,
-    ``duplicate`` found everything done by an earlier one, ``pruned`` was given up by a search.
+    Only ``complete`` runs are reported as results. The folds of a ``superseded`` run belong to a
+    later run; a ``duplicate`` repeats a complete earlier run; ``pruned`` was stopped by a search.
     """
 
     RUNNING = "running"
@@ -70,20 +70,20 @@ class Status(StrEnum):
 
 
 def check_store() -> None:
-    """Make sure that the tracking store answers, before anything long is begun.
+    """Check that the tracking store is available, before a long computation.
 
     Raises
     ------
     TrackingError
-        If it does not.
+        If it is not available.
     """
-    settle()
+    configure()
     prepare_database(mlflow.get_tracking_uri(), mlflow_schema())
     is_file = mlflow.get_tracking_uri().startswith(SQLITE)
     most = FILE_SECONDS if is_file else START_SECONDS
     try:
-        with own_retries():
-            patiently(lambda: MlflowClient().search_experiments(max_results=1), most=most)
+        with without_client_retries():
+            retry(lambda: MlflowClient().search_experiments(max_results=1), most=most)
     except TrackingError:
         raise
     except Exception as error:
@@ -91,39 +91,40 @@ def check_store() -> None:
 
 
 def is_untouched(uri: str) -> bool:
-    """Tell whether a tracking store is a local file that is not there: asking it would make it."""
+    """Return whether a tracking store is a local file that does not exist; any request would
+    create it."""
     path = database_file(uri)
     return path is not None and not path.exists()
 
 
 def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:
-    """Open the run that ``mlflow run`` made, or make one.
+    """Return the run created by ``mlflow run``, or create one.
 
     Parameters
     ----------
-    client : of the tracking server
-    name : of the run
-    is_main : whether the run is the command's own; else it is a new one in the same experiment
+    client : client of the tracking server
+    name : name of the run
+    is_main : whether it is the command's own run; else a new one in the same experiment is created
 
     Returns
     -------
     the run of ``MLFLOW_RUN_ID``, else a new one in ``MLFLOW_EXPERIMENT_NAME`` or ``Default``
     """
-    settle()
-    with own_retries():
+    configure()
+    with without_client_retries():
         given = os.environ.get("MLFLOW_RUN_ID") if is_main else None
         run_id = given or _new_run(client, name)
         if given:
-            patiently(lambda: client.update_run(run_id, name=name))
-        run = patiently(lambda: client.get_run(run_id))
+            retry(lambda: client.update_run(run_id, name=name))
+        run = retry(lambda: client.get_run(run_id))
     _log_ahead(client.tracking_uri)
     return run
 
 
 def _new_run(client: MlflowClient, name: str) -> str:
-    experiment = patiently(lambda: current_experiment(client))
+    experiment = retry(lambda: current_experiment(client))
     mark, start_time, tries = uuid.uuid4().hex, int(time.time() * 1000), count()
-    return patiently(
+    return retry(
         lambda: make_run(
             client,
             experiment,
@@ -137,7 +138,7 @@ def _new_run(client: MlflowClient, name: str) -> str:
 
 
 def current_experiment(client: MlflowClient) -> str:
-    """Id of the experiment that this command's run belongs to."""
+    """Return the id of the experiment of this command's run."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
         return str(client.get_run(run_id).info.experiment_id)
@@ -145,25 +146,25 @@ def current_experiment(client: MlflowClient) -> str:
 
 
 def adopt_trial(run_id: str, tags: Mapping[str, str]) -> None:
-    """Let a search's trial count as trained, because a training found it complete.
+    """Mark a complete trial of a search as trained too, because a training has the same identity.
 
     Parameters
     ----------
-    run_id : parent run that a training turned out to be
-    tags : further tags of that training
+    run_id : parent run of the trial
+    tags : further tags of the training
     """
     client = MlflowClient()
-    with own_retries():
-        if schema.TRIAL not in patiently(lambda: client.get_run(run_id)).data.tags:
+    with without_client_retries():
+        if schema.TRIAL not in retry(lambda: client.get_run(run_id)).data.tags:
             return
         trained = batch(
             Tag(key=key, value=value) for key, value in {schema.TRAINED: "true", **tags}.items()
         )
-        patiently(lambda: send(client, run_id, trained))
+        retry(lambda: send(client, run_id, trained))
 
 
 def _log_ahead(uri: str) -> None:
-    """Let a sqlite store be read while it is written, and halve the cost of a commit."""
+    """Use a write-ahead log in a sqlite store: reads work during writes, and commits are faster."""
     if not uri.startswith(SQLITE) or "?" in uri:
         return
     with (
@@ -174,20 +175,20 @@ def _log_ahead(uri: str) -> None:
 
 
 def experiment_id(client: MlflowClient, name: str | None, *, create: bool = True) -> str:
-    """Id of an experiment.
+    """Return the id of an experiment.
 
     Parameters
     ----------
-    client : of the tracking server
-    name : of the experiment, None for that of ``MLFLOW_EXPERIMENT_ID``, else MLflow's default one
-    create : whether to create it where it is missing
+    client : client of the tracking server
+    name : name of the experiment; None for ``MLFLOW_EXPERIMENT_ID``, or else MLflow's default
+    create : whether to create a missing experiment
 
     Raises
     ------
     DeletedError
         If it was deleted.
     ParameterError
-        If there is no such experiment and none may be created.
+        If there is no such experiment and ``create`` is False.
     """
     if name is None:
         return _given_experiment(client, os.environ.get("MLFLOW_EXPERIMENT_ID") or DEFAULT)
@@ -216,13 +217,13 @@ def _given_experiment(client: MlflowClient, key: str) -> str:
 
 def _live_experiment(experiment: Experiment) -> str:
     if experiment.lifecycle_stage != LifecycleStage.ACTIVE:
-        words = deleted("experiment", experiment.experiment_id)
-        raise DeletedError(f"experiment={experiment.name}: {words}, or name another one")
+        message = deleted("experiment", experiment.experiment_id)
+        raise DeletedError(f"experiment={experiment.name}: {message}, or name another one")
     return str(experiment.experiment_id)
 
 
 def live_run(client: MlflowClient, run_id: str) -> Run | None:
-    """A run, None where it was deleted."""
+    """Return a run, None if it was deleted."""
     try:
         run = client.get_run(run_id)
     except MlflowException as error:
@@ -233,12 +234,12 @@ def live_run(client: MlflowClient, run_id: str) -> Run | None:
 
 
 def is_missing(error: MlflowException) -> bool:
-    """Tell whether a server answers that it does not have what was requested."""
+    """Return whether an error means that the requested object does not exist."""
     return bool(error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST))
 
 
 def require_experiment(client: MlflowClient, experiment: str) -> None:
-    """Check that an experiment may be written to.
+    """Check that an experiment was not deleted.
 
     Raises
     ------
@@ -252,19 +253,19 @@ def require_experiment(client: MlflowClient, experiment: str) -> None:
 def search(
     client: MlflowClient, experiment: str, *, is_running: bool = False, **tags: str
 ) -> Iterator[Run]:
-    """Find the runs of an experiment that carry all of these tags.
+    """Find the runs of an experiment that have all of these tags.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     experiment : id of the experiment
-    is_running : whether to find only those that are not closed
+    is_running : whether to find only runs with the status RUNNING
     tags : values by the tag's name without ``mer.``
 
     Raises
     ------
     TrackingError
-        If the server gives pages without end.
+        If there are too many pages of results.
     """
     conditions = ["attributes.status = 'RUNNING'"] * is_running
     conditions += [f"tags.`{schema.TAGS}{key}` = '{value}'" for key, value in tags.items()]

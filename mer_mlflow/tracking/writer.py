@@ -1,4 +1,4 @@
-"""Writing to MLflow: the one place that talks to the server, in few calls."""
+"""Writing to MLflow in few requests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mer_mlflow.tracking.items import File, Item, Metric, Param, Tag
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What a run is to carry, ready to be sent any number of times: the result is the same.
+    """Values and files of a run; sending a batch again has no further effect.
 
     Attributes
     ----------
     metrics : (key, value, Unix time [ms], step)
-    params : parameters; they may be sent again only with the same value
+    params : parameters; they may be sent again only with the same values
     tags : tags
     files : artifacts
     """
@@ -32,7 +32,7 @@ class Batch:
 
 
 def batch(items: Iterable[Item]) -> Batch:
-    """Put items together, with the time of now."""
+    """Combine items to a batch, with the current time."""
     now = int(time.time() * 1000)
     every = list(items)
     return Batch(
@@ -50,21 +50,21 @@ def write(client: MlflowClient, run_id: str, items: Iterable[Item]) -> None:
 
     Parameters
     ----------
-    client : of the tracking server
-    run_id : the run
-    items : what to write; parameters may be written again only with the same value
+    client : client of the tracking server
+    run_id : id of the run
+    items : items to write; parameters may be written again only with the same values
     """
     send(client, run_id, batch(items))
 
 
 def send(client: MlflowClient, run_id: str, content: Batch) -> None:
-    """Send a batch to a run: one call for the values, one for the files.
+    """Send a batch to a run: one request for the values, one for each folder of files.
 
     Parameters
     ----------
-    client : of the tracking server
-    run_id : the run
-    content : from :func:`batch`
+    client : client of the tracking server
+    run_id : id of the run
+    content : batch, as returned by :func:`batch`
     """
     if content.metrics or content.params or content.tags:
         client.log_batch(
@@ -87,17 +87,17 @@ def make_run(
     mark: str,
     was_tried: bool,
 ) -> str:
-    """Make a run, but once: a server may make one and fail to say so.
+    """Create a run only once, although the response of the server may be lost.
 
     Parameters
     ----------
-    client : of the tracking server
+    client : client of the tracking server
     experiment_id : experiment of the run
-    name : of the run
+    name : name of the run
     start_time : Unix time [ms]
-    tags : of the run
-    mark : that no other run has
-    was_tried : whether the run may be there already
+    tags : tags of the run
+    mark : unique mark of the run
+    was_tried : whether the run may exist already
 
     Returns
     -------
@@ -112,7 +112,7 @@ def make_run(
 
 
 def marked_runs(client: MlflowClient, experiment_id: str, mark: str) -> list[str]:
-    """Ids of the runs with a mark; more than one where an answer came too late."""
+    """Return the ids of the runs with a mark; several if a response came too late."""
     found = client.search_runs([experiment_id], filter_string=f"tags.`{schema.MADE_BY}` = '{mark}'")
     return sorted(str(run.info.run_id) for run in found)
 

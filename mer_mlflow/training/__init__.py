@@ -1,4 +1,4 @@
-"""What methodologies share: their declaration, hyperparameters, training loops and estimators."""
+"""Common parts of methodologies: declaration, hyperparameters, training loops, estimators."""
 
 from mer_mlflow.training.hyperparameters import Role, Space, Value, converted, searchable
 from mer_mlflow.training.method import (

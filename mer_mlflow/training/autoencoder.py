@@ -1,4 +1,4 @@
-"""Training a convolutional autoencoder of mel spectrograms on training clips."""
+"""Training of a convolutional autoencoder of mel spectrograms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mer_mlflow.training.steps import PREDICT_BATCH, batches, refuse_divergence
 STAGE = "autoencoder"
 DECODER_FILE = "decoder.keras"
 N_SHOWN = 3
-"""Clips whose reconstruction is shown."""
+"""Number of clips whose reconstruction is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class FittedAutoencoder:
 
     Attributes
     ----------
-    encoder : from spectrograms in decibels to flattened bottlenecks
-    decoder : from bottlenecks to standardised spectrograms
+    encoder : network from spectrograms in decibels to flattened bottlenecks
+    decoder : network from bottlenecks to standardised spectrograms
     """
 
     encoder: FittedNetwork
@@ -42,19 +42,19 @@ class FittedAutoencoder:
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights of both halves."""
+        """Number of weights of encoder and decoder."""
         return self.encoder.n_parameters + int(self.decoder.count_params())
 
     def encode(self, examples: Examples) -> NDArray[np.float32]:
-        """Bottleneck of each clip [shape=(n_clips, n_values)]."""
+        """Compute the bottleneck of each clip [shape=(n_clips, n_values)]."""
         return outputs(self.encoder.network, self.encoder, examples)
 
     def decode(self, bottlenecks: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Spectrograms in decibels [shape=(n_made, n_mels, n_frames)].
+        """Decode spectrograms in decibels [shape=(n_made, n_mels, n_frames)].
 
         Parameters
         ----------
-        bottlenecks : flattened [shape=(n_made, n_values)]
+        bottlenecks : flattened bottlenecks [shape=(n_made, n_values)]
         """
         made = [
             keras.ops.convert_to_numpy(
@@ -66,7 +66,7 @@ class FittedAutoencoder:
         return spectrograms * self.encoder.scale + self.encoder.mean
 
     def illustrate(self, examples: Examples) -> Illustration:
-        """Show reconstructions of clips, and their error."""
+        """Return reconstructions of clips, and their error."""
         squares = 0.0
         first: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for batch in batches(np.arange(len(examples)), PREDICT_BATCH):
@@ -82,13 +82,13 @@ class FittedAutoencoder:
         )
 
     def save(self, folder: Path) -> None:
-        """Write both halves into an existing folder."""
+        """Write encoder and decoder into an existing folder."""
         self.encoder.save(folder)
         self.decoder.save(folder / DECODER_FILE)
 
 
 def load_autoencoder(folder: Path) -> FittedAutoencoder:
-    """Read what :meth:`FittedAutoencoder.save` wrote."""
+    """Read a model written by :meth:`FittedAutoencoder.save`."""
     return FittedAutoencoder(
         encoder=load_network(folder),
         decoder=keras.saving.load_model(folder / DECODER_FILE, compile=False),
@@ -104,21 +104,21 @@ def train_autoencoder(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedAutoencoder:
-    """Train an autoencoder by the squared error of standardised spectrograms, with Adam.
+    """Train an autoencoder with Adam on the squared error of standardised spectrograms.
 
     Parameters
     ----------
-    train : training examples, whose first input is a spectrogram; labels are not read
+    train : training examples, whose first input is a spectrogram; labels are not used
     learning_rate : float > 0
-    batch_size : int > 0, clips of a step
+    batch_size : int > 0, clips per step
     epochs : int > 0
-    seed : of weights and order
+    seed : seed of weights and order
     on_epoch : called after every epoch
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     keras.utils.set_random_seed(seed)
     order = np.random.default_rng(seed)

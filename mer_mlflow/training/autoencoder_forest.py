@@ -1,4 +1,4 @@
-"""A random forest on the bottleneck of an autoencoder, both trained on the same clips."""
+"""Random forest on the bottleneck of an autoencoder, both trained on the same clips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mer_mlflow.training.method import Illustration, OnEpoch, Prediction
 
 @dataclass(frozen=True, kw_only=True)
 class FittedEmbedding:
-    """An autoencoder and the forest that reads its bottleneck.
+    """An autoencoder, and a random forest on its bottleneck.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class FittedEmbedding:
         return self.autoencoder.n_parameters
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         return self.forest.predict(_embedded(self.autoencoder, examples))
 
     def illustrate(self, examples: Examples) -> Illustration:
-        """Show reconstructions of clips, and their error."""
+        """Return reconstructions of clips, and their error."""
         return self.autoencoder.illustrate(examples)
 
     def save(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class FittedEmbedding:
 
 
 def load_embedding(folder: Path) -> FittedEmbedding:
-    """Read what :meth:`FittedEmbedding.save` wrote."""
+    """Read a model written by :meth:`FittedEmbedding.save`."""
     return FittedEmbedding(autoencoder=load_autoencoder(folder), forest=load_estimator(folder))
 
 
@@ -70,15 +70,15 @@ def train_embedding(
     Parameters
     ----------
     train : training examples, whose first input is a spectrogram
-    learning_rate, batch_size, epochs : of the autoencoder
-    n_estimators : int > 0, trees
-    seed : of weights, order and trees
+    learning_rate, batch_size, epochs : training parameters of the autoencoder
+    n_estimators : int > 0, number of trees
+    seed : seed of weights, order and trees
     on_epoch : called after every epoch of the autoencoder
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     autoencoder = train_autoencoder(
         train.recordings(),

@@ -1,4 +1,4 @@
-"""Segment-level methodologies: each chunk of a clip trains by itself, all of them vote.
+"""Segment-level methodologies: chunks of a clip are training examples, and vote in prediction.
 
 References
 ----------
@@ -26,7 +26,7 @@ Fit = Callable[[Examples, Any, int, OnEpoch], FittedModel]
 
 @dataclass(frozen=True, kw_only=True)
 class FittedSegments:
-    """A model of chunks that predicts clips.
+    """A model of chunks that predicts clips by vote.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class FittedSegments:
         return self.of.n_parameters
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip by vote, and the mean probability of every quadrant."""
+        """Predict the quadrant of each clip by vote, and the mean probability of every quadrant."""
         return _clip_prediction(self.of.predict, examples)
 
     def save(self, folder: Path) -> None:
@@ -50,11 +50,11 @@ class FittedSegments:
 
 
 def by_segment(fit: Fit) -> Fit:
-    """Make the ``fit`` of a methodology whose chunks train by themselves.
+    """Return the ``fit`` of a segment-level methodology.
 
     Parameters
     ----------
-    fit : trains on examples that are chunks
+    fit : function that trains on examples that are chunks
     """
 
     def fit_chunks(
@@ -69,26 +69,26 @@ def by_segment(fit: Fit) -> Fit:
 
 
 def load_by_segment(load: Callable[[Path], FittedModel]) -> Callable[[Path], FittedModel]:
-    """Make the ``load`` of a methodology whose chunks train by themselves.
+    """Return the ``load`` of a segment-level methodology.
 
     Parameters
     ----------
-    load : reads the model of chunks
+    load : function that reads the model of chunks
     """
     return lambda folder: FittedSegments(of=load(folder))
 
 
 def vote(probabilities: NDArray[np.float64]) -> Prediction:
-    """Put the chunks of each clip together.
+    """Combine the predictions of each clip's chunks.
 
     Parameters
     ----------
-    probabilities : of each chunk [shape=(n_clips, n_chunks, 4)]
+    probabilities : probabilities for each chunk [shape=(n_clips, n_chunks, 4)]
 
     Returns
     -------
-    the mean of the chunks' probabilities, and the quadrant that most chunks are put into; among
-    equals the one with the larger mean
+    the mean probabilities of the chunks, and the quadrant predicted for most chunks; ties are
+    resolved by the mean probability
     """
     mean = probabilities.mean(axis=1)
     chosen = probabilities.argmax(axis=2)

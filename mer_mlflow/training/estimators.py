@@ -17,13 +17,13 @@ FILE = "estimator.skops"
 
 @dataclass(frozen=True, kw_only=True)
 class FittedEstimator:
-    """A fitted scikit-learn classifier on one input, flattened to a row a clip."""
+    """A fitted scikit-learn classifier on one input, flattened to one row per clip."""
 
     estimator: Any
     n_parameters: int | None = None
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         probabilities = np.zeros((len(examples), len(QUADRANTS)))
         rows = examples.read(0).reshape(len(examples), -1)
         probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(rows)
@@ -37,7 +37,7 @@ class FittedEstimator:
 
 
 def load_estimator(folder: Path) -> FittedEstimator:
-    """Read what :meth:`FittedEstimator.save` wrote."""
+    """Read a model written by :meth:`FittedEstimator.save`."""
     import skops.io
 
     path = folder / FILE

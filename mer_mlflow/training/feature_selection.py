@@ -1,8 +1,8 @@
-"""Selection of the features that are most relevant to the quadrants, among training clips only.
+"""Selection of the features that are most relevant to the quadrants.
 
-A feature's relevance is how far the quadrants' means lie apart against the spread within them,
-which orders features as the F of an analysis of variance does. Of features that are nearly the
-same, the most relevant stays.
+The relevance of a feature is the ratio of the variance between quadrants to that within quadrants,
+which ranks features like the F statistic of an analysis of variance. Of highly correlated features
+only the most relevant is selected.
 
 References
 ----------
@@ -21,17 +21,17 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 NEGLIGIBLE = 1e-6
-"""Range, relative to the values, in which a feature counts as constant."""
+"""Range, relative to the values, below which a feature counts as constant."""
 
 
 class MostRelevant(SelectorMixin, BaseEstimator):  # type: ignore[misc]
-    """Scikit-learn step that keeps the most relevant features which are not too much alike.
+    """Scikit-learn transformer that selects the most relevant features without redundant ones.
 
     Parameters
     ----------
-    n_features : int > 0, how many to keep; all where there are no more. Where too many are alike,
-        the most relevant of those fill the number up
-    most_alike : float, 0 to 1, absolute correlation up to which two features are both kept
+    n_features : int > 0, number of features to select, or all if there are fewer. If too few
+        remain after the removal of redundant features, the most relevant of these are added
+    most_alike : float, 0 to 1, maximum absolute correlation of two selected features
     """
 
     def __init__(self, n_features: int = 100, most_alike: float = 0.9) -> None:
@@ -39,7 +39,7 @@ class MostRelevant(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.most_alike = most_alike
 
     def fit(self, X: NDArray[np.floating], y: NDArray[np.int64]) -> Self:
-        """Choose features by training clips.
+        """Select features on training clips.
 
         Parameters
         ----------
@@ -58,16 +58,16 @@ class MostRelevant(SelectorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _by_relevance(values: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of the features, the most relevant first; those that never change come last.
+    """Return the positions of the features, most relevant first, constant ones last.
 
-    Not by scikit-learn's ``f_classif``, whose sums of squares cancel where a feature hardly varies.
+    Scikit-learn's ``f_classif`` is not used: its sums of squares cancel if a feature hardly varies.
     """
     classes, of_clip, counts = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.stack([values[of_clip == k].mean(axis=0) for k in range(len(classes))])
     between = (counts[:, np.newaxis] * (means - values.mean(axis=0)) ** 2).sum(axis=0)
     within = ((values - means[of_clip]) ** 2).sum(axis=0)
     constant = np.ptp(values, axis=0) <= NEGLIGIBLE * np.abs(values).max(axis=0)
-    with np.errstate(divide="ignore"):  # inf where a feature has no spread inside quadrants
+    with np.errstate(divide="ignore"):  # inf for a feature without variance within quadrants
         ratio = between / np.where(constant, 1.0, within)
     return np.argsort(-np.where(constant, -1.0, ratio), kind="stable")
 

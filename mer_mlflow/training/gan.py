@@ -1,4 +1,4 @@
-"""Adversarial training of generators, one a quadrant, in front of an autoencoder's decoder.
+"""Adversarial training of one generator per quadrant, followed by an autoencoder's decoder.
 
 References
 ----------
@@ -25,7 +25,7 @@ N_NOISE = 64
 FIRST_MOMENTUM = 0.5
 DROPOUT = 0.3
 RECORDED, GENERATED = 0.9, 0.0
-"""What the critic is to say: a little less than certain of recordings, so that it never is."""
+"""Targets of the critic; below 1 for recordings (label smoothing)."""
 
 
 def generate(
@@ -39,27 +39,27 @@ def generate(
     seed: int,
     on_epoch: OnEpoch,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Train a generator for each quadrant and let it make spectrograms.
+    """Train a generator for each quadrant, and generate spectrograms.
 
     Parameters
     ----------
     train : training examples, whose first input is a spectrogram
     autoencoder : trained on the same examples; its decoder is not trained further
-    n_each : int > 0, spectrograms of each quadrant
-    learning_rate : float > 0, of generator and critic
-    batch_size : int > 0, recordings of a step; as many are generated
+    n_each : int > 0, spectrograms per quadrant
+    learning_rate : float > 0, learning rate of generator and critic
+    batch_size : int > 0, recordings per step; the same number is generated
     epochs : int > 0
-    seed : of weights, order and noise
+    seed : seed of weights, order and noise
     on_epoch : called after every epoch with the generator's loss
 
     Returns
     -------
-    spectrograms in decibels [shape=(n_made, n_mels, n_frames)], and the quadrant of each
+    spectrograms in decibels [shape=(n_made, n_mels, n_frames)], and their quadrants
 
     Raises
     ------
     DivergenceError
-        If a loss is no longer a finite number.
+        If a loss is not finite.
     """
     present = np.unique(train.labels)
     bottlenecks = []
@@ -95,14 +95,14 @@ def _train_generator(
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     shape = train.item_shape(0)
-    judge = critic(input_shape=shape, dropout=DROPOUT)
-    maker = generator(output_shape=shape, n_noise=N_NOISE)
-    painter = keras.Sequential([maker, autoencoder.decoder])
+    discriminator = critic(input_shape=shape, dropout=DROPOUT)
+    trained = generator(output_shape=shape, n_noise=N_NOISE)
+    pipeline = keras.Sequential([trained, autoencoder.decoder])
     autoencoder.decoder.trainable = False
-    _compile(judge, learning_rate)
-    judge.trainable = False
-    against = keras.Sequential([painter, judge])
-    _compile(against, learning_rate)
+    _compile(discriminator, learning_rate)
+    discriminator.trainable = False
+    adversarial = keras.Sequential([pipeline, discriminator])
+    _compile(adversarial, learning_rate)
 
     def noise(n: int) -> NDArray[np.float32]:
         return rng.normal(size=(n, N_NOISE)).astype(np.float32)
@@ -111,18 +111,18 @@ def _train_generator(
         loss = 0.0
         for batch in batches(rng.permutation(len(train)), batch_size):
             recorded = autoencoder.encoder.normalised(train, batch)
-            painted = keras.ops.convert_to_numpy(painter(noise(len(batch)), training=False))
-            shown = np.concatenate([recorded, painted])
-            says = np.repeat([RECORDED, GENERATED], len(batch)).astype(np.float32)[:, np.newaxis]
-            judge.trainable = True
-            judge.train_on_batch(shown, says)
-            judge.trainable = False
-            wished = np.ones((len(batch), 1), dtype=np.float32)
-            loss += float(against.train_on_batch(noise(len(batch)), wished)) * len(batch)
+            generated = keras.ops.convert_to_numpy(pipeline(noise(len(batch)), training=False))
+            inputs = np.concatenate([recorded, generated])
+            targets = np.repeat([RECORDED, GENERATED], len(batch)).astype(np.float32)[:, np.newaxis]
+            discriminator.trainable = True
+            discriminator.train_on_batch(inputs, targets)
+            discriminator.trainable = False
+            ones = np.ones((len(batch), 1), dtype=np.float32)
+            loss += float(adversarial.train_on_batch(noise(len(batch)), ones)) * len(batch)
         loss /= len(train)
         refuse_divergence(loss, epoch=epoch, learning_rate=learning_rate)
         on_epoch(EpochRecord(epoch=epoch, loss=loss, accuracy=None, stage=stage), None)
-    return maker
+    return trained
 
 
 def _compile(network: keras.Model, learning_rate: float) -> None:

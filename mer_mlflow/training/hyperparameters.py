@@ -1,4 +1,4 @@
-"""Hyperparameters: how they are declared, converted and checked, and those that methods share."""
+"""Hyperparameters: declaration, conversion and validation; and those shared by methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPACE, ROLE = "space", "role"
 
 
 class Role(Flag):
-    """What a hyperparameter is for; one may have several roles."""
+    """Use of a hyperparameter; it may have several roles."""
 
     TRAINING = auto()
     """Argument of the training loop of a network."""
@@ -24,11 +24,11 @@ class Role(Flag):
     ESTIMATOR = auto()
     """Argument of an estimator that is not trained by epochs."""
     SELECTION = auto()
-    """Number of features that are kept."""
+    """Number of features that are selected."""
     SYNTHESIS = auto()
-    """How additional training examples are made."""
+    """Synthesis of additional training examples."""
     INPUTS = auto()
-    """Which inputs are read of each clip. All settings of one search read the same."""
+    """Choice of the inputs. All settings of a search have the same inputs."""
     EPOCHS = auto()
     """Number of epochs, which ``max_epochs`` and the quick profile limit."""
     BATCH = auto()
@@ -41,8 +41,8 @@ class Space:
 
     Attributes
     ----------
-    low, high : inclusive bounds of a number; ``exclusive_low`` leaves ``low`` itself out
-    choices : the words that it may be; where ``prefix`` is given, any that begins with it too
+    low, high : inclusive bounds of a number; ``exclusive_low`` excludes ``low`` itself
+    choices : allowed texts; with ``prefix``, texts that begin with it are allowed too
     grid : values that a grid search tries
     """
 
@@ -53,8 +53,8 @@ class Space:
     prefix: str = ""
     grid: tuple[Value, ...] = ()
 
-    def complaint(self, value: Value) -> str | None:
-        """Say what is wrong with a value, None where it is allowed."""
+    def fault(self, value: Value) -> str | None:
+        """Return why a value is not allowed, None if it is."""
         if self.choices:
             has_prefix = self.prefix and str(value).startswith(self.prefix)
             words = ", ".join((*self.choices, *([f"{self.prefix}…"] if self.prefix else [])))
@@ -92,18 +92,18 @@ def searchable(
 
 
 def converted(name: str, value: Value, kind: type[Any]) -> Any:
-    """Convert a parameter to its type; a whole number may be written ``16.0``.
+    """Convert a parameter to its type; an integer may be written ``16.0``.
 
     Parameters
     ----------
-    name : of the parameter, for the error
-    value : as given
+    name : name of the parameter, for the error message
+    value : the given value
     kind : ``str``, ``int`` or ``float``
 
     Raises
     ------
     ParameterError
-        If the value is of another kind.
+        If the value cannot be converted.
     """
     if kind is str:
         return str(value).strip()
@@ -111,7 +111,7 @@ def converted(name: str, value: Value, kind: type[Any]) -> Any:
         number = float(value)
     except ValueError:
         raise ParameterError(f"{name}={value}: not a number") from None
-    except OverflowError:  # a whole number of so many digits cannot even be written
+    except OverflowError:  # Python does not print integers of so many digits
         raise ParameterError(f"{name}: must be smaller") from None
     if kind is int:
         if not number.is_integer():
@@ -121,7 +121,7 @@ def converted(name: str, value: Value, kind: type[Any]) -> Any:
 
 
 def values_of(hyperparameters: Any, role: Role) -> dict[str, Any]:
-    """Values of the hyperparameters that have a role, by name.
+    """Return the values of the hyperparameters with a role, by name.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def values_of(hyperparameters: Any, role: Role) -> dict[str, Any]:
 
 
 def part(hyperparameters: Any, declared: type[Any]) -> dict[str, Any]:
-    """Values of the hyperparameters that a shared dataclass declares, by name.
+    """Return the values of the hyperparameters declared by a shared dataclass, by name.
 
     Parameters
     ----------
@@ -148,14 +148,14 @@ def part(hyperparameters: Any, declared: type[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class SGDTraining:
-    """Training of a network: the study's default for deep learning.
+    """Training of a network, by default as in the study.
 
     Attributes
     ----------
     optimizer : ``sgd`` or ``adam``
     learning_rate : float > 0
-    batch_size : int >= 1, clips (or chunks of clips) of one step
-    epochs : int >= 1, largest number of epochs
+    batch_size : int >= 1, clips (or chunks of clips) per step
+    epochs : int >= 1, maximum number of epochs
     stop_accuracy : training accuracy at which the training ends, 0 to 1
     """
 
@@ -170,7 +170,7 @@ class SGDTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamTraining(SGDTraining):
-    """Training of a network by Adam."""
+    """Training of a network with Adam."""
 
     optimizer: str = searchable("adam", Role.TRAINING, choices=("sgd", "adam"))
     learning_rate: float = searchable(
@@ -184,10 +184,10 @@ class CNNSizes:
 
     Attributes
     ----------
-    filters : int >= 1, of each convolution
-    dense_units : int >= 1, of the layer before the output
-    block_dropout, dropout : rates in the front end and before the dense layer
-    momentum : share that a normalisation's running statistics keep at each step
+    filters : int >= 1, filters of each convolution
+    dense_units : int >= 1, units of the layer before the output
+    block_dropout, dropout : dropout rates in the front end and before the dense layer
+    momentum : momentum of the running statistics of batch normalisation
     """
 
     filters: int = searchable(16, Role.ARCHITECTURE, low=1, grid=(8, 16, 32))
@@ -199,7 +199,7 @@ class CNNSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderTraining:
-    """Training, by Adam, of an autoencoder beside the main network."""
+    """Training, with Adam, of an additional autoencoder."""
 
     autoencoder_learning_rate: float = searchable(
         0.002, Role.SYNTHESIS, low=0.0, exclusive_low=True, grid=(0.001, 0.002, 0.004)

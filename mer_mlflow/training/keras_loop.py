@@ -1,4 +1,4 @@
-"""Training a Keras network on examples that stay in the store."""
+"""Training of a Keras network on examples that are read from the store in batches."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NORMALISATION_FILE = "normalisation.npz"
 
 @dataclass(frozen=True, kw_only=True)
 class FittedNetwork:
-    """A trained network, and the selection and normalisation of its input.
+    """A trained network and the normalisation of its input.
 
     Attributes
     ----------
-    network : softmax over the quadrants
-    columns : features that it reads [shape=(n_kept,)]; empty where it reads all
-    mean, scale : statistics of the training clips' input: numbers, or one a feature
+    network : network with a softmax over the quadrants
+    columns : positions of the selected features [shape=(n_kept,)]; empty for all
+    mean, scale : statistics of the training clips' input: scalars, or one value per feature
         [shape=(n_features,)]
     """
 
@@ -43,17 +43,17 @@ class FittedNetwork:
         return int(self.network.count_params())
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         raw = outputs(self.network, self, examples).astype(np.float64)
         return most_probable(raw / raw.sum(axis=1, keepdims=True))
 
     @property
     def front_end_size(self) -> int:
-        """Number of values where the network's front end ends."""
+        """Number of outputs of the network's front end."""
         return int(self.network.get_layer(FRONT_END).output.shape[1])
 
     def front_end(self, examples: Examples) -> NDArray[np.float32]:
-        """Values of each clip where the network's front end ends [shape=(n_clips, n_values)]."""
+        """Compute the outputs of the network's front end [shape=(n_clips, n_values)]."""
         end = self.network.get_layer(FRONT_END).output
         return outputs(keras.Model(self.network.input, end), self, examples)
 
@@ -65,12 +65,12 @@ class FittedNetwork:
         )
 
     def normalised(self, examples: Examples, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Input of the network for some examples [shape=(n_read, ...)]."""
+        """Return the normalised input of some examples [shape=(n_read, ...)]."""
         return standardised(examples.read(0, indices), self.columns, self.mean, self.scale)
 
 
 def load_network(folder: Path) -> FittedNetwork:
-    """Read what :meth:`FittedNetwork.save` wrote."""
+    """Read a model written by :meth:`FittedNetwork.save`."""
     with np.load(folder / NORMALISATION_FILE) as kept:
         return FittedNetwork(
             network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
@@ -94,27 +94,27 @@ def train_network(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedNetwork:
-    """Train until the training accuracy is reached or the epochs are over.
+    """Train until the training accuracy or the maximum number of epochs is reached.
 
     Parameters
     ----------
     train : training examples, read in batches from the first input
-    build : makes the network for an input shape, called once everything is seeded
+    build : function that returns the network for an input shape; called after seeding
     optimizer : name of a Keras optimizer
     learning_rate : float > 0
-    batch_size : int > 0, clips of a step
-    epochs : int > 0, at most
-    stop_accuracy : training accuracy of an epoch, 0 to 1, that ends the training
-    by_feature : whether each feature is standardised by itself, as columns of a table are, or
-        all values together, as those of a spectrogram are
-    n_features : how many of the most relevant features are kept, None for all values
-    seed : of weights, dropout and order
+    batch_size : int > 0, clips per step
+    epochs : int > 0, maximum number of epochs
+    stop_accuracy : training accuracy of an epoch, 0 to 1, at which training stops
+    by_feature : whether each feature is standardised separately, as for columns of a table, or
+        all values together, as for a spectrogram
+    n_features : number of most relevant features that are selected, None for all
+    seed : seed of weights, dropout and order
     on_epoch : called after every epoch
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     keras.utils.set_random_seed(seed)
     order = np.random.default_rng(seed)
@@ -145,16 +145,16 @@ def compile_network(
     loss: str | keras.losses.Loss,
     metrics: Sequence[str] = (),
 ) -> None:
-    """Prepare a network for training.
+    """Compile a network and build its optimizer.
 
     Parameters
     ----------
-    network : with its weights
-    optimizer : of its trainable weights
-    loss, metrics : of a batch
+    network : network with weights
+    optimizer : optimizer of its trainable weights
+    loss, metrics : loss and metrics of a batch
     """
     network.compile(optimizer=optimizer, loss=loss, metrics=list(metrics), jit_compile=False)
-    # else TensorFlow traces the first step twice, because its variables are made in the first trace
+    # otherwise TensorFlow traces the first step twice, because the first trace creates variables
     optimizer.build(network.trainable_variables)
 
 

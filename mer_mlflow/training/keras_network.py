@@ -1,4 +1,4 @@
-"""Recipes that networks share; Keras is imported only when something is trained or loaded."""
+"""Common ``fit`` and ``load`` of networks; Keras is imported only to train or load."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from mer_mlflow.training.method import FittedModel, OnEpoch
 def fit_network(
     network: Callable[[], Callable[..., Any]], *, by_feature: bool = False
 ) -> Callable[[Examples, Any, int, OnEpoch], FittedModel]:
-    """Make the ``fit`` of a methodology that trains one network on one input.
+    """Return the ``fit`` of a methodology that trains one network on one input.
 
     Parameters
     ----------
-    network : returns the architecture, whose arguments are the hyperparameters of that role
-    by_feature : whether each feature is standardised by itself, or all values together
+    network : function that returns the architecture, whose arguments are the hyperparameters with
+        that role
+    by_feature : whether each feature is standardised separately, or all values together
     """
 
     def fit(train: Examples, hyperparameters: Any, seed: int, on_epoch: OnEpoch) -> FittedModel:
@@ -55,7 +56,7 @@ def build_network(
 
 
 def load_network(folder: Path) -> FittedModel:
-    """Read a network that was saved."""
+    """Read a saved network."""
     from mer_mlflow.training import keras_loop
 
     return keras_loop.load_network(folder)

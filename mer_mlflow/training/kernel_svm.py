@@ -1,5 +1,7 @@
-"""RBF support vector machines that share work: features are chosen and scaled, and distances
-measured, once for all settings; each width of the kernel is one matrix for all penalties.
+"""RBF support vector machines of several settings, which share computations.
+
+Features are selected and scaled, and distances computed, once for all settings. The kernel matrix
+of each ``gamma`` is computed once for all penalties.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ from mer_mlflow.training.feature_selection import MostRelevant
 
 Values = NDArray[np.floating]
 LOG_SLOPES = (-10.0, 10.0)
-"""Logarithms of the inverse temperatures that are considered."""
+"""Range of the logarithm of the inverse temperature."""
 
 
 class Machine(Protocol):
-    """A setting; equal ones are one."""
+    """Hyperparameters of an SVM; equal ones are hashed as equal."""
 
     @property
     def C(self) -> float:
-        """Penalty of an error."""
+        """Penalty of errors."""
 
     @property
     def gamma(self) -> float:
@@ -41,31 +43,31 @@ class Machine(Protocol):
 
     @property
     def n_features(self) -> int:
-        """How many of the most relevant features are kept."""
+        """Number of most relevant features that are selected."""
 
 
 def fit_machines(
     values: Values, labels: NDArray[np.int64], machines: Sequence[Machine], *, n_splits: int
 ) -> list[Pipeline]:
-    """Fit machines whose probabilities are calibrated inside the training clips.
+    """Fit SVMs whose probabilities are calibrated by cross-validation within the training set.
 
     Parameters
     ----------
     values : features of the training clips [shape=(n_clips, n_features)]
     labels : their quadrants [shape=(n_clips,)]
     machines : the settings
-    n_splits : folds whose decisions the temperature of a setting is fitted to
+    n_splits : number of folds of that cross-validation
 
     Returns
     -------
-    for each setting a fitted classifier with ``predict_proba``
+    a fitted classifier with ``predict_proba`` for each setting
     """
     with quick_checks():
         return _fit_machines(values, labels, machines, n_splits=n_splits)
 
 
 def quick_checks() -> AbstractContextManager[None]:
-    """Leave out scikit-learn's checks of arrays that were checked when the dataset was read."""
+    """Skip scikit-learn's checks of arrays, which were checked when the dataset was read."""
     context: AbstractContextManager[None] = config_context(
         assume_finite=True, skip_parameter_validation=True
     )
@@ -86,7 +88,7 @@ def _fit_machines(
 
 
 class GaussianKernel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Scikit-learn step from features to their kernel with each training clip.
+    """Scikit-learn transformer from features to their kernel with each training clip.
 
     Parameters
     ----------
@@ -97,40 +99,42 @@ class GaussianKernel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.gamma = gamma
 
     def fit(self, X: Values, y: object = None) -> Self:
-        """Keep the training clips' features [shape=(n_clips, n_features)]."""
+        """Store the features of the training clips [shape=(n_clips, n_features)]."""
         self.rows_ = X
         return self
 
     def transform(self, X: Values) -> Values:
-        """Kernel of clips and training clips [shape=(n_clips, n_training_clips)]."""
+        """Compute the kernel of clips and training clips [shape=(n_clips, n_training_clips)]."""
         kernel: Values = rbf_kernel(X, self.rows_, gamma=self.gamma)
         return kernel
 
 
 class DecisionValues(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Scikit-learn step from a fitted classifier's input to its decision values.
+    """Scikit-learn transformer from a fitted classifier's input to its decision values.
 
     Parameters
     ----------
-    classifier : fitted
+    classifier : a fitted classifier
     """
 
     def __init__(self, classifier: Any = None) -> None:
         self.classifier = classifier
 
     def fit(self, X: Values, y: object = None) -> Self:
-        """Do nothing: the classifier is fitted."""
+        """Do nothing: the classifier is already fitted."""
         return self
 
     def transform(self, X: Values) -> Values:
-        """Decision values [shape=(n_clips, n_classes)]."""
+        """Compute decision values [shape=(n_clips, n_classes)]."""
         decisions: Values = self.classifier.decision_function(X)
         return decisions
 
 
 class Temperature(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Scikit-learn classifier from decision values to probabilities: a softmax whose temperature
-    makes the training clips' quadrants most likely. It leaves the largest value the largest.
+    """Scikit-learn classifier from decision values to probabilities by temperature scaling.
+
+    The temperature of the softmax maximises the likelihood of the quadrants. The predicted quadrant
+    does not change.
 
     References
     ----------
@@ -160,7 +164,7 @@ class Temperature(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: Values) -> Values:
-        """Probability of each class [shape=(n_clips, n_classes)]."""
+        """Compute the probability of each class [shape=(n_clips, n_classes)]."""
         probabilities: Values = softmax(self.slope_ * X, axis=1)
         return probabilities
 

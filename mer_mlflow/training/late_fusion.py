@@ -1,4 +1,4 @@
-"""Late fusion: two networks trained by themselves, and a third on what their front ends see."""
+"""Late fusion: two networks trained separately, and a third one on their front ends' outputs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Build = Callable[[tuple[int, ...]], keras.Model]
 
 @dataclass(frozen=True, kw_only=True)
 class FittedHybrid:
-    """Two frozen networks and the one that joins them.
+    """Two frozen networks, and the fusion network.
 
     Attributes
     ----------
     audio, features : networks of the first and of the second input
-    fusion : network of their front ends' values
+    fusion : network on the outputs of their front ends
     """
 
     audio: FittedNetwork
@@ -41,7 +41,7 @@ class FittedHybrid:
         return sum(getattr(self, stage).n_parameters for stage in STAGES)
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, the probability of every quadrant, and what each part says."""
+        """Predict quadrants and probabilities, with those of each of the three networks."""
         joined = self.fusion.predict(joined_front_ends(self.audio, self.features, examples))
         stages = {
             "audio": self.audio.predict(examples.only(0)).probabilities,
@@ -50,14 +50,14 @@ class FittedHybrid:
         return replace(joined, stages=stages)
 
     def save(self, folder: Path) -> None:
-        """Write the networks into an existing folder, each into one of its own."""
+        """Write the networks into subfolders of an existing folder."""
         for stage in STAGES:
             (folder / stage).mkdir()
             getattr(self, stage).save(folder / stage)
 
 
 def load_hybrid(folder: Path) -> FittedHybrid:
-    """Read what :meth:`FittedHybrid.save` wrote."""
+    """Read a model written by :meth:`FittedHybrid.save`."""
     audio, features, fusion = (load_network(folder / stage) for stage in STAGES)
     return FittedHybrid(audio=audio, features=features, fusion=fusion)
 
@@ -72,23 +72,23 @@ def train_hybrid(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedHybrid:
-    """Train two networks, freeze them, and train a third on their front ends' values.
+    """Train two networks, freeze them, and train a third one on their front ends' outputs.
 
     Parameters
     ----------
-    train : training examples with two inputs: a representation of audio, handcrafted features.
-        Synthesised ones train the first and the third network; the second has nothing to learn
-        from them, because they have their source's features
-    build_audio, build_features : make the networks for an input shape
-    build_fusion : makes the network that joins them, for the sizes of both front ends
-    training : arguments that the three trainings share
-    seed : of weights, dropout and order
+    train : training examples with two inputs: a representation of audio, and handcrafted features.
+        Synthesised examples train the first and the third network, but not the second, because
+        they have their source's features
+    build_audio, build_features : functions that return the networks for an input shape
+    build_fusion : function that returns the fusion network for the sizes of both front ends
+    training : arguments of all three trainings
+    seed : seed of weights, dropout and order
     on_epoch : called after every epoch of each network
 
     Raises
     ------
     DivergenceError
-        If a loss is no longer a finite number.
+        If a loss is not finite.
     """
     stage = partial(_train_stage, training=training, seed=seed, on_epoch=on_epoch)
     audio = stage("audio", train.only(0), build_audio, by_feature=False, of=_first)
@@ -110,7 +110,7 @@ def train_hybrid(
 def joined_front_ends(
     audio: FittedNetwork, features: FittedNetwork, examples: Examples
 ) -> Examples:
-    """Values of both front ends, side by side, as the one input of the same examples."""
+    """Return the same examples with the concatenated front-end outputs as their only input."""
     parts = (audio.front_end(examples.only(0)), features.front_end(examples.only(1)))
     values: NDArray[np.float32] = np.concatenate(parts, axis=1)
     return Examples(
@@ -151,7 +151,7 @@ def _second(examples: Examples) -> Examples:
 
 
 def _remembered(of: Callable[[Examples], Examples]) -> Callable[[Examples], Examples]:
-    """Keep the last result: the same clips are predicted after every epoch."""
+    """Cache the last result, because the same clips are predicted after every epoch."""
     last: list[Examples] = []
 
     def remembered(examples: Examples) -> Examples:

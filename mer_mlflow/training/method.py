@@ -1,4 +1,4 @@
-"""What a methodology declares, and how its hyperparameters are read and checked."""
+"""Declaration of a methodology, and conversion and validation of its hyperparameters."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mer_mlflow.training.hyperparameters import ROLE, SPACE, Role, Space, Value,
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """Training after one epoch.
+    """Metrics of training after one epoch.
 
     Attributes
     ----------
     epoch : int >= 1
     loss : mean training loss of the epoch
-    accuracy : training accuracy over the epoch, 0 to 1; None where no quadrants are predicted
-    stage : name of the network that is trained, empty where a methodology trains one only
+    accuracy : training accuracy over the epoch, 0 to 1; None if no quadrants are predicted
+    stage : name of the network that is trained, empty if the methodology trains only one
     """
 
     epoch: int
@@ -46,13 +46,13 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a fitted model says of clips.
+    """Predictions of a fitted model.
 
     Attributes
     ----------
-    probabilities : of each quadrant [shape=(n_clips, 4)]
-    quadrants : label that is chosen [shape=(n_clips,)]
-    stages : probabilities by the networks that a hybrid is made of, by their names
+    probabilities : probability of each quadrant [shape=(n_clips, 4)]
+    quadrants : predicted label [shape=(n_clips,)]
+    stages : probabilities predicted by each network of a hybrid, by network name
     """
 
     probabilities: NDArray[np.float64]
@@ -63,12 +63,12 @@ class Prediction:
 def most_probable(
     probabilities: NDArray[np.float64], *, stages: Mapping[str, NDArray[np.float64]] | None = None
 ) -> Prediction:
-    """Choose each clip's most probable quadrant.
+    """Predict each clip's most probable quadrant.
 
     Parameters
     ----------
-    probabilities : of each quadrant [shape=(n_clips, 4)]
-    stages : probabilities by the parts of a hybrid
+    probabilities : probability of each quadrant [shape=(n_clips, 4)]
+    stages : probabilities predicted by each network of a hybrid
     """
     return Prediction(
         probabilities=probabilities,
@@ -82,10 +82,10 @@ class FittedModel(Protocol):
 
     @property
     def n_parameters(self) -> int | None:
-        """Number of trained weights, None where that says nothing."""
+        """Number of trained weights, None if not applicable."""
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder."""
@@ -93,15 +93,15 @@ class FittedModel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Illustration:
-    """What is to be seen of a fitted model beside its scores; spectrograms are in decibels.
+    """Additional results of a fitted model; spectrograms are in decibels.
 
     Attributes
     ----------
-    numbers : by name
-    reconstructed : the first clips and what an autoencoder makes of them
-        [shape=(n_shown, 2, n_mels, n_frames)], None where there is none
-    synthesised : examples that were made of each quadrant
-        [shape=(4, n_shown, n_mels, n_frames)], None where there are none
+    numbers : numbers by name
+    reconstructed : the first clips and their reconstructions by an autoencoder
+        [shape=(n_shown, 2, n_mels, n_frames)], None if there is no autoencoder
+    synthesised : synthesised examples of each quadrant
+        [shape=(4, n_shown, n_mels, n_frames)], None if there are none
     """
 
     numbers: Mapping[str, float] = field(default_factory=dict)
@@ -111,45 +111,47 @@ class Illustration:
 
 @runtime_checkable
 class Illustrated(Protocol):
-    """A trained model that shows more than its predictions."""
+    """A trained model with additional results."""
 
     def illustrate(self, examples: Examples) -> Illustration:
-        """Show what the model makes of clips that it was not trained on, and what it was fed."""
+        """Return reconstructions of test clips, and examples of the synthesised training data."""
 
 
 Predict = Callable[[Examples], Prediction]
 OnEpoch = Callable[[EpochRecord, Predict | None], None]
-"""Called after every epoch, with None while a network is trained that predicts no quadrants."""
+"""Callback after every epoch; its second argument is None for a network that does not predict
+quadrants."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """Declaration of a methodology. Nothing in it knows of MLflow, folds or files.
+    """Declaration of a methodology, independent of MLflow, folds and files.
 
     Attributes
     ----------
-    name : as users type it, and the name of its module
-    title : as tables print it
+    name : name in commands, and of its module
+    title : name in tables
     summary : one sentence
-    version : raised whenever the same hyperparameters give other scores
-    inputs : what ``fit`` reads of each clip, in order
-    reads : the same by hyperparameters, where it depends on them; ``inputs`` are the defaults' then
-    augmentations : each gives every training clip a synthesised copy to train on
-    baseline : name of the methodology that this one changes in one respect, empty for none
-    require_clips : (quadrants of the training clips) raises a ``MerError`` where no model can be
-        fitted to so many clips of each; None where any number will do
+    version : raise it if the same hyperparameters give different scores
+    inputs : inputs of each clip that ``fit`` reads, in order
+    reads : function from hyperparameters to the inputs, if they depend on hyperparameters;
+        ``inputs`` are then those of the defaults
+    augmentations : transforms; each adds a synthesised copy of every training clip
+    baseline : name of the methodology from which this one differs in one respect, empty for none
+    require_clips : (quadrants of the training clips) raises a ``MerError`` if there are too few
+        clips of a quadrant to fit a model; None for no requirement
     fit_together : (training examples, several hyperparameters, seed) -> a fitted model for each,
-        the same as ``fit`` gives; where fits can share work
+        equal to that of ``fit``; for methodologies whose fits can share computations
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
-    load : reads what a fitted model saved
-    shortest : shortest excerpt of a clip that it can read [s]
-    framework : the library that trains it
-    quick_epochs : epochs that are enough for a first look, None where there are none
-    cost : seconds of one core to train one 30 s clip for one epoch (for one fit where there are no
-        epochs), measured on an ordinary CPU; a synthesised copy costs the same; for estimates only
-    citation : where the methodology comes from
-    table : the study's table that reports it, None where it has none
+    load : (folder) -> fitted model that was saved there
+    shortest : minimum length of an excerpt [s]
+    framework : library that trains it
+    quick_epochs : sufficient number of epochs for a quick test, None if there are no epochs
+    cost : time to train one 30 s clip for one epoch (or for one fit, if there are no epochs) on
+        one core of an ordinary CPU [s]; the same for a synthesised copy; for estimates only
+    citation : publications that describe the methodology
+    table : the study's table that reports it, None if there is none
     published : the study's scores by dataset name
     """
 
@@ -176,12 +178,12 @@ class Method:
 
     @property
     def spaces(self) -> dict[str, Space]:
-        """Values allowed for each hyperparameter."""
+        """Allowed values of each hyperparameter."""
         return {item.name: item.metadata[SPACE] for item in self._fields}
 
     @property
     def roles(self) -> dict[str, Role]:
-        """What each hyperparameter is for."""
+        """Roles of each hyperparameter."""
         return {item.name: item.metadata[ROLE] for item in self._fields}
 
     @property
@@ -190,7 +192,7 @@ class Method:
         return {item.name: cast(Value, item.default) for item in self._fields}
 
     def resolve(self, given: Mapping[str, Value] | None = None) -> Any:
-        """Complete hyperparameters with their defaults and check them.
+        """Complete hyperparameters with defaults, and validate them.
 
         Parameters
         ----------
@@ -212,31 +214,31 @@ class Method:
                 known = ", ".join(defaults)
                 raise ParameterError(f"{self.name} has no hyperparameter '{name}' (has: {known})")
             values[name] = converted(name, value, type(defaults[name]))
-            complaint = self.spaces[name].complaint(values[name])
-            if complaint:
-                raise ParameterError(f"{name}={value}: {complaint} for {self.name}")
+            fault = self.spaces[name].fault(values[name])
+            if fault:
+                raise ParameterError(f"{name}={value}: {fault} for {self.name}")
         return self.hyperparameters(**values)
 
     @property
     def shares_work(self) -> bool:
-        """Whether several fits take less time together than one after the other."""
+        """Whether several fits are faster together than one after the other."""
         return self.fit_together is not None
 
     def fit_many(
         self, train: Examples, settings: Sequence[Any], seed: int, on_epoch: OnEpoch
     ) -> Iterator[FittedModel]:
-        """Fit a model with each of several sets of hyperparameters.
+        """Fit a model for each of several sets of hyperparameters.
 
         Parameters
         ----------
         train : training examples
         settings : resolved hyperparameters of each model
-        seed : of the trainings, the same for all
+        seed : seed of all trainings
         on_epoch : called after every epoch
 
         Yields
         ------
-        fitted models, each the one that ``fit`` gives
+        fitted models, equal to those of ``fit``
         """
         if self.fit_together is not None and len(settings) > 1:
             yield from self.fit_together(train, settings, seed)
@@ -245,12 +247,12 @@ class Method:
             yield self.fit(train, hyperparameters, seed, on_epoch)
 
     def inputs_for(self, hyperparameters: Any) -> tuple[Input, ...]:
-        """What is read of each clip with resolved hyperparameters.
+        """Return the inputs of each clip for resolved hyperparameters.
 
         Raises
         ------
         ParameterError
-            If they name what cannot be read.
+            If they name an unknown input.
         """
         return self.inputs if self.reads is None else self.reads(hyperparameters)
 

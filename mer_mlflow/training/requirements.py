@@ -1,4 +1,4 @@
-"""What a methodology needs before it can be trained, found out without training it."""
+"""Requirements of a methodology, checked before it is trained."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from mer_mlflow.packages import require_package
 from mer_mlflow.training.method import Method
 
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
-"""Keras' backends that can train, and the packages that they are."""
+"""Keras backends that can train, and their packages."""
 
 
 def require_framework(method: Method) -> None:
-    """Make sure that the library is installed which trains a methodology.
+    """Check that the framework of a methodology is installed.
 
     Raises
     ------
     ParameterError
-        If it is not, or ``KERAS_BACKEND`` names none that trains.
+        If it is not installed, or ``KERAS_BACKEND`` names a backend that cannot train.
     """
     if method.framework == "torch":
         require_package("torch", needed_by=method.name)
@@ -37,18 +37,18 @@ def require_framework(method: Method) -> None:
 
 
 def fewest_clips(labels: NDArray[np.int64], *, fewest: int, needed_by: str) -> None:
-    """Make sure that there are enough training clips of each quadrant.
+    """Check that there are enough training clips of each quadrant.
 
     Parameters
     ----------
     labels : quadrants of the training clips [shape=(n_clips,)]
-    fewest : clips of a quadrant that are needed
-    needed_by : what needs them, for the error
+    fewest : minimum number of clips of each quadrant
+    needed_by : what needs them, for the error message
 
     Raises
     ------
     DatasetError
-        If there are not.
+        If there are too few.
     """
     for quadrant, n_clips in zip(*np.unique(labels, return_counts=True), strict=True):
         if n_clips < fewest:

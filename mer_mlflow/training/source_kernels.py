@@ -1,4 +1,4 @@
-"""SVMs on blocks of values from several sources, each source with the same say in the kernel."""
+"""SVMs on values from several sources, with equal weights of all sources in the kernel."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from mer_mlflow.training.window_forest import MEAN_STD, as_rows
 LAYOUT_FILE = "layout.json"
 CALIBRATION_FOLDS = 5
 NEGLIGIBLE = 1e-6
-"""Deviation, relative to the mean, under which a value counts as constant."""
+"""Standard deviation, relative to the mean, below which a value counts as constant."""
 
 Values = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How the values of a clip are put together.
+    """Order of the values of a clip.
 
     Attributes
     ----------
     sources : names of the inputs, in order
-    blocks : statistics that are read of a tagging network
+    blocks : statistics of a tagging network that are used
     """
 
     sources: tuple[str, ...]
     blocks: tuple[str, ...]
 
     def arrays(self, examples: Examples) -> list[list[Values]]:
-        """Blocks of each source [shape=(n_clips, n_values)]."""
+        """Return the blocks of each source [shape=(n_clips, n_values)]."""
         return [list(self._of_source(examples, which)) for which in range(len(self.sources))]
 
     def _of_source(self, examples: Examples, which: int) -> Iterator[Values]:
@@ -66,12 +66,12 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class FittedBlocks:
-    """A fitted classifier and what it reads.
+    """A fitted classifier and the layout of its input.
 
     Attributes
     ----------
-    estimator : reads the blocks of all sources side by side
-    layout : how they are put together
+    estimator : classifier of the concatenated blocks of all sources
+    layout : order of the blocks
     """
 
     estimator: FittedEstimator
@@ -79,7 +79,7 @@ class FittedBlocks:
     n_parameters: int | None = None
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         blocks = [block for source in self.layout.arrays(examples) for block in source]
         return self.estimator.predict(
             Examples(
@@ -96,21 +96,21 @@ class FittedBlocks:
 
 
 def load_blocks(folder: Path) -> FittedBlocks:
-    """Read what :meth:`FittedBlocks.save` wrote."""
+    """Read a model written by :meth:`FittedBlocks.save`."""
     kept = json.loads((folder / LAYOUT_FILE).read_text())
     layout = Layout(sources=tuple(kept["sources"]), blocks=tuple(kept["blocks"]))
     return FittedBlocks(estimator=load_estimator(folder), layout=layout)
 
 
 class WeighedBlocks(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Scikit-learn step that standardises values and lets each block have its weight in distances.
+    """Scikit-learn transformer that standardises values, and weights each block in distances.
 
-    The mean squared distance of two training clips is 2 when weights sum to 1. Values that never
-    change are left out.
+    The mean squared distance of two training clips is 2 if weights sum to 1. Constant values are
+    removed.
 
     Parameters
     ----------
-    sizes : values of each block, which follow each other
+    sizes : number of values of each block, in order
     weights : share of each block in squared distances
     """
 
@@ -119,7 +119,7 @@ class WeighedBlocks(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.weights = weights
 
     def fit(self, X: Values, y: object = None) -> Self:
-        """Measure training clips [shape=(n_clips, n_values)]."""
+        """Compute statistics of the training clips [shape=(n_clips, n_values)]."""
         self.mean_ = X.mean(axis=0)
         deviation = X.std(axis=0)
         varies = deviation > NEGLIGIBLE * np.maximum(np.abs(self.mean_), NEGLIGIBLE)
@@ -130,19 +130,19 @@ class WeighedBlocks(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Values) -> Values:
-        """Scaled values [shape=(n_clips, n_values)]."""
+        """Scale values [shape=(n_clips, n_values)]."""
         scaled: Values = (X - self.mean_) * self.factor_
         return scaled
 
 
 def fit_blocks(train: Examples, *, layout: Layout, C: float, gamma: float) -> FittedBlocks:
-    """Fit scaling, an SVM for each quadrant against the others, and the probabilities' temperature.
+    """Fit scaling, one-vs-rest SVMs, and the temperature of their probabilities.
 
     Parameters
     ----------
-    train : training examples, an input for each source
-    layout : how their values are put together
-    C : float > 0, penalty of an error
+    train : training examples, with one input per source
+    layout : order of their values
+    C : float > 0, penalty of errors
     gamma : float > 0, inverse width of the kernel
 
     Raises

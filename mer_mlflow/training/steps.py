@@ -1,4 +1,4 @@
-"""What trainings share whatever the framework."""
+"""Parts of training that do not depend on the framework."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from mer_mlflow.errors import DivergenceError
 
 PREDICT_BATCH = 16
-"""Clips that are predicted at once."""
+"""Batch size of predictions, in clips."""
 
 
 def refuse_divergence(loss: float, *, epoch: int, learning_rate: float) -> None:
-    """Make sure that a training is still one.
+    """Check that training has not diverged.
 
     Raises
     ------
     DivergenceError
-        If the loss is no finite number.
+        If the loss is not finite.
     """
     if not math.isfinite(loss):
         raise DivergenceError(
@@ -30,5 +30,5 @@ def refuse_divergence(loss: float, *, epoch: int, learning_rate: float) -> None:
 
 
 def batches(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Cut positions into batches, the last one maybe smaller."""
+    """Split positions into batches; the last one may be smaller."""
     return (indices[start : start + size] for start in range(0, len(indices), size))

@@ -1,4 +1,4 @@
-"""Training the baseline CNN on recordings and on spectrograms that were made of no single one."""
+"""Training of the baseline CNN on recordings and on synthesised spectrograms."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from mer_mlflow.training.method import EpochRecord, Illustration, OnEpoch, Predi
 
 STAGE = "cnn"
 N_SHOWN = 3
-"""Synthesised spectrograms of each quadrant that are shown."""
+"""Number of synthesised spectrograms of each quadrant that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedWithSynthesised:
-    """A network that was trained on recordings and synthesised spectrograms.
+    """A network trained on recordings and synthesised spectrograms.
 
     Attributes
     ----------
-    network : predicts quadrants; nothing else is needed to predict
-    autoencoder : by which the spectrograms were made, None where it was none
-    synthesised : a few of those of each quadrant, in decibels
+    network : network that predicts quadrants; the other attributes are not needed to predict
+    autoencoder : autoencoder that made the spectrograms, None if none was used
+    synthesised : some spectrograms of each quadrant, in decibels
         [shape=(4, n_shown, n_mels, n_frames)]
-    numbers : what is to be known of how they were made
+    numbers : facts about the synthesis, by name
     """
 
     network: FittedNetwork
@@ -47,11 +47,11 @@ class FittedWithSynthesised:
         return self.network.n_parameters
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         return self.network.predict(examples)
 
     def illustrate(self, examples: Examples) -> Illustration:
-        """Show synthesised spectrograms, and what the autoencoder makes of clips."""
+        """Return synthesised spectrograms, and the autoencoder's reconstructions of clips."""
         own = self.autoencoder.illustrate(examples) if self.autoencoder else Illustration()
         return replace(own, synthesised=self.synthesised, numbers={**own.numbers, **self.numbers})
 
@@ -63,19 +63,19 @@ class FittedWithSynthesised:
 def autoencoder_beside(
     train: Examples, hyperparameters: AutoencoderTraining, *, seed: int, on_epoch: OnEpoch
 ) -> FittedAutoencoder:
-    """Train the autoencoder of a methodology whose main network is another.
+    """Train the autoencoder of a methodology with another main network.
 
     Parameters
     ----------
-    train : recordings, whose one input is a spectrogram
-    hyperparameters : that extend those of the autoencoder's training
-    seed : of weights and order
+    train : recordings, whose only input is a spectrogram
+    hyperparameters : hyperparameters that include ``AutoencoderTraining``
+    seed : seed of weights and order
     on_epoch : called after every epoch
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     return train_autoencoder(
         train,
@@ -98,23 +98,23 @@ def train_with_synthesised(
     seed: int,
     on_epoch: OnEpoch,
 ) -> FittedWithSynthesised:
-    """Train the baseline CNN on training examples and synthesised spectrograms together.
+    """Train the baseline CNN on training examples and synthesised spectrograms.
 
     Parameters
     ----------
-    train : training examples, whose one input is a spectrogram
-    spectrograms : synthesised, in decibels [shape=(n_made, n_mels, n_frames)]
-    quadrants : of each [shape=(n_made,)]
-    autoencoder : by which they were made, None where it was none
-    numbers : what is to be known of how they were made
-    hyperparameters : with the fields of the baseline's
-    seed : of weights, dropout and order
+    train : training examples, whose only input is a spectrogram
+    spectrograms : synthesised spectrograms in decibels [shape=(n_made, n_mels, n_frames)]
+    quadrants : quadrant of each spectrogram [shape=(n_made,)]
+    autoencoder : autoencoder that made the spectrograms, None if none was used
+    numbers : facts about the synthesis, by name
+    hyperparameters : hyperparameters that include those of the baseline
+    seed : seed of weights, dropout and order
     on_epoch : called after every epoch
 
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
 
     def on_network_epoch(record: EpochRecord, predict: Predict | None) -> None:

@@ -120,7 +120,7 @@ def train_network(
     Raises
     ------
     DivergenceError
-        If the loss is no longer a finite number.
+        If the loss is not finite.
     """
     torch.manual_seed(seed)
     order = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Recipes of the transfer from a published CRNN; PyTorch is imported only to train or load."""
+"""Transfer learning from a published CRNN; PyTorch is imported only to train or load."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mer_mlflow.training.hyperparameters import Role, searchable
 from mer_mlflow.training.method import FittedModel, OnEpoch
 
 LAYERS = {"head": won_crnn.GRU, "last_block": won_crnn.LAST_BLOCK, "all": won_crnn.MEL}
-"""What is read of the frozen layers by what is trained."""
+"""Layer whose outputs are the inputs of the trained layers, by ``unfreeze``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferCRNNHyperparameters:
-    """Adam until epoch 80, then ever slower stochastic gradient descent.
+    """Adam until epoch 80, then SGD with decreasing learning rates.
 
-    unfreeze : what is trained beside the new output: nothing (``head``), the recurrent layers
-    (``last_block``) or all layers.
+    unfreeze : layers that are trained in addition to the new output: none (``head``), the recurrent
+    layers (``last_block``) or all layers.
     """
 
     learning_rate: float = searchable(
@@ -36,7 +36,7 @@ class TransferCRNNHyperparameters:
 
 
 def transfer_inputs(network: str) -> Callable[[Any], tuple[Embedding, ...]]:
-    """Make the ``reads`` of a methodology: outputs of what stays frozen.
+    """Return the ``reads`` of a methodology: its inputs are outputs of the frozen layers.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def transfer_inputs(network: str) -> Callable[[Any], tuple[Embedding, ...]]:
 
 
 def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], FittedModel]:
-    """Make the ``fit`` of a methodology that trains a new output on a published CRNN.
+    """Return the ``fit`` of a methodology that trains a new output on a published CRNN.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], Fitted
 
 
 def load_transfer(folder: Path) -> FittedModel:
-    """Read a network that was saved."""
+    """Read a saved network."""
     from mer_mlflow.training import torch_transfer
 
     return torch_transfer.load_transfer(folder)

@@ -1,4 +1,4 @@
-"""Random forests on matrices of windows."""
+"""Random forests on windows of clips."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SUMMARY_FILE = "summary.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class FittedForest:
-    """A forest, and how a clip becomes a row.
+    """A random forest, and the summary of its input.
 
     Attributes
     ----------
-    forest : reads rows of clips, or of windows
+    forest : classifier of clips, or of windows
     summary : ``"mean_std"``, ``"flat"`` or ``"vote"``
     """
 
@@ -34,7 +34,7 @@ class FittedForest:
     n_parameters: int | None = None
 
     def predict(self, examples: Examples) -> Prediction:
-        """Quadrant of each clip, and the probability of every quadrant."""
+        """Predict the quadrant of each clip, and the probability of every quadrant."""
         if self.summary == VOTE:
             return FittedSegments(of=self.forest).predict(examples)
         return self.forest.predict(as_rows(examples, self.summary))
@@ -46,7 +46,7 @@ class FittedForest:
 
 
 def load_forest(folder: Path) -> FittedModel:
-    """Read what :meth:`FittedForest.save` wrote."""
+    """Read a model written by :meth:`FittedForest.save`."""
     return FittedForest(forest=load_estimator(folder), summary=(folder / SUMMARY_FILE).read_text())
 
 
@@ -57,10 +57,10 @@ def fit_forest(train: Examples, *, summary: str, n_estimators: int, seed: int) -
     ----------
     train : training examples, whose first input is a matrix of windows
         [shape=(n_windows, n_values)]
-    summary : ``"mean_std"`` over windows, ``"flat"`` for all in a row, ``"vote"`` for windows that
-        train and vote by themselves
-    n_estimators : int > 0, trees
-    seed : of the trees
+    summary : ``"mean_std"`` over windows, ``"flat"`` for all windows concatenated, ``"vote"`` for a
+        majority vote of the windows, each of which is classified separately
+    n_estimators : int > 0, number of trees
+    seed : seed of the trees
     """
     rows = train.by_part() if summary == VOTE else as_rows(train, summary)
     forest = RandomForestClassifier(n_estimators=n_estimators, random_state=seed)
@@ -69,11 +69,11 @@ def fit_forest(train: Examples, *, summary: str, n_estimators: int, seed: int) -
 
 
 def as_rows(examples: Examples, summary: str) -> Examples:
-    """Put each clip's windows into one row.
+    """Turn each clip's windows into one row of features.
 
     Parameters
     ----------
-    examples : whose first input is a matrix of windows [shape=(n_windows, n_values)]
+    examples : examples whose first input is a matrix of windows [shape=(n_windows, n_values)]
     summary : ``"mean_std"`` or ``"flat"``
     """
     rows = [

@@ -183,7 +183,7 @@ ZEROS = hashlib.sha256(b"").hexdigest()
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (lambda told: told | {"format": 2}, "format 2 is not the one of this version"),
+        (lambda told: told | {"format": 2}, "format 2 is not that of this version"),
         (lambda told: told | {"content": "models"}, "is not that of an archive of runs"),
         (lambda told: [told], "is not that of an archive of runs"),
         (without("members"), "incomplete"),
@@ -195,15 +195,15 @@ ZEROS = hashlib.sha256(b"").hexdigest()
         (lambda told: told | {"runs": [RUN, RUN]}, "incomplete"),
         (lambda told: told | {"runs": [RUN, "f" * 32]}, "incomplete"),
         (lambda told: told | {"runs": [[]]}, "incomplete"),
-        (lambda told: told | {"runs": []}, "is of no run of the manifest"),
+        (lambda told: told | {"runs": []}, "belongs to no run of the manifest"),
         (lambda told: told | {"software": []}, "incomplete"),
         (lambda told: told | {"counts": {"fold": "1"}}, "incomplete"),
         (with_member(TABLE, size=-1), "incomplete"),
         (with_member(TABLE, size="1"), "incomplete"),
         (with_member(TABLE, sha256="0"), "incomplete"),
         (with_member(TABLE, sha256=None), "incomplete"),
-        (with_member(TABLE, sha256=ZEROS), "is not what the manifest says"),
-        (with_member(TABLE, size=5), "has not the size that the manifest says"),
+        (with_member(TABLE, sha256=ZEROS), "differs from the manifest"),
+        (with_member(TABLE, size=5), "has another size than in the manifest"),
         (with_member(f"runs/{RUN}/artifacts/b", size=0, sha256=ZEROS), "is missing"),
         (
             lambda told: told | {"members": {RECORD: told["members"][RECORD]}},
@@ -221,10 +221,10 @@ def test_forged_manifest_is_refused(
     ("manifest", "words"),
     [
         (b"", "has no manifest.json"),
-        (b"{", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (b'{"format": NaN}', "is no JSON"),
-        (b"\xff", "is no JSON"),
+        (b"{", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"format": NaN}', "is not JSON"),
+        (b"\xff", "is not JSON"),
     ],
 )
 def test_manifest_that_is_none_is_refused(tmp_path: Path, manifest: bytes, words: str) -> None:
@@ -261,11 +261,13 @@ def test_archive_that_unpacks_to_far_more_than_its_size_is_refused(
     zeros = {f"runs/{RUN}/artifacts/zeros": bytes(10_000_000)}
     path = forged(tmp_path / "a.zip", contents=zeros)
     monkeypatch.setattr(module, "HARMLESS", 1000)
-    check_refused(path, "it says that it unpacks to")
+    check_refused(path, "it would be unpacked to")
 
 
 def test_other_packings_are_refused(tmp_path: Path) -> None:
-    check_refused(forged(tmp_path / "a.zip", packing=zipfile.ZIP_LZMA), "packed in an unknown way")
+    check_refused(
+        forged(tmp_path / "a.zip", packing=zipfile.ZIP_LZMA), "has an unknown compression"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -275,14 +277,14 @@ def test_members_of_one_name_are_refused(tmp_path: Path) -> None:
         with zipfile.ZipFile(file, "a") as made:
             made.writestr(TABLE, CONTENTS[TABLE])
         seal(file)
-    check_refused(path, "two members of one name")
+    check_refused(path, "two members with the same name")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", SEAL, b"text" * 1000, bytes(10_000)])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(content)
-    check_refused(path, "is no archive of the entry point export")
+    check_refused(path, "is not an archive of the entry point export")
 
 
 def test_sealed_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
@@ -290,7 +292,7 @@ def test_sealed_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
     with path.open("w+b") as file:
         file.write(b"text" + SEAL + b"0" * N_DIGITS)
         seal(file)
-    check_refused(path, "it is no zip")
+    check_refused(path, "it is not a zip file")
 
 
 def check_refused(path: Path, words: str) -> None:
@@ -312,19 +314,19 @@ def test_paths_that_are_none_are_refused(given: str) -> None:
 
 def test_folders_and_nothing_are_no_archives(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere.zip"):
-        with pytest.raises(ParameterError, match="there is no such file"), open_archive(path):
+        with pytest.raises(ParameterError, match="no such file"), open_archive(path):
             pass
 
 
 def test_existing_archive_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "study.zip").write_bytes(b"precious")
-    with pytest.raises(ParameterError, match="is there already and is never overwritten"):
+    with pytest.raises(ParameterError, match="exists already and is never overwritten"):
         write(tmp_path / "study.zip")
     assert (tmp_path / "study.zip").read_bytes() == b"precious"
 
 
 def test_archive_that_appears_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="is there already"), writing(tmp_path / "a") as made:
+    with pytest.raises(ParameterError, match="exists already"), writing(tmp_path / "a") as made:
         made[0].close(manifest_of(made[0]))
         (tmp_path / "a").write_bytes(b"precious")
     assert (tmp_path / "a").read_bytes() == b"precious"
@@ -332,7 +334,7 @@ def test_archive_that_appears_meanwhile_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"there is no folder .*nowhere; make it"):
+    with pytest.raises(ParameterError, match=r"folder .*nowhere does not exist; create it"):
         write(tmp_path / "nowhere" / "study.zip")
 
 
@@ -351,7 +353,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ParameterError, match="the disk is full, nothing was left there"):
+    with pytest.raises(ParameterError, match="the disk is full, no file was left there"):
         write(tmp_path / "study.zip")
     assert not list(tmp_path.iterdir())
 
@@ -373,7 +375,7 @@ def test_longest_name_of_a_file_can_be_an_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        ("HARMLESS", "would be refused by import"),
+        ("HARMLESS", "would be rejected by import"),
         ("MOST_VALUES", "is too large to be a run's values"),
     ],
 )

@@ -26,7 +26,7 @@ def claims(client: MlflowClient, experiment: str) -> list[str]:
 
 def test_second_one_is_told_who_is_at_work(new_store: NewStore) -> None:
     client = new_store("target")
-    words = f"another import into this experiment is at work .*process {process_tags()['mer.pid']}"
+    words = f"another import into this experiment is running .*process {process_tags()['mer.pid']}"
     with lease(client, "0"):
         with pytest.raises(RunInProgressError, match=words), lease(client, "0"):
             pass

@@ -192,7 +192,7 @@ def test_older_archive_does_not_undo_a_later_one(
     before = state(target, tmp_path / "a")
     moved(copy, tmp_path / "copy.zip")
     for older in ("first.zip", "copy.zip"):
-        with pytest.raises(ParameterError, match=r"1 runs, .* nor as an earlier one"):
+        with pytest.raises(ParameterError, match=r"1 runs, .* and from an earlier one"):
             arrived(target, tmp_path / older)
     assert state(target, tmp_path / "b") == before
 
@@ -279,7 +279,7 @@ def test_run_that_changed_at_home_alone_is_refused_too(
     arrived(target, tmp_path / "out.zip")
     target.set_tag(run_ids(target)["svm"], "mer.status", "superseded")
     moved(target, tmp_path / "back.zip")
-    with pytest.raises(ParameterError, match=f"1 runs, {run_ids(origin)['svm']} first"):
+    with pytest.raises(ParameterError, match=f"1 runs, such as {run_ids(origin)['svm']},"):
         arrived(origin, tmp_path / "back.zip")
 
 
@@ -302,7 +302,7 @@ def test_two_runs_of_one_origin_are_refused(
     moved(origin, tmp_path / "first.zip")
     ids = run_ids(origin)
     origin.set_tag(ids["report"], "mer.imported_from", ids["svm"])
-    words = f"are both run {ids['svm']}; delete one of them"
+    words = f"are copies of run {ids['svm']}; delete one of them"
     with pytest.raises(ParameterError, match=words):
         moved(origin, tmp_path / "second.zip")
     with pytest.raises(ParameterError, match=words):
@@ -409,7 +409,7 @@ def test_interrupted_import_is_continued_by_a_later_archive(
         with pytest.raises(TrackingError):
             arrived(Failing(target, at=at), tmp_path / "first.zip")  # type: ignore[arg-type]
         if any("named" in run.data.params for run in runs_of(target)):
-            with pytest.raises(ParameterError, match="nor as an earlier one"):
+            with pytest.raises(ParameterError, match="and from an earlier one"):
                 arrived(target, tmp_path / "second.zip")
             continue
         arrived(target, tmp_path / "second.zip")
@@ -484,7 +484,7 @@ def test_experiment_without_runs_of_this_project_is_not_exported(
     client.set_terminated(client.create_run(experiment).info.run_id)
     if not ended:
         add(client, experiment, "r01-f01", kind="fold", ended=False)
-    with pytest.raises(ParameterError, match="experiment=study: has no runs of this project"):
+    with pytest.raises(ParameterError, match="experiment=study: has no finished runs"):
         moved(client, tmp_path / "study.zip")
     assert not (tmp_path / "study.zip").exists()
 
@@ -510,7 +510,7 @@ def test_deleted_experiment_is_not_written_to(
     target.delete_experiment(target.create_experiment("study"))
     with pytest.raises(DeletedError, match=r"=study: experiment \d+ was deleted"):
         arrived(target, tmp_path / "study.zip")
-    with pytest.raises(ParameterError, match="cannot be made"):
+    with pytest.raises(ParameterError, match="cannot be created"):
         arrived(target, tmp_path / "study.zip", "x" * 600)
 
 

@@ -120,9 +120,9 @@ def test_bad_noise_folders_are_named(tmp_path: Path) -> None:
     noise = [BackgroundNoise()]
     with pytest.raises(ParameterError, match="no such folder"):
         draw_noise_from(noise, tmp_path / "nowhere")
-    with pytest.raises(ParameterError, match="holds no audio file"):
+    with pytest.raises(ParameterError, match="contains no audio file"):
         draw_noise_from(noise, tmp_path)
-    with pytest.raises(ParameterError, match="no transform mixes a background noise in"):
+    with pytest.raises(ParameterError, match="no transform adds background noise"):
         draw_noise_from([SevenBandEQ()], tmp_path)
     write_noise(tmp_path, "silent.wav", 0.0)
     with pytest.raises(AudioError, match=r"silent\.wav: is silent"):

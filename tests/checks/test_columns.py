@@ -188,7 +188,7 @@ def test_refusal_is_one_line_with_all_columns_and_codes() -> None:
         "table 'all' of dataset made: MER003 (numbers the clips): n; "
         "MER004 (is a function of the quadrant): quadrant\ufffdx; "
         "remove such columns from the table's CSV, "
-        "or give allow_columns=NAME,… where they are meant"
+        "or give allow_columns=NAME,… if they are intended"
     )
 
 

@@ -66,16 +66,16 @@ def test_mask_has_a_figure_and_nothing_to_listen_to(
 ) -> None:
     assert main(["--transform=tfm", f"--clip={clip}", "--seed=2"]) == 0
     assert [path.name for path in (store / "augmented").iterdir()] == ["song_tfm_2.png"]
-    assert "nothing to listen to" in capsys.readouterr().out
+    assert "there is no audio file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--transform=echo"], "augment=echo: unknown; transforms are time_shift"),
-        ([], "transform: is needed"),
+        ([], "transform: is required"),
         (["--transform=rg", "--clip=nowhere.wav"], "nowhere.wav: no such file"),
-        (["--transform=rg", "--noise_root=."], "no transform mixes a background noise in"),
+        (["--transform=rg", "--noise_root=."], "no transform adds background noise"),
         (["--transform=bg", "--noise_root=nowhere"], "noise_root=nowhere: no such folder"),
         (["--transform=rg", "--output=mlflow.db/x"], "output=mlflow.db/x: cannot be written"),
     ],
@@ -121,8 +121,8 @@ def test_training_takes_transforms_of_ones_own(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--method=svm", "--augment=rg"], "augment: svm reads no audio"),
-        (["--method=sample_cnn", "--augment=tfm"], "sample_cnn reads no spectrogram"),
+        (["--method=svm", "--augment=rg"], "augment: svm has no audio input"),
+        (["--method=sample_cnn", "--augment=tfm"], "sample_cnn has no spectrogram input"),
         (["--method=cnn", "--augment=rg,rg"], "augment: rg is given twice"),
         (["--method=cnn", "--noise_root=."], "noise_root is given, but no transform"),
     ],

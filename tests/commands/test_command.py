@@ -72,7 +72,7 @@ def failing(error: BaseException) -> Callable[[], int]:
         (
             OSError(errno.ENOSPC, "No space left on device", "/full/file"),
             2,
-            "error: /full/file: No space left on device; make room and give the same command "
+            "error: /full/file: No space left on device; free disk space and give the same command "
             "again\n",
         ),
         (KeyboardInterrupt(), 130, "interrupted: give the same command again to continue\n"),

@@ -116,7 +116,7 @@ def test_unfinished_runs_are_told_of(store: Path, capsys: pytest.CaptureFixture[
     client.create_run("0", tags=tags)
     assert export([]) == 0
     said = capsys.readouterr().out
-    assert "not finished: 1 cross-validation; in the archive as interrupted" in said
+    assert "not finished: 1 cross-validation; exported as interrupted" in said
     assert "not finished: 1 fold; left out" in said
     assert (store / "Default.zip").is_file()
 
@@ -155,14 +155,14 @@ def mlflow_run(*arguments: str) -> None:
     ("main", "arguments", "words"),
     [
         (export, ["--experiment=mine"], "experiment=mine: no such experiment (there are: Default)"),
-        (export, ["--archive=mlflow.db"], "archive=mlflow.db: is there already"),
-        (export, ["--archive=no/where.zip"], "archive=no/where.zip: there is no folder no"),
+        (export, ["--archive=mlflow.db"], "archive=mlflow.db: exists already"),
+        (export, ["--archive=no/where.zip"], "archive=no/where.zip: folder no does not exist"),
         (export, ["--archive=a\nb"], "archive='a\\nb': has characters"),
         (export, ["--experiment=a\nb"], "experiment='a\\nb': has characters"),
-        (export, [], "experiment=Default: has no runs of this project"),
-        (import_, [], "archive: is needed"),
-        (import_, ["--archive=no.zip"], "archive=no.zip: there is no such file"),
-        (import_, ["--archive=mlflow.db"], "archive=mlflow.db: it is no archive"),
+        (export, [], "experiment=Default: has no finished runs of this project"),
+        (import_, [], "archive: is required"),
+        (import_, ["--archive=no.zip"], "archive=no.zip: no such file"),
+        (import_, ["--archive=mlflow.db"], "archive=mlflow.db: it is not an archive"),
         (import_, ["--archive=a.zip", "--experiment=a\nb"], "experiment='a\\nb': has characters"),
     ],
 )

@@ -76,7 +76,7 @@ def test_report_of_a_version_without_a_list_is_moved_and_others_files_stay(
     (folder / ".mer_report.json").unlink()
     (folder / "tables" / "mine.csv").write_text("mine")
     assert report() == 0
-    assert f"files of an earlier version are in {Path('reports/earlier')} now" in (
+    assert f"files of an earlier version were moved to {Path('reports/earlier')}" in (
         capsys.readouterr().out
     )
     assert (folder / "tables" / "mine.csv").read_text() == "mine"
@@ -180,5 +180,5 @@ def test_runs_that_dead_processes_left_are_named(
         (store / "plan.yaml").write_text("{datasets: [demo], methods: [svm]}")
         assert study(plan=str(store / "plan.yaml"), dry_run=True) == 0
     said = capsys.readouterr().out
-    assert f"warning: run {left} (search made) is left RUNNING by a process that has ended" in said
+    assert f"warning: run {left} (search made) is RUNNING, but its process has ended" in said
     assert "search alive" not in said

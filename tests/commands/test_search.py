@@ -35,13 +35,13 @@ def test_search_then_train_with_the_best_then_report(
     assert "the score is optimistic" in said
     assert (store / "optuna.db").exists()
     assert main(SEARCH) == 0
-    assert "nothing was run: this search was finished before" in capsys.readouterr().out
+    assert "nothing was run: this search is already finished" in capsys.readouterr().out
     assert report() == 0
     assert "svm" not in capsys.readouterr().out
     assert train([*COMMON, "--hyperparameters=best"]) == 0
     said = capsys.readouterr().out
     assert "hyperparameters: the best of study svm demo grid" in said
-    assert "nothing was run again" in said
+    assert "nothing was run: run" in said
     assert report() == 0
     assert "tuned" in capsys.readouterr().out
     trials = MlflowClient().search_runs(["0"], "tags.`mer.trial` != '' and tags.`mer.study` != ''")
@@ -169,7 +169,7 @@ def test_nested_training_chooses_in_each_fold_and_says_so(
     nested = [*COMMON, "--hyperparameters=best", "--nested=true"]
     assert train(nested) == 0
     said = capsys.readouterr().out
-    assert "each training set chooses C, gamma" in said
+    assert "C, gamma are chosen by a search" in said
     (run,) = MlflowClient().search_runs(["0"], "tags.`mer.selection` = 'nested'")
     assert run.data.params["hp.C"] == "chosen in each fold"
     assert run.data.params["nested.strategy"] == "grid"

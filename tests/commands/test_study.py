@@ -185,7 +185,7 @@ def test_what_fails_does_not_stop_the_rest(
     said = capsys.readouterr()
     assert "failed: svm folder: it said so" in said.err
     assert "study: 5/6 items" not in said.out
-    assert "what failed is tried again" in said.out
+    assert "retry failed items" in said.out
     (store / "songs" / "Q1" / "broken.wav").unlink()
     assert main(written(store, plan), "--workers=0") == 0
     assert in_process[2:] == ["svm folder"]
@@ -249,7 +249,7 @@ def test_stopped_study_closes_everything_and_goes_on(
         (["--threads=0"], QUICK, "threads=0: must be >= 1"),
         (["--dry_run=perhaps"], QUICK, "dry_run=perhaps: must be true or false"),
         (["--data_root=nowhere"], QUICK, "data_root=nowhere: no such folder"),
-        (["--data_root=folder=."], QUICK, "data_root: folder is no dataset of plan study.yaml"),
+        (["--data_root=folder=."], QUICK, "data_root: folder is not a dataset of plan study.yaml"),
         ([], "{methods: [svn]}", "study.yaml: methods[1]=svn: unknown method"),
         ([], "{method: [svm]}", "study.yaml: method: unknown key"),
         ([], "methods: [svm", "not YAML"),

@@ -62,7 +62,7 @@ def test_everything_that_waits_is_delivered_once(
         assert MlflowClient().get_run(parent).data.tags["mer.status"] == "interrupted"
     assert list(root.iterdir()) == []
     assert sync() == 0
-    assert f"nothing waits in {root}" in capsys.readouterr().out
+    assert f"nothing to deliver in {root}" in capsys.readouterr().out
     assert [children(parent) for parent in parents] == [["FINISHED"], ["FINISHED"]]
 
 
@@ -72,7 +72,7 @@ def test_journal_of_another_server_waits_until_it_is_named(
     parent, path = leave_journal(root, "one", server="http://elsewhere:5000")
     assert sync() == 3
     said = capsys.readouterr().out
-    assert "2 writes wait for http://elsewhere:5000" in said
+    assert "2 writes are to be delivered to http://elsewhere:5000" in said
     assert f"journal={path}" in said
     assert children(parent) == []
     assert sync(journal=str(path)) == 0
@@ -85,7 +85,7 @@ def test_journal_of_a_process_at_work_is_left_alone(
     parent, path = leave_journal(root, "one")
     held = Journal(path)
     assert sync() == 0
-    assert "at work" in capsys.readouterr().out
+    assert "still running" in capsys.readouterr().out
     assert children(parent) == []
     held.close()
 
@@ -106,7 +106,7 @@ def test_refused_journal_says_why_and_stays(
     _, path = leave_journal(root, "one")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root.parent / 'other.db'}")
     assert sync(journal=str(path)) == 3
-    assert f"the tracking server does not take {path}" in capsys.readouterr().err
+    assert f"the tracking server rejects {path}" in capsys.readouterr().err
     assert path.exists()
 
 

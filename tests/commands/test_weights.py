@@ -46,7 +46,7 @@ def test_missing_and_unknown_files_are_told_apart(
     assert said.keys() == PUBLISHED.keys()
     assert "MISSING" in said["crnn_mtat"]
     assert "needed by crnn_mtat" in said["crnn_mtat"]
-    assert "there, not verified" in said["crnn_msd"]
+    assert "found, not verified" in said["crnn_msd"]
     assert str(file) in said["crnn_msd"]
     for name, published in PUBLISHED.items():
         assert published.licence in said[name]
@@ -65,7 +65,7 @@ def test_every_network_that_a_method_reads_is_listed(capsys: pytest.CaptureFixtu
 
 def test_published_files_are_there(real_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights(weights=str(real_weights))
-    assert "there, as published" in listed(capsys.readouterr().out)["crnn_jamendo"]
+    assert "found, as published" in listed(capsys.readouterr().out)["crnn_jamendo"]
 
 
 def test_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_csv_with_absolute_paths_and_no_artists(listed, tmp_path, write_csv):
         ([("file", "quadrant"), ("b/one.wav", "Q1")], "no column path"),
         ([("path", "quadrant"), ("b/one.wav", "sad")], "line 2: unknown quadrant 'sad'"),
         ([("path", "quadrant"), ("b/one.wav", "Q1"), ("", "Q1")], "line 3: '' in column path"),
-        ([("path", "quadrant"), ("gone.wav", "Q1")], r"no file .*gone\.wav"),
+        ([("path", "quadrant"), ("gone.wav", "Q1")], r"file .*gone\.wav does not exist"),
         (
             [("path", "quadrant"), ("b/one.wav", "Q1"), ("b/one.wav", "Q2")],
             "clip b/one has two rows",

@@ -219,7 +219,7 @@ def test_file_without_a_label_is_a_warning(copy, write_sound):
     (copy.archive / "Q2" / "more").mkdir()
     assert is_whole(copy.load())
     assert copy.read().warnings == (
-        "2 entries are passed over: Q1/MT7.aac, Q2/more",
+        "2 entries are ignored: Q1/MT7.aac, Q2/more",
         "1 audio files have no label and are not used: MT9",
     )
 

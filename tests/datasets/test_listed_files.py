@@ -201,7 +201,7 @@ def test_files_that_differ_by_home_folders_alone_are_named(
     homes = place() / "people"
     monkeypatch.setattr(listed_files, "HOMES", (homes,))
     make(homes, ["ann/a.mp3", "bob/a.mp3"])
-    with pytest.raises(DatasetError, match=r"ann/a\.mp3, .*bob/a\.mp3 differ by .* home folders"):
+    with pytest.raises(DatasetError, match=r"ann/a\.mp3, .*bob/a\.mp3 differ only in .* home"):
         read(homes.parent / "list" / "list.csv", [f"{homes}/{who}/a.mp3" for who in ("ann", "bob")])
 
 

@@ -149,11 +149,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
         "predictions.parquet is missing",
     ),
     "no folds": (lambda values: values.files.pop("folds.parquet"), "folds.parquet is missing"),
-    "empty file": (file("folds", b""), "is no table in Parquet"),
-    "web page": (file("predictions", PAGE), "predictions.parquet is no table in Parquet"),
+    "empty file": (file("folds", b""), "is not a readable Parquet table"),
+    "web page": (file("predictions", PAGE), "predictions.parquet is not a readable Parquet table"),
     "garbled": (
         lambda values: values.files.update({"folds.parquet": values.files["folds.parquet"][::-1]}),
-        "folds.parquet is no table in Parquet",
+        "folds.parquet is not a readable Parquet table",
     ),
     "many rows": (many_rows, "predictions.parquet has 1000000 rows"),
     "long texts": (long_texts, "column clip: texts are too long"),
@@ -165,11 +165,11 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no score": (dropped("folds", "f1_macro"), "folds.parquet has no column f1_macro"),
     "texts for numbers": (
         lambda values: values.change("folds", f1_macro="high"),
-        "column f1_macro: holds",
+        "column f1_macro: contains",
     ),
     "numbers for texts": (
         lambda values: values.change("predictions", clip=1),
-        "column clip: holds int64, must hold texts",
+        "column clip: contains int64, must contain texts",
     ),
     "missing text": (
         lambda values: values.change("predictions", clip=first(None)),
@@ -193,25 +193,25 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "unknown quadrant": (
         lambda values: values.change("predictions", predicted=first("Q5")),
-        "column predicted: 'Q5' is no quadrant",
+        "column predicted: 'Q5' is not a quadrant",
     ),
     "other label": (
         lambda values: values.change(
             "predictions",
             quadrant=lambda column: first("Q2" if column.iloc[0] == "Q1" else "Q1")(column),
         ),
-        "in folds.parquet is not that of predictions.parquet",
+        "in folds.parquet differs from that of predictions.parquet",
     ),
     "other predictions": (
         lambda values: values.change("predictions", predicted="Q1"),
-        "in folds.parquet is not that of predictions.parquet",
+        "in folds.parquet differs from that of predictions.parquet",
     ),
-    "other labels": (other_labels, "are not those of other runs"),
+    "other labels": (other_labels, "differ from other runs"),
     "other splits": (
         lambda values: values.change(
             "predictions", split=lambda column: column.replace("r01-f02", "r01-f01")
         ),
-        "predictions.parquet has other splits than folds.parquet",
+        "predictions.parquet and folds.parquet have different splits",
     ),
     "unknown split": (
         lambda values: values.change("folds", split=first("x")),
@@ -260,7 +260,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "other epochs": (
         lambda values: with_epochs(values, {"split": first("r01-f03")}),
-        "epochs.parquet has other epochs",
+        "epochs.parquet and folds.parquet have different numbers of epochs",
     ),
     **{
         f"no {key}": (
@@ -271,7 +271,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     },
     "no count": (lambda values: values.tags.pop("mer.folds_expected"), "folds_expected is missing"),
     "odd status": (tag("mer.status", "done"), "mer.status=done: is unknown"),
-    "odd identity": (tag("mer.identity", "a' or '1"), "is no identity"),
+    "odd identity": (tag("mer.identity", "a' or '1"), "is not an identity"),
     "no whole number": (tag("mer.folds_expected", "three"), "must be a whole number"),
     "giant number": (tag("mer.folds_expected", "1" * 5000), "must be a whole number"),
     "other number": (tag("mer.folds_expected", "7"), "the protocol has 1 x 3 folds"),
@@ -460,7 +460,7 @@ def test_report_of_all_damages_at_once(
     for run_id in run_ids:
         assert f"warning: run {run_id} is left out: " in said.out
     assert f"run {kept} is left out" not in said.out
-    assert f"study {study.info.run_id} is not read: items.csv is no table of items" in said.out
+    assert f"study {study.info.run_id} is not read: items.csv is not a table of items" in said.out
     page = (place / "all" / "report.html").read_text()
     for text in (said.out, page):
         assert not set("\x1b\x07\u202e") & set(text)

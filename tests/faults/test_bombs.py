@@ -144,7 +144,7 @@ def test_headers_of_no_sound_are_refused(
     content = bytearray(path.read_bytes())
     content[place : place + width] = number.to_bytes(width, "little")
     path.write_bytes(content)
-    with pytest.raises(AudioError, match=r"a\.wav: (has \d+ samples a second|not decodable)"):
+    with pytest.raises(AudioError, match=r"a\.wav: (has \d+ samples per second|not decodable)"):
         decode(path)
 
 
@@ -186,7 +186,13 @@ def zipped_zeros(n_bytes: int) -> bytes:
     [
         ("openl3_mel128", openl3.load, "h5", lambda: hdf5(), "more than 256 MiB"),
         ("openl3_mel128", openl3.load, "h5", lambda: hdf5(many=True), "more than 256 MiB"),
-        ("openl3_mel128", openl3.load, "h5", lambda: hdf5(compression="gzip"), "is packed inside"),
+        (
+            "openl3_mel128",
+            openl3.load,
+            "h5",
+            lambda: hdf5(compression="gzip"),
+            "compressed inside",
+        ),
         ("openl3_mel128", openl3.load, "h5.gz", lambda: packed_zeros(1 << 30), "more than 256 MiB"),
         (
             "openl3_mel128",
@@ -284,7 +290,7 @@ def test_packed_tables_are_refused_and_not_unpacked(
 ) -> None:
     content = pack(b"path,quadrant\n" + b"a.wav,Q1\n" * 1_000_000)
     assert len(content) < MEBI
-    assert f"is packed ({name}); unpack it" in refusal_of_table(tmp_path, content)
+    assert f"is compressed ({name}); unpack it" in refusal_of_table(tmp_path, content)
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,10 @@ def test_first_start_on_a_full_disk(code: str, tmp_path: Path) -> None:
         url = f"sqlite:///{folder / 'a.db'}"
         full = start(AGAIN[code], url)
         assert full.returncode == 1
-        words = f"TrackingError: {folder / 'a.db'}: no database can be made there (database or disk"
-        assert full.stderr.splitlines()[-1].partition("errors.")[2].startswith(words)
+        start_of = (
+            f"TrackingError: {folder / 'a.db'}: no database can be created there (database or disk"
+        )
+        assert full.stderr.splitlines()[-1].partition("errors.")[2].startswith(start_of)
         assert list(folder.iterdir()) == []
         mount(folder, "remount", "size=40m")
         assert start(AGAIN[code], url).returncode == 0

@@ -73,7 +73,7 @@ def test_store_on_a_full_disk(small_disk: Path, demo: Clips, cache: Path) -> Non
     for folder in cache.glob("demo-*"):
         (small_disk / folder.name).symlink_to(folder)
     done = work(*SHORT, MER_CACHE_ROOT=str(small_disk))
-    assert_one_line(done, str(small_disk), "No space left on device", "make room")
+    assert_one_line(done, str(small_disk), "No space left on device", "free disk space")
     entries = list((small_disk / "store").rglob("*.npy"))
     mel = Mel(duration=3.0)
     assert entries
@@ -85,7 +85,7 @@ def test_store_on_a_full_disk(small_disk: Path, demo: Clips, cache: Path) -> Non
 
 def test_journal_on_a_full_disk(small_disk: Path, demo: Clips) -> None:
     done = work(*TRAIN, MER_JOURNAL_ROOT=str(small_disk))
-    assert_one_line(done, f"journal {small_disk}", "full", "make room there")
+    assert_one_line(done, f"journal {small_disk}", "full", "free disk space there")
     assert statuses("cross-validation") == {"failed": 1}
     before = statuses("fold")["FINISHED"]
     assert before < 10

@@ -125,7 +125,7 @@ def value_or_refusal(refusal: Refusal, parameter: Parameter, text: str) -> None:
     )
     if words is None:
         value = values[0][parameter.name]
-        kinds = (parameter.kind, str) if parameter.words else parameter.kind
+        kinds = (parameter.kind, str) if parameter.keywords else parameter.kind
         assert value == parameter.default or isinstance(value, kinds)
     else:
         assert words.startswith(f"{parameter.name}=")
@@ -165,7 +165,7 @@ def test_any_hyperparameters_are_values_or_named(refusal: Refusal, text: str, me
         declared.inputs_for(resolved)
         for name, value in dataclasses.asdict(resolved).items():
             assert type(value) is type(declared.defaults[name])
-            assert declared.spaces[name].complaint(value) is None
+            assert declared.spaces[name].fault(value) is None
 
     refusal(resolve, ParameterError)
 

@@ -115,7 +115,7 @@ def test_store_that_may_not_be_written_is_named(
     array.paths[1].unlink()
     said = as_another_user(lambda: store.fill(few, WAVEFORM))
     assert said.startswith(f"{array.paths[1].parent}: the store cannot be written (Permission")
-    assert "get the right to write there, or set MER_CACHE_ROOT" in said
+    assert "get write permission there, or set MER_CACHE_ROOT" in said
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_demo_that_may_not_be_written_is_named(
 ) -> None:
     monkeypatch.setenv("MER_CACHE_ROOT", str(place))
     said = as_another_user(lambda: load_dataset("demo"))
-    assert "the demo dataset cannot be made (Permission denied); get the right to write" in said
+    assert "the demo dataset cannot be generated (Permission denied); get write permission" in said
     assert not list(place.iterdir())
 
 
@@ -182,9 +182,9 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.mark.parametrize(
     ("options", "reason", "remedy"),
     [
-        ("size=400k", "No space left on device", "make room"),
-        ("size=400k,nr_inodes=20", "No space left on device", "make room"),
-        ("ro", "Read-only file system", "get the right to write"),
+        ("size=400k", "No space left on device", "free disk space"),
+        ("size=400k,nr_inodes=20", "No space left on device", "free disk space"),
+        ("ro", "Read-only file system", "get write permission"),
     ],
 )
 def test_demo_on_a_disk_that_takes_nothing(
@@ -201,7 +201,7 @@ def test_demo_on_a_disk_that_takes_nothing(
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {cache}/demo-")
-    assert f"the demo dataset cannot be made ({reason}); {remedy} there" in line
+    assert f"the demo dataset cannot be generated ({reason}); {remedy} there" in line
     assert not list(cache.iterdir())
 
 

@@ -121,7 +121,7 @@ def test_declaration_is_complete(any_method: Method) -> None:
         assert all(30 < getattr(scores, field.name) < 100 for field in fields(scores))
     for name, space in method.spaces.items():
         for value in (*space.grid, *space.choices, method.defaults[name]):
-            assert space.complaint(value) is None, name
+            assert space.fault(value) is None, name
     has_epochs = "epochs" in method.defaults
     assert has_epochs == (method.quick_epochs is not None)
 

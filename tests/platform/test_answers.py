@@ -25,7 +25,7 @@ from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import DeletedError, UndeliveredError
 from mer_mlflow.representations import assemble, open_store
 from mer_mlflow.tracking import RunTree
-from mer_mlflow.tracking.delivery import PARENT, deliver_left
+from mer_mlflow.tracking.delivery import PARENT, deliver_journal
 from mer_mlflow.tracking.journal import Journal
 
 pytestmark = [pytest.mark.platform, pytest.mark.usefixtures("store")]
@@ -163,7 +163,7 @@ def test_writes_that_are_never_kept_stay_in_the_journal(
         journal = Journal(left)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MLFLOW_TRACKING_URI", address)
-            deliver_left(MlflowClient(), journal)
+            deliver_journal(MlflowClient(), journal)
     parent = MlflowClient(server).get_run(journal.facts[PARENT])
     assert parent.data.tags["mer.status"] == "complete"
     assert list(journals.iterdir()) == []

@@ -101,7 +101,7 @@ def document() -> Document:
         facts=(("server", "https://server.example"), (HOSTILE, UNICODE)),
         sections=(
             Section(
-                name="first", title=HOSTILE, blocks=(Text(words=HOSTILE), make_table(), picture)
+                name="first", title=HOSTILE, blocks=(Text(content=HOSTILE), make_table(), picture)
             ),
             # of the same names, which must not make the same ids
             Section(
@@ -110,7 +110,7 @@ def document() -> Document:
                 blocks=(
                     make_table("f1", n_rows=45),
                     replace(picture, name="scores"),
-                    Text(words="- 1"),
+                    Text(content="- 1"),
                 ),
             ),
         ),
@@ -329,7 +329,7 @@ def test_markdown_refers_to_notes_and_pictures(document: Document) -> None:
     ],
 )
 def test_markdown_paragraphs_start_nothing(words: str, shown: str) -> None:
-    text = to_markdown(in_document(Text(words=words)), picture_folder="")
+    text = to_markdown(in_document(Text(content=words)), picture_folder="")
     assert text.split("\n\n")[-1] == f"{shown}\n"
 
 
@@ -403,5 +403,5 @@ def test_latex_has_labels_and_links(document: Document) -> None:
     ],
 )
 def test_latex_words(words: str, shown: str) -> None:
-    text = to_latex(in_document(Text(words=words)), picture_folder="")
+    text = to_latex(in_document(Text(content=words)), picture_folder="")
     assert text.split("\n\n")[-2] == shown

@@ -43,7 +43,7 @@ def table(document: Document, section_name: str, name: str) -> list[dict[str, st
 
 def words(document: Document, section_name: str) -> str:
     blocks = section(document, section_name).blocks
-    return " ".join(block.words for block in blocks if isinstance(block, Text))
+    return " ".join(block.content for block in blocks if isinstance(block, Text))
 
 
 @pytest.mark.usefixtures("store")
@@ -200,7 +200,7 @@ def test_findings_of_checks_stand_where_a_reader_must_know(add_run: Callable[...
         ("SVM", "MER008", "F1"),
         ("SVM", "MER999", "F2"),
     ]
-    assert [row["what is wrong"] for row in rows] == [
+    assert [row["finding"] for row in rows] == [
         "is a function of the quadrant: allowed",
         "has the same value for all clips: a warning",
         "a check of another version",
@@ -278,7 +278,7 @@ def test_allowed_columns_are_marked_in_the_ranking(add_run: Callable[..., str]) 
     assert rows[1]["setting"] == "–"
     assert [row[0].marks for row in found.rows] == [(1,), ()]
     assert [row[0].is_best for row in found.rows] == [False, True]
-    assert "the score may say nothing about the music" in found.notes[0]
+    assert "the score may be meaningless" in found.notes[0]
     study = tables(section(document, "study").blocks)["study-2"]
     assert any("allowed in spite of a check" in note for note in study.notes)
     (forest,) = (

@@ -209,7 +209,7 @@ def test_run_that_contradicts_most_others_is_left_out(add_run: Callable[..., str
     assert {item.run_id for item in selection.validations} == set(run_ids[1:])
     (left_out,) = selection.left_out
     assert left_out.run_id == run_ids[0]
-    assert "are not those of other runs of the dataset" in left_out.why
+    assert "differ from other runs of the dataset" in left_out.why
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3])

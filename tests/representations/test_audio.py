@@ -81,7 +81,7 @@ def test_empty_file_is_named(tmp_path):
 
 def test_file_without_samples_is_named(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(0), 16_000)
-    with pytest.raises(AudioError, match=r"a\.wav: no samples"):
+    with pytest.raises(AudioError, match=r"a\.wav: contains no samples"):
         decode(tmp_path / "a.wav")
 
 
@@ -90,7 +90,7 @@ def test_samples_that_are_not_finite_are_named(tmp_path, noisy_tones, wrong):
     samples = noisy_tones()
     samples[5000] = wrong
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"a\.wav: holds samples that are not finite"):
+    with pytest.raises(AudioError, match=r"a\.wav: contains samples that are not finite"):
         decode(tmp_path / "a.wav")
 
 

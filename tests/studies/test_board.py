@@ -111,8 +111,8 @@ def test_gate_without_a_baseline_to_compare_with(store: Path, demo: Clips) -> No
     board = board_of(plan, demo)
     svm = Item(action=Action.TRAIN, method="svm", dataset="demo")
     item = Item(action=Action.TRAIN, method="dnn_100", dataset="folder")
-    board.settle(svm, replace(board.states[svm], status=ItemStatus.FAILED))
-    state = board.look_again(item).state
+    board.set_state(svm, replace(board.states[svm], status=ItemStatus.FAILED))
+    state = board.refresh(item).state
     assert state.status == ItemStatus.NOT_CONDUCTED
     assert state.reason == "no result of svm on demo to compare with"
 
@@ -167,9 +167,9 @@ def test_trainings_wait_for_their_search_and_fall_with_it(store: Path, demo: Cli
     assert arguments is not None
     assert arguments["space"].startswith("learning_rate=")
     assert "start" not in arguments
-    board.settle(cnn, replace(board.states[cnn], status=ItemStatus.FAILED))
+    board.set_state(cnn, replace(board.states[cnn], status=ItemStatus.FAILED))
     for item in (variant, Item(action=Action.TRAIN, method="cnn", dataset="demo")):
-        state = board.look_again(item).state
+        state = board.refresh(item).state
         assert state.status == ItemStatus.NOT_CONDUCTED
         assert state.reason == "no winner: search cnn demo failed"
 

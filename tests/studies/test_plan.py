@@ -65,7 +65,7 @@ def test_the_papers_plan_is_the_studys_protocol() -> None:
     plan = read_plan("paper")
     assert plan.datasets == ("original-4qaed", "new-4qaed-c", "new-4qaed-b")
     assert {method.name for method in plan.methods} == set(method_names())
-    assert plan.profile_name(plan.home) == "paper"
+    assert plan.profile_name(plan.first_dataset) == "paper"
     tuned = {search.method: search for search in plan.searches}
     assert (tuned["svm"].given["strategy"], tuned["svm"].per_dataset) == ("grid", True)
     assert (tuned["cnn"].given["strategy"], tuned["cnn"].start) == ("grid", None)
@@ -112,12 +112,12 @@ def test_values_are_read_as_meant() -> None:
         ("[original-4qaed, ", "[new-4qaed-c, ", "datasets[2]=new-4qaed-c: named twice"),
         ("{new-4qaed-c: there}", "{demo: there}", "data_roots.demo=there: this dataset needs no"),
         ("{new-4qaed-c: there}", "{folder: there}", "data_roots.folder=there: not among the"),
-        ("{new-4qaed-c: there}", "there", "data_roots: there is no mapping"),
+        ("{new-4qaed-c: there}", "there", "data_roots: there is not a mapping"),
         ("- svm\n", "- svn\n", "methods[1]=svn: unknown method; methods are"),
         ("- svm\n", "- svm\n  - svm\n", "methods[2]=svm: named twice"),
         ("momentum: 8e-1", "momentum: 2", "methods[2].cnn.hyperparameters: momentum=2: must be"),
         ("momentum: 8e-1", "moment: 2", "methods[2].cnn.hyperparameters.moment: unknown key"),
-        ("momentum: 8e-1", "momentum: [1]", "momentum=[1]: must be a number or a word"),
+        ("momentum: 8e-1", "momentum: [1]", "momentum=[1]: must be a number or text"),
         ("momentum: 8e-1", "learning_rate: 1", "searches.cnn: learning_rate is both fixed"),
         ("max_epochs: 5}", "features: published}", "cnn reads no handcrafted features"),
         (
@@ -134,16 +134,16 @@ def test_values_are_read_as_meant() -> None:
         ("repeats: 1,", "repeat: 1,", "searches.svm.repeat: unknown key; keys are strategy"),
         ("prune: wilcoxon", "prune: median", "searches.cnn.prune=median: must be one of wilcoxon"),
         ("per_dataset: true", "per_dataset: 3", "per_dataset=3: must be true or false"),
-        ("per_dataset: true", "start: cnn", "start=cnn: no search of this methodology stands"),
+        ("per_dataset: true", "start: cnn", "start=cnn: there is no earlier search"),
         ("learning_rate=0.001,0.01;", "rate=1;", "searches.cnn.space: cnn has no hyperparameter"),
         ("baseline: cnn\n", "baseline: crnn\n", "gate.baseline=crnn: not among the plan's methods"),
         ("  baseline: cnn\n", "", "gate: baseline is missing"),
         ("tables: [6, 7]", "tables: [six]", "gate.tables[1]=six: not a number"),
         ("except: [cnn_artist]", "except: cnn_artist", "gate.except=cnn_artist: must be a list"),
         (EXAMPLE, "", "study.yaml: the plan is empty"),
-        (EXAMPLE, "- svm\n", "is no mapping of key: value"),
-        (EXAMPLE, "title: 2001-99-99\n", "not YAML that can be used"),
-        (EXAMPLE, "[" * 3000, "not YAML"),
+        (EXAMPLE, "- svm\n", "is not a mapping of key: value"),
+        (EXAMPLE, "title: 2001-99-99\n", "not usable YAML"),
+        (EXAMPLE, "[" * 3000, "not usable YAML"),
         (EXAMPLE, "!!python/name:os.system ''", "not YAML"),
     ],
 )

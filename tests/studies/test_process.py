@@ -31,8 +31,12 @@ def test_output_is_passed_through_with_a_prefix(capsys: pytest.CaptureFixture[st
         ("print('error: no such thing'); print('bye'); exit(2)", 2, "exit code 2: no such thing"),
         ("print('incomplete: 3 of 5'); exit(3)", 3, "exit code 3: incomplete: 3 of 5"),
         ("raise ValueError('odd')", 1, "exit code 1: ValueError: odd"),
-        ("exit(1)", 1, "exit code 1: it said nothing"),
-        ("import os; os.kill(os.getpid(), 9)", -9, "its process was ended by signal 9 (Killed)"),
+        ("exit(1)", 1, "exit code 1: no output"),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            -9,
+            "its process was terminated by signal 9 (Killed)",
+        ),
     ],
 )
 def test_ends_are_named(code: str, expected: int, reason: str) -> None:

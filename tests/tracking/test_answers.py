@@ -18,8 +18,8 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from mer_mlflow.tracking import answers, outage
 from mer_mlflow.tracking.answers import check_answer
-from mer_mlflow.tracking.client import settle
-from mer_mlflow.tracking.outage import is_outage, own_retries, patiently, reason
+from mer_mlflow.tracking.client import configure
+from mer_mlflow.tracking.outage import is_outage, reason, retry, without_client_retries
 
 RUN, OTHER = "a" * 32, "b" * 32
 
@@ -73,7 +73,7 @@ class Server:
 @pytest.fixture(autouse=True)
 def settled() -> None:
     """MLflow's client as commands use it."""
-    settle()
+    configure()
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ CALLS: dict[str, Callable[[MlflowClient], Any]] = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_answers_are_asked_for_again(server: Server, kind: str, call: str) -> None:
     server.broken = 6 * [BROKEN[kind]]
-    with own_retries():
-        patiently(lambda: CALLS[call](MlflowClient(server.address)))
+    with without_client_retries():
+        retry(lambda: CALLS[call](MlflowClient(server.address)))
     assert server.n_requests >= 7
     assert server.broken == []
 
@@ -138,8 +138,8 @@ def test_files_that_were_not_taken_are_sent_again_from_their_start(
     (tmp_path / "a.csv").write_text("all of it")
     store = HttpArtifactRepository(f"{server.address}/api/2.0/mlflow-artifacts/artifacts/0/a")
     server.broken = [BROKEN[kind]]
-    with own_retries():
-        patiently(lambda: store.log_artifact(str(tmp_path / "a.csv")))
+    with without_client_retries():
+        retry(lambda: store.log_artifact(str(tmp_path / "a.csv")))
     assert server.bodies == 2 * [b"all of it"]
 
 
@@ -147,7 +147,7 @@ def test_upload_is_answered_with_an_empty_body(server: Server, tmp_path: Path) -
     (tmp_path / "a.csv").write_text("a")
     store = HttpArtifactRepository(f"{server.address}/api/2.0/mlflow-artifacts/artifacts/0/a")
     server.broken = [BROKEN["empty"]]
-    with own_retries():
+    with without_client_retries():
         store.log_artifact(str(tmp_path / "a.csv"))
     assert server.n_requests == 1
 
@@ -170,24 +170,24 @@ def test_answers_about_something_else_are_broken(
     server: Server, call: str, body: dict[str, Any]
 ) -> None:
     server.broken = [(200, json.dumps(body).encode(), 0)]
-    with own_retries():
-        patiently(lambda: CALLS[call](MlflowClient(server.address)))
+    with without_client_retries():
+        retry(lambda: CALLS[call](MlflowClient(server.address)))
     assert server.broken == []
     assert server.n_requests == 2
 
 
 def test_error_says_that_the_answer_is_broken(server: Server) -> None:
     server.broken = 9 * [BROKEN["empty"]]
-    with own_retries(), pytest.raises(MlflowException) as caught:
+    with without_client_retries(), pytest.raises(MlflowException) as caught:
         MlflowClient(server.address).log_batch(RUN, tags=[RunTag("a", "b")])
     assert is_outage(caught.value)
-    assert reason(caught.value) == "its answers are empty, cut off or not its own"
+    assert reason(caught.value) == "its responses are empty, truncated or from another server"
 
 
 def test_request_that_makes_a_run_is_not_repeated_by_itself(server: Server) -> None:
     """Whether the first one made it has to be looked up before."""
     server.broken = [BROKEN["empty"]]
-    with own_retries(), pytest.raises(MlflowException, match="the answer is empty"):
+    with without_client_retries(), pytest.raises(MlflowException, match="the response is empty"):
         MlflowClient(server.address).create_run("0")
     assert server.n_requests == 1
 

@@ -116,7 +116,7 @@ def test_database_that_mlflow_left_incomplete_is_made_anew(
     stop_mlflow(url, n_statements=n_statements)
     prepare_database(url, mlflow_schema())
     assert names(tmp_path) == {"a.db", "a.db.broken"}
-    words = f"{tmp_path / 'a.db'}: MLflow was stopped while it made the tables, and nothing was "
+    words = f"{tmp_path / 'a.db'}: MLflow was stopped while it created the tables, which "
     assert capsys.readouterr().out.startswith(words)
     assert_usable(url)
     prepare_database(url, mlflow_schema())
@@ -250,7 +250,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
 
 def test_place_where_no_file_can_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TrackingError, match=r"a\.db: no database can be made there \("):
+    with pytest.raises(TrackingError, match=r"a\.db: no database can be created there \("):
         prepare_database(f"sqlite:///{tmp_path / 'file' / 'a.db'}", SMALL)
 
 
@@ -287,7 +287,9 @@ def test_locked_database_is_waited_for(
     with locked(tmp_path / "a.db") as opened:
         threading.Timer(0.6, opened.rollback).start()
         prepare_database(url, SMALL)
-    words = f"waiting for {tmp_path / 'a.db'}: another process keeps the database locked (for 600 s"
+    words = (
+        f"waiting for {tmp_path / 'a.db'}: another process keeps the database locked (at most 600"
+    )
     assert [line[: len(words)] for line in capsys.readouterr().out.splitlines()] == [words]
 
 
@@ -404,5 +406,5 @@ def test_mlflow_itself_makes_a_database_whole(
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "moved to a.db.broken, and made anew" in done.stdout
+    assert "moved to a.db.broken, and created again" in done.stdout
     assert "Default" in done.stdout

@@ -21,7 +21,7 @@ from mer_mlflow.tracking.delivery import (
     SERVER,
     Delivery,
     DeliveryThread,
-    deliver_left,
+    deliver_journal,
     server_name,
 )
 from mer_mlflow.tracking.environment import process_tags
@@ -188,7 +188,7 @@ def test_run_whose_answer_came_too_late_has_no_twin(journal: Journal, parent: st
 def test_superseded_run_does_not_become_complete(journal: Journal, parent: str) -> None:
     append_all(journal, parent)
     MlflowClient().set_tag(parent, "mer.status", "superseded")
-    deliver_left(MlflowClient(), journal)
+    deliver_journal(MlflowClient(), journal)
     assert MlflowClient().get_run(parent).data.tags["mer.status"] == "superseded"
 
 
@@ -239,8 +239,9 @@ def test_courier_says_that_results_wait_and_that_they_are_taken_again(
     delivery_thread.finish(patience=60)
     said = capsys.readouterr().out.splitlines()
     assert said == [
-        f"the tracking server does not take results (no connection): they wait in {journal.path}",
-        "the tracking server takes results again",
+        "the tracking server does not accept results (no connection): they are kept in "
+        f"{journal.path}",
+        "the tracking server accepts results again",
     ]
     assert_delivered(parent, tmp_path)
 
@@ -259,12 +260,12 @@ def test_courier_gives_up_and_says_where_the_rest_is(
     delivery_thread = DeliveryThread(client, journal)  # type: ignore[arg-type]
     append_all(journal, parent)
     delivery_thread.call()
-    with pytest.raises(UndeliveredError, match=f"taken 17 writes .{reason}.*a.journal.*-e sync"):
+    with pytest.raises(UndeliveredError, match=f"accepted 17 writes .{reason}.*a.journal.*-e sync"):
         delivery_thread.finish(patience=patience)
     client.is_back.set()
     journal.close()
     left = Journal(journal.path)
-    assert deliver_left(MlflowClient(), left) == 17
+    assert deliver_journal(MlflowClient(), left) == 17
     assert not left.path.exists()
     assert_delivered(parent, tmp_path)
 
@@ -285,7 +286,7 @@ def test_courier_names_a_journal_that_takes_nothing_any_more(
 
 def test_runs_that_a_dead_process_left_open_are_closed(journal: Journal, parent: str) -> None:
     journal.append(*fold("done", parent), *fold("half", parent)[:2])
-    assert deliver_left(MlflowClient(), journal) == 6
+    assert deliver_journal(MlflowClient(), journal) == 6
     runs = MlflowClient().search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
     status = {run.data.tags["split"]: run.info.status for run in runs}
     assert status == {"done": "FINISHED", "half": "KILLED"}
@@ -299,11 +300,11 @@ def test_server_that_does_not_know_the_run_gets_nothing(
     append_all(journal, parent)
     n_waiting = len(journal)
     other = MlflowClient(f"sqlite:///{tmp_path / 'other.db'}")
-    with pytest.raises(UndeliveredError, match=r"does not take .*a\.journal"):
-        deliver_left(other, journal)
+    with pytest.raises(UndeliveredError, match=r"rejects .*a\.journal"):
+        deliver_journal(other, journal)
     assert len(journal) == n_waiting
     assert len(other.search_runs(["0"])) == 0
-    deliver_left(MlflowClient(), journal)
+    deliver_journal(MlflowClient(), journal)
     assert_delivered(parent, tmp_path)
 
 
@@ -315,7 +316,7 @@ def test_superseded_run_takes_nothing_back(journal: Journal, parent: str) -> Non
     client.set_tag(parent, "mer.status", "superseded")
     move = batch([Tag(key="mlflow.parentRunId", value=parent)])
     journal.append(Write(run=child, batch=move), *fold("mine", parent))
-    deliver_left(client, journal)
+    deliver_journal(client, journal)
     assert client.get_run(child).data.tags["mlflow.parentRunId"] == winner
     (mine,) = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert mine.info.status == "FINISHED"
@@ -369,7 +370,7 @@ def test_what_the_server_did_not_keep_is_delivered_by_another_process(
     client: Any = Forgetful(seed=seed, share=0.3)
     append_all(journal, parent)
     journal.append(*fold("half", parent)[:2])
-    deliver_left(client, journal)
+    deliver_journal(client, journal)
     assert client.n_lost > 0
     assert not journal.path.exists()
     (half,) = MlflowClient().search_runs(["0"], "tags.split = 'half'")
@@ -403,10 +404,10 @@ def test_journal_stays_where_the_server_never_keeps_it(
         delivery_thread.finish(patience=0.5)
     journal.close()
     left = Journal(journal.path)
-    with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal waits"):
-        deliver_left(client, left)
+    with pytest.raises(UndeliveredError, match=rf"run \w+ lacks {words}.*a\.journal is kept"):
+        deliver_journal(client, left)
     assert left.path.exists()
-    deliver_left(MlflowClient(), left)
+    deliver_journal(MlflowClient(), left)
     assert_delivered(parent, tmp_path)
 
 
@@ -459,11 +460,11 @@ def test_deleted_parent_is_named_with_the_ways_to_go_on(
     journal.close()
     left = Journal(journal.path)
     with pytest.raises(DeletedError, match=words):
-        deliver_left(client, left)
+        deliver_journal(client, left)
     with pytest.raises(DeletedError, match=words):
-        deliver_left(client, left, home="another")
+        deliver_journal(client, left, new_experiment="another")
     client.restore_run(parent)
-    deliver_left(client, left)
+    deliver_journal(client, left)
     assert_delivered(parent, tmp_path)
 
 
@@ -476,7 +477,7 @@ def test_new_run_takes_the_folds_of_a_deleted_one(
     client.delete_run(parent)
     if is_gone:
         _purge(parent)
-    deliver_left(client, journal, home="0")
+    deliver_journal(client, journal, new_experiment="0")
     assert not journal.path.exists()
     runs = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent}'")
     assert [run.info.status for run in runs] == N_FOLDS * ["FINISHED"]
@@ -504,11 +505,11 @@ def test_deleted_experiment_is_named_and_nothing_is_lost(
         delivery_thread.finish(patience=60)
     journal.close()
     left = Journal(journal.path)
-    for home in (None, "1"):
+    for new_experiment in (None, "1"):
         with pytest.raises(DeletedError, match=rf"{words}.*a\.journal"):
-            deliver_left(client, left, home=home)
+            deliver_journal(client, left, new_experiment=new_experiment)
     client.restore_experiment("0")
-    deliver_left(client, left)
+    deliver_journal(client, left)
     assert_delivered(parent, tmp_path)
 
 
@@ -522,7 +523,7 @@ def test_deleted_run_of_an_earlier_parent_is_passed_over(
     journal.append(Close(run=earlier, status="KILLED", end_time=9, tags={}))
     append_all(journal, parent)
     client.delete_run(earlier)
-    deliver_left(client, journal)
+    deliver_journal(client, journal)
     assert_delivered(parent, tmp_path)
 
 
@@ -531,7 +532,7 @@ def test_any_refusal_is_told_as_one(journal: Journal, parent: str) -> None:
     response.status_code = 413
     client = Away(requests.HTTPError("413 too large", response=response))
     with pytest.raises(UndeliveredError, match="413 too large"):
-        deliver_left(client, journal)  # type: ignore[arg-type]
+        deliver_journal(client, journal)  # type: ignore[arg-type]
 
 
 def test_server_has_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_predictions_that_are_cut_off_are_not_read() -> None:
     header = "split,clip,quadrant,predicted,p_Q1,p_Q2,p_Q3,p_Q4\n"
     metrics = {"fit_seconds": 1.0, "predict_seconds": 1.0, "peak_memory_mib": 1.0}
     for predictions in ("", header, f"{header}r01-f01,007,Q1,Q1,0.5,0.5\n"):
-        with pytest.raises(ValueError, match="cut off"):
+        with pytest.raises(ValueError, match="truncated"):
             read_fold(
                 split_id="r01-f01",
                 clips=SETTING.clips,

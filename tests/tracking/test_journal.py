@@ -158,7 +158,7 @@ def test_what_has_no_room_is_not_there_at_all(tmp_path: Path) -> None:
     journal.append(close("one"))
     journal._database.execute("PRAGMA max_page_count=1")
     large = Batch(metrics=(), params={}, tags={}, files=(File(name="f", content=bytes(10**6)),))
-    with pytest.raises(JournalError, match=r"a\.journal cannot be written .*full.*make room"):
+    with pytest.raises(JournalError, match=r"a\.journal cannot be written .*full.*free disk space"):
         journal.append(close("two"), Write(run="two", batch=large))
     with reopened(journal) as again:
         assert read_all(again) == [close("one")]
@@ -183,7 +183,7 @@ def test_killed_process_leaves_whole_entries(tmp_path: Path) -> None:
     log = path.with_name("a.journal-wal")
     while not (log.exists() and log.stat().st_size > 50_000):
         assert process.poll() is None
-    with pytest.raises(JournalInUseError, match="at work"):
+    with pytest.raises(JournalInUseError, match="still running"):
         Journal(path)
     process.kill()
     process.wait()
@@ -208,7 +208,7 @@ def test_journals_are_found_and_damaged_ones_are_named(tmp_path: Path) -> None:
     with pytest.raises(JournalGoneError, match="no such journal"):
         Journal(tmp_path / "d.journal")
     assert not (tmp_path / "d.journal").exists()
-    with pytest.raises(JournalError, match="is there already"):
+    with pytest.raises(JournalError, match="exists already"):
         new_journal(tmp_path / "a.journal", FACTS)
 
 

@@ -17,7 +17,14 @@ from sqlalchemy.exc import OperationalError
 
 from mer_mlflow.errors import ParameterError, TrackingError
 from mer_mlflow.tracking import outage
-from mer_mlflow.tracking.outage import is_outage, own_retries, patience, patiently, pauses, reason
+from mer_mlflow.tracking.outage import (
+    is_outage,
+    patience,
+    pauses,
+    reason,
+    retry,
+    without_client_retries,
+)
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
@@ -61,8 +68,8 @@ def test_outages_are_told_from_refusals(error: Exception, expected: bool) -> Non
 
 def test_reasons_are_one_short_line_without_passwords() -> None:
     assert reason(wrapped(requests.ConnectionError("a\nb"))) == "no connection"
-    assert reason(wrapped(requests.ReadTimeout("a"))) == "no answer in time"
-    assert reason(wrapped(requests.exceptions.RetryError("500"))) == "it answers with errors"
+    assert reason(wrapped(requests.ReadTimeout("a"))) == "timeout"
+    assert reason(wrapped(requests.exceptions.RetryError("500"))) == "it returns errors"
     assert reason(OSError("at http://ada:secret@host")) == "at http://host"
     assert len(reason(OSError("x" * 999 + "\nmore"))) < 200
     assert reason(OSError()) == "OSError"
@@ -79,7 +86,7 @@ def test_server_that_comes_back_is_waited_for(
             raise left.pop()
         return "here"
 
-    assert patiently(ask) == "here"
+    assert retry(ask) == "here"
     assert capsys.readouterr().out == "waiting for the tracking server: no connection\n"
 
 
@@ -94,7 +101,7 @@ def test_lock_is_named_at_once(
             raise left.pop()
         return "here"
 
-    assert patiently(ask) == "here"
+    assert retry(ask) == "here"
     words = "waiting for the tracking server: another process keeps the database locked\n"
     assert capsys.readouterr().out == words
 
@@ -108,7 +115,7 @@ def test_server_that_stays_away_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
     words = r"store http://127.0.0.1:1 cannot be used \(no connection\)"
     with pytest.raises(TrackingError, match=words):
-        patiently(ask)
+        retry(ask)
 
 
 def test_refusal_is_not_waited_for() -> None:
@@ -120,7 +127,7 @@ def test_refusal_is_not_waited_for() -> None:
         raise MlflowException("no such run", error_code=RESOURCE_DOES_NOT_EXIST)
 
     with pytest.raises(MlflowException):
-        patiently(ask)
+        retry(ask)
     assert n_asked == 1
 
 
@@ -145,6 +152,6 @@ def test_mlflow_does_not_try_again_by_itself(
     monkeypatch.delenv(RETRIES, raising=False)
     if before:
         monkeypatch.setenv(RETRIES, before)
-    with own_retries():
+    with without_client_retries():
         assert os.environ[RETRIES] == "0"
     assert os.environ.get(RETRIES) == before

@@ -11,10 +11,10 @@ from mlflow import MlflowClient
 from mer_mlflow.tracking import (
     Kind,
     Status,
-    abandoned_words,
-    announced,
-    at_work,
+    active_run,
     close_abandoned,
+    describe_abandoned,
+    heartbeat,
 )
 from mer_mlflow.tracking.environment import process_tags
 
@@ -85,10 +85,10 @@ def test_folds_of_a_dead_trial_are_closed_with_it() -> None:
 def test_runs_left_by_dead_processes_are_named() -> None:
     run_id = make_run(Kind.SEARCH, DEAD)
     make_run(Kind.SEARCH)
-    (words,) = abandoned_words(MlflowClient(), "0")
+    (words,) = describe_abandoned(MlflowClient(), "0")
     assert run_id in words and "process 999999999" in words
     close()
-    assert abandoned_words(MlflowClient(), "0") == []
+    assert describe_abandoned(MlflowClient(), "0") == []
 
 
 def test_signs_of_life_are_given_while_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_signs_of_life_are_given_while_work_goes_on(monkeypatch: pytest.MonkeyPa
     def beats() -> str:
         return str(client.get_run(run_id).data.tags["mer.heartbeat"])
 
-    with announced(client, run_id, kind=Kind.STUDY, plan="made"):
+    with heartbeat(client, run_id, kind=Kind.STUDY, plan="made"):
         first, end = beats(), time.monotonic() + 20
         while beats() == first and time.monotonic() < end:
             time.sleep(0.05)
@@ -115,7 +115,7 @@ def test_run_whose_work_ends_with_an_error_is_closed(store: Path) -> None:
     run_id = str(client.create_run("0").info.run_id)
     with (
         pytest.raises(KeyboardInterrupt),
-        at_work(client, run_id, kind=Kind.PREPARE),
+        active_run(client, run_id, kind=Kind.PREPARE),
     ):
         raise KeyboardInterrupt
     assert status(run_id) == "FAILED"

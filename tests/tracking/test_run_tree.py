@@ -372,7 +372,7 @@ def other_label(text: str) -> str:
     ("change", "words"),
     [
         (other_label, "predictions.csv contradicts the labels of c0"),
-        (change_cell("clip", "c999"), "names clips that the dataset lacks: c999"),
+        (change_cell("clip", "c999"), "has clips that are not in the dataset: c999"),
         (change_rows(lambda table: table[1:]), "does not list the test clips"),
         (change_rows(lambda table: table[::-1]), "does not list the test clips"),
         (change_rows(lambda table: pd.concat([table, table[:1]])), "does not list the test clips"),
@@ -587,7 +587,7 @@ def test_folds_of_other_arithmetic_are_counted_and_mark_the_parent() -> None:
     assert (second.n_adopted, second.n_of_other_arithmetic) == (2, 1)
     (words,) = second.warnings
     assert words.startswith(
-        f"1 of them were run by other arithmetic (blas openblas Katmai, not {own['blas']})"
+        f"1 of them were run with different arithmetic (blas openblas Katmai, not {own['blas']})"
     )
     tags = parent(second).data.tags
     assert "mer.arithmetic" not in tags
@@ -623,7 +623,7 @@ def test_folds_of_unknown_arithmetic_are_warned_of(text: str | None) -> None:
             MlflowClient().set_tag(run.info.run_id, "mer.arithmetic", text)
     second, _ = work(setting)
     assert (second.n_adopted, second.n_of_other_arithmetic) == (2, 2)
-    assert "2 of them were run by other arithmetic (unknown)" in second.warnings[0]
+    assert "2 of them were run with different arithmetic (unknown)" in second.warnings[0]
     counted = json.loads(parent(second).data.tags["mer.mixed_arithmetic"])
     assert [each["folds"] for each in counted] == [4, 2]
     assert counted[1] == {"folds": 2}

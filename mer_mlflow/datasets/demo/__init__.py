@@ -1,7 +1,7 @@
-"""Demo: 160 synthesised clips of 10 s, without features of their own.
+"""Demo: 160 synthesised clips of 10 s, without feature tables.
 
-The dataset is made on first use, in the cache folder, and is the same on every machine up to
-rounding. It is for trying the tools: scores on it say nothing about real music.
+The dataset is generated at its first use, in the cache folder. It is the same on every machine up
+to rounding. It serves to try the commands: scores on it are not meaningful for real music.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ANNOTATIONS = "annotations.csv"
 
 
 def read_demo(root: Path | None = None) -> Reading:
-    """Read the demo dataset, making it first where it is not in the cache.
+    """Read the demo dataset; it is generated first if it is not in the cache.
 
     Parameters
     ----------
-    root : unused, the demo has its own place
+    root : not used, the demo is in the cache folder
 
     Raises
     ------
     DatasetError
-        If it is not there and cannot be made.
+        If it does not exist and cannot be generated.
     """
     folder = cache_root() / f"demo-{VERSION}"
     if not folder.is_dir():
@@ -43,8 +43,9 @@ def read_demo(root: Path | None = None) -> Reading:
             build_demo(folder)
         except OSError as error:
             raise DatasetError(
-                f"{folder}: the demo dataset cannot be made ({error.strerror}); {remedy(error)} "
-                "there, or set MER_CACHE_ROOT to another folder, and give the same command again"
+                f"{folder}: the demo dataset cannot be generated ({error.strerror}); "
+                f"{remedy(error)} there, or set MER_CACHE_ROOT to another folder, and give the "
+                "same command again"
             ) from error
     return read_quadrant_folders(
         name="demo",
@@ -55,20 +56,20 @@ def read_demo(root: Path | None = None) -> Reading:
 
 
 def build_demo(folder: Path) -> None:
-    """Synthesise the demo dataset; the folder appears when everything is in it.
+    """Synthesise the demo dataset; the folder is created when all files are complete.
 
     Parameters
     ----------
-    folder : where to put it
+    folder : folder to create
 
     Raises
     ------
     OSError
-        If it cannot be written; nothing of it is left then.
+        If it cannot be written; all files are removed then.
     """
     import soundfile
 
-    print("making the demo dataset (once, under a minute) …", flush=True)
+    print("generating the demo dataset (once, under a minute) …", flush=True)
     pieces = compose()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / draft_name(".demo-")
@@ -78,7 +79,7 @@ def build_demo(folder: Path) -> None:
             (draft / quadrant).mkdir()
 
         def write(piece: DemoPiece) -> None:
-            buffer = io.BytesIO()  # soundfile does not say why a file cannot be written
+            buffer = io.BytesIO()  # soundfile's errors lack the reason of a failed write
             soundfile.write(buffer, render(piece), DEMO_SR, format="FLAC", subtype="PCM_16")
             path = draft / piece.quadrant / f"{piece.clip_id}.flac"
             path.write_bytes(buffer.getvalue())
@@ -102,7 +103,7 @@ DATASETS = (
     Dataset(
         name="demo",
         title="Demo",
-        summary="160 synthesised clips of 10 s, made on first use.",
+        summary="160 synthesised clips of 10 s, generated at their first use.",
         citation="",
         licence="Apache-2.0",
         published_counts=dict.fromkeys(QUADRANTS, 40),

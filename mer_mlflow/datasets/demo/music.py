@@ -1,11 +1,10 @@
-"""Synthetic music for the built-in demo: 160 clips that every machine can make for itself.
+"""Synthesis of the demo dataset: 160 clips, generated on every machine without a download.
 
-Nothing is downloaded and nothing is recorded. Made-up artists play short tunes with chords, bass
-and drums; each clip aims at one quadrant of Russell's circumplex. The musical cues (tempo, mode,
-register, articulation, loudness, brightness, roughness, percussion) lean towards arousal and
-valence the way listening studies found them to, each with noise of its own: one cue alone never
-determines the quadrant, and some clips are atypical. Good for trying the tools; scores on it say
-nothing about real music.
+Fictitious artists play short tunes with chords, bass and drums. Each clip is composed for one
+quadrant of Russell's circumplex. The musical cues (tempo, mode, register, articulation, loudness,
+brightness, roughness, percussion) depend on arousal and valence as found in listening studies,
+with independent noise on each cue: no single cue determines the quadrant, and some clips are
+atypical. The dataset serves to try the commands: scores on it are not meaningful for real music.
 
 References
 ----------
@@ -76,7 +75,7 @@ _PROGRESSIONS: dict[Mode, tuple[tuple[int, ...], ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DemoPiece:
-    """One clip of the demo as its score and sound settings; `render` turns it into audio.
+    """Composition and sound parameters of one demo clip; `render` turns it into audio.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ class DemoPiece:
     quadrant
         The label: "Q1" to "Q4".
     artist
-        Name of the made-up artist.
+        Name of the fictitious artist.
     seed
         Seed of the notes and of the noise in the sound.
     tempo
@@ -93,7 +92,7 @@ class DemoPiece:
     mode
         Scale and chords: "major" or "minor".
     tonic
-        MIDI pitch of the key note, between 55 and 66.
+        MIDI pitch of the tonic, between 55 and 66.
     progression
         Scale degree of each chord's root, 0 for the tonic.
     register
@@ -101,23 +100,23 @@ class DemoPiece:
     notes_per_beat
         Melody notes in a beat; below one, notes last longer than a beat.
     articulation
-        Sounding part of a note's time, from 0.25 (staccato) to 1.1 (legato).
+        Share of a note's duration in which it sounds, from 0.25 (staccato) to 1.1 (legato).
     attack
         Rise time of a note, in seconds.
     decay
-        Time constant of a note's fading, in seconds.
+        Time constant of a note's decay, in seconds.
     loudness
         RMS level of the clip, in dB below full scale (negative).
     tilt
-        Fall of the harmonics, in dB per octave (negative; nearer to zero is brighter).
+        Slope of the harmonics' levels, in dB per octave (negative; closer to zero is brighter).
     drive
-        Gain into the distortion; 0 leaves the sound clean.
+        Gain before the distortion; 0 for no distortion.
     dissonance
-        Probability that a melody note clashes with the scale.
+        Probability that a melody note is outside of the scale.
     percussion
         Level of the drums; 0 for none.
     reverberation
-        Share of the room in the sound, from 0 to 1.
+        Share of reverberated sound, from 0 to 1.
     even_harmonics
         Level of the even harmonics relative to the odd ones (the artist's instrument).
     body_hz
@@ -183,12 +182,12 @@ def compose(*, seed: int = 0) -> tuple[DemoPiece, ...]:
     Parameters
     ----------
     seed
-        Non-negative seed; another one gives another dataset of the same kind.
+        Non-negative seed; each seed gives a different dataset of the same kind.
 
     Returns
     -------
     tuple of DemoPiece
-        `4 * N_CLIPS_PER_QUADRANT` pieces; of each four in turn, every quadrant has one.
+        `4 * N_CLIPS_PER_QUADRANT` pieces; four consecutive ones have different quadrants.
 
     Raises
     ------
@@ -199,7 +198,7 @@ def compose(*, seed: int = 0) -> tuple[DemoPiece, ...]:
         raise ValueError(f"seed must not be negative, got {seed}")
     n_clips = N_CLIPS_PER_QUADRANT * len(_AROUSAL_VALENCE)
     cast_seed, order_seed, *piece_seeds = np.random.SeedSequence(seed).spawn(2 + n_clips)
-    artists = _cast(np.random.default_rng(cast_seed))
+    artists = _draw_artists(np.random.default_rng(cast_seed))
     quadrants = _interleaved_quadrants(np.random.default_rng(order_seed))
     return tuple(
         _compose_piece(
@@ -213,12 +212,12 @@ def compose(*, seed: int = 0) -> tuple[DemoPiece, ...]:
 
 
 def render(piece: DemoPiece) -> NDArray[np.float32]:
-    """Play a piece.
+    """Synthesise the audio of a piece.
 
     Parameters
     ----------
     piece
-        What to play; the same piece always gives the same samples.
+        The piece; equal pieces give equal samples.
 
     Returns
     -------
@@ -234,7 +233,7 @@ def render(piece: DemoPiece) -> NDArray[np.float32]:
     return _set_level(room + 0.7 * drums, loudness=piece.loudness)
 
 
-def _cast(rng: np.random.Generator) -> tuple[_Artist, ...]:
+def _draw_artists(rng: np.random.Generator) -> tuple[_Artist, ...]:
     homes = tuple(_AROUSAL_VALENCE)
     return tuple(
         _Artist(
@@ -424,7 +423,7 @@ def _tone(note: _Note, piece: DemoPiece) -> Signal:
 
 
 def _waveform(frequency: float, piece: DemoPiece) -> Signal:
-    """One period of the artist's instrument, band-limited at `frequency` (hertz)."""
+    """Return one period of the instrument's waveform, band-limited for `frequency` [Hz]."""
     table_size = 8192
     harmonics = np.arange(1, 1 + min(32, int(0.45 * DEMO_SR / frequency)))
     octaves = np.log2(harmonics)
@@ -492,7 +491,7 @@ def _reverberate(signal: Signal, *, amount: float, rng: np.random.Generator) -> 
 
 
 def _set_level(signal: Signal, *, loudness: float) -> NDArray[np.float32]:
-    """Bring the RMS level to `loudness` (dB) and round off the peaks that would clip."""
+    """Set the RMS level to `loudness` (dB), and limit peaks smoothly."""
     gain = 10 ** (loudness / 20) / np.sqrt(np.mean(signal**2))
     samples: NDArray[np.float32] = np.tanh(gain * signal).astype(np.float32)
     return samples

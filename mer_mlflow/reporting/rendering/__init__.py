@@ -1,4 +1,4 @@
-"""Formats of a report: one page for a browser, Markdown, LaTeX, CSV, and its figures as files."""
+"""Formats of a report: HTML, Markdown, LaTeX, CSV, and figures as files."""
 
 from mer_mlflow.reporting.rendering.csv import to_csv
 from mer_mlflow.reporting.rendering.files import (

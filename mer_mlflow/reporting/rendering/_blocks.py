@@ -1,4 +1,4 @@
-"""What several formats need of a document."""
+"""Access to parts of a document, for all formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WEB_PAGE = re.compile("https?://", re.IGNORECASE)
 
 
 def numbered(document: Document) -> Iterator[tuple[Section, tuple[tuple[int, Block], ...]]]:
-    """Give each section with its blocks, each counted among its kind through the document."""
+    """Yield each section with its blocks, which are numbered by kind over the document."""
     counts: Counter[type[Block]] = Counter()
     for section in document.sections:
         blocks = []
@@ -24,7 +24,7 @@ def numbered(document: Document) -> Iterator[tuple[Section, tuple[tuple[int, Blo
 
 
 def tables(document: Document) -> tuple[Table, ...]:
-    """Tables of all sections, in order."""
+    """Return the tables of all sections, in order."""
     return tuple(
         block
         for section in document.sections
@@ -34,7 +34,7 @@ def tables(document: Document) -> tuple[Table, ...]:
 
 
 def pictures(document: Document) -> tuple[Picture, ...]:
-    """Pictures of all sections, in order."""
+    """Return the figures of all sections, in order."""
     return tuple(
         block
         for section in document.sections
@@ -44,8 +44,8 @@ def pictures(document: Document) -> tuple[Picture, ...]:
 
 
 def link(address: str) -> str:
-    """Address that is safe to click in any format, empty where it leads to no web page.
+    """Return a safe link target for all formats, empty if the address is not a web page.
 
-    Brackets stay for the sake of hosts that are IPv6 addresses.
+    Brackets are not escaped, because IPv6 addresses contain them.
     """
     return quote(address, safe=":/?#[]@!&+,;=%~") if WEB_PAGE.match(address) else ""

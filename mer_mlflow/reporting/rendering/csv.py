@@ -1,4 +1,4 @@
-"""A table as CSV, for spreadsheets and data frames."""
+"""Tables as CSV, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ EMPTY = ("", "-", "–", "—")
 
 
 def to_csv(table: Table) -> str:
-    """Write a table as CSV: texts quoted and escaped, numbers bare and in full precision.
+    """Write a table as CSV: texts are quoted and escaped, numbers have full precision.
 
-    Two kinds of further columns keep what a bare number or text would lose. ``<title> as shown``
-    follows numbers whose text says more, such as a deviation; ``<title> address`` follows cells
-    that lead somewhere.
+    There are two kinds of additional columns: ``<title> as shown`` for numbers whose text contains
+    more, such as a standard deviation, and ``<title> address`` for links.
 
     Parameters
     ----------
-    table : to write
+    table : the table
 
     Returns
     -------
-    lines that end in a line feed, the first with the titles
+    lines that end with a line feed; the first one has the titles
     """
     columns = [
         written
@@ -42,7 +41,7 @@ def to_csv(table: Table) -> str:
 def _columns(column: Column, cells: tuple[Cell, ...]) -> Iterator[list[str | float]]:
     if column.is_number:
         yield [escaped(column.title), *map(_number, cells)]
-    if not column.is_number or any(_says_more(cell) for cell in cells):
+    if not column.is_number or any(_has_more(cell) for cell in cells):
         title = f"{column.title} as shown" if column.is_number else column.title
         yield [escaped(text) for text in (title, *(cell.text for cell in cells))]
     if any(cell.address for cell in cells):
@@ -57,7 +56,7 @@ def _number(cell: Cell) -> str | float:
     return int(value) if value.is_integer() else value
 
 
-def _says_more(cell: Cell) -> bool:
+def _has_more(cell: Cell) -> bool:
     try:
         float(cell.text.replace("−", "-"))
     except ValueError:

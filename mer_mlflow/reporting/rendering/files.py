@@ -1,4 +1,4 @@
-"""All files of a report."""
+"""Files of a report."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ REPORT_FOLDERS = (PICTURE_FOLDER, TABLE_FOLDER)
 REPORT_NAMES = ("report.html", "report.md", "report.tex")
 PAGE = REPORT_NAMES[0]
 MOST_BYTES = 1 << 26
-"""Of a page that is looked at: a larger one is not ours."""
+"""Maximum size of an earlier page; a larger one is not a report."""
 MARKS = ('<main id="page:content"', '<div class="hint" id="page:hint"')
-"""Of every report's page."""
+"""Texts that every report's page contains."""
 ANCHOR = re.compile(r'<figure class="(?:table|picture)" id="(table|figure):([a-z0-9-]+)">')
 
 
 def report_files(document: Document) -> Iterator[tuple[str, bytes]]:
-    """Give name and content of each file: the report in three formats, its tables and figures."""
+    """Yield name and content of each file: the report in three formats, its tables and figures."""
     yield "report.html", to_html(document).encode()
     yield "report.md", to_markdown(document, picture_folder=PICTURE_FOLDER).encode()
     yield "report.tex", to_latex(document, picture_folder=PICTURE_FOLDER).encode()
@@ -39,15 +39,15 @@ def report_files(document: Document) -> Iterator[tuple[str, bytes]]:
 
 
 def earlier_files(folder: Path) -> list[str]:
-    """Names of the files of a report that is in a folder: those that its page shows.
+    """Return the names of the files of an earlier report in a folder, according to its page.
 
     Parameters
     ----------
-    folder : that has a report's page, or any other files
+    folder : folder of a report, or of any other files
 
     Returns
     -------
-    names of files that may be there; none where the page is no report's
+    names of files, which need not exist; none if the folder has no report
     """
     page = folder / PAGE
     if page.is_symlink() or not page.is_file() or page.stat().st_size > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing else: neither network nor files beside it."""
+"""A report as one self-contained HTML page, without other files or network access."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mer_mlflow.reporting.rendering._blocks import link, numbered
 from mer_mlflow.reporting.rendering.pictures import to_svg
 
 LONGEST_ON_ONE_LINE = 30
-"""Characters of a cell; longer ones break into lines."""
+"""Maximum number of characters of a cell without line breaks."""
 
 CSS_PIXELS_PER_INCH = 96
 
 
 def to_html(document: Document) -> str:
-    """Write a report as a page.
+    """Write a report as an HTML page.
 
-    Sorting and the choice of colours need the page's own script; all else works without. Nothing
-    is loaded: figures lie inside as pictures, each apart, so that their ids cannot meet.
+    Sorting and the choice of colours need the page's script; everything else works without it.
+    Figures are embedded as separate images, so that ids inside them cannot collide.
     """
     template = _environment().get_template("report.html.jinja")
     return template.render(document=document, sections=tuple(numbered(document)))
@@ -52,7 +52,7 @@ def _environment() -> Environment:
 
 
 def _sort_key(value: float | None) -> str | None:
-    """Write a number as scripts read it."""
+    """Return a number in JavaScript syntax."""
     if value is None or math.isnan(value):
         return None
     return repr(float(value)) if math.isfinite(value) else f"{math.copysign(1, value):.0f}e999"

@@ -1,4 +1,4 @@
-r"""A report as LaTeX: a file that compiles by itself, and tables for a paper to ``\input``."""
+r"""A report as LaTeX: a standalone file, and tables for ``\input`` in a paper."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 PACKAGES = "% needs the packages adjustbox, array, booktabs, hyperref and longtable"
 
 LONGEST_ON_ONE_PAGE = 40
-"""Rows; a longer table breaks across pages."""
+"""Maximum number of rows on one page; a longer table is split over pages."""
 
 LONGEST_ON_ONE_LINE = 40
-"""Characters of a text; columns with longer ones break their lines."""
+"""Maximum number of characters of a text; columns with longer ones have line breaks."""
 
 WIDEST_AT_ITS_SIZE = 6.6
-"""Inches between the margins; a wider figure is scaled down."""
+"""Text width in inches; a wider figure is scaled down."""
 
 COMMANDS = {
     "\\": r"\textbackslash{}",
@@ -87,26 +87,26 @@ COMMANDS = {
     "\u202f": r"\,",
     "\u2009": r"\,",
 }
-"""What LaTeX would misread; brackets and asterisks are options where they follow a line's end."""
+"""Special characters of LaTeX; brackets and asterisks may be options of a line break."""
 
 RAISED = {"<super": r"\textsuperscript", "<sub": r"\textsubscript"}
-"""Command by Unicode's name of the kind, so that 10⁴ does not become 104."""
+"""LaTeX command by Unicode's decomposition type, so that 10⁴ does not become 104."""
 
 WHITE_SPACE = re.compile(r"\s+", re.ASCII)
 
 LIGATURES = re.compile(r"([-,'])(?=\1)")
 
 LETTERS = frozenset("ĐđŁłŊŋŒœı")
-"""Of the font encoding T1, besides Latin-1 and letters with an accent."""
+"""Letters of the font encoding T1, besides Latin-1 and letters with an accent."""
 
 
 def to_latex(document: Document, *, picture_folder: str) -> str:
-    """Write a report as a LaTeX file that compiles by itself.
+    """Write a report as a standalone LaTeX file.
 
     Parameters
     ----------
-    document : to write
-    picture_folder : folder of its PDF files, as seen from the LaTeX file
+    document : the report
+    picture_folder : folder of its PDF files, relative to the LaTeX file
     """
     parts = [PREAMBLE, f"\\title{{{escape(document.title)}}}\n\\date{{}}"]
     parts += ["\\begin{document}\n\\maketitle", *_facts(document)]
@@ -117,15 +117,15 @@ def to_latex(document: Document, *, picture_folder: str) -> str:
 
 
 def to_latex_table(table: Table) -> str:
-    r"""Write one table for a paper to ``\input``."""
+    r"""Write one table, for ``\input`` in a paper."""
     return f"{PACKAGES}\n{_table(table)}\n"
 
 
 def escape(text: str) -> str:
-    """Make a text show as it is, on one line.
+    """Escape a text, on one line.
 
-    Letters that the usual fonts lack lose their accent or become their code point, since an
-    unknown letter stops the compiler.
+    Letters that common fonts lack lose their accent or are replaced by their code point, because
+    the compiler stops at an unknown letter.
     """
     flat = unicodedata.normalize("NFC", WHITE_SPACE.sub(" ", text.strip()))
     return LIGATURES.sub(r"\1{}", "".join(map(_letter, flat)))
@@ -153,7 +153,7 @@ def _facts(document: Document) -> Iterator[str]:
 def _block(block: Block, picture_folder: str) -> str:
     match block:
         case Text():
-            return escape(block.words)
+            return escape(block.content)
         case Table():
             return _table(block)
         case Picture():

@@ -1,4 +1,4 @@
-"""A report as Markdown, in GitHub's dialect."""
+"""A report as GitHub-flavoured Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mer_mlflow.reporting.rendering._blocks import link, numbered
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SPECIAL = re.compile(r"[\\`*{}\[\]<>|~$]|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#")
-"""Has a meaning in the middle of a line; an underscore inside a word has none."""
+"""Special characters within a line; an underscore inside a word is not special."""
 
 
 def to_markdown(document: Document, *, picture_folder: str) -> str:
@@ -18,8 +18,8 @@ def to_markdown(document: Document, *, picture_folder: str) -> str:
 
     Parameters
     ----------
-    document : to write
-    picture_folder : folder of its SVG files, as seen from the Markdown file
+    document : the report
+    picture_folder : folder of its SVG files, relative to the Markdown file
     """
     parts = [f"# {escape(document.title)}"]
     parts += ["\n".join(f"- {escape(name)}: {escape(value)}" for name, value in document.facts)]
@@ -30,7 +30,7 @@ def to_markdown(document: Document, *, picture_folder: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Make a text show as it is, on one line."""
+    """Escape a text, on one line."""
     flat = re.sub(r"\s+", " ", text.strip(), flags=re.ASCII)
     return SPECIAL.sub(r"\\\g<0>", flat).replace("&", "&amp;")
 
@@ -46,8 +46,8 @@ def _block(block: Block, number: int, picture_folder: str) -> str:
 
 
 def _paragraph(text: Text) -> str:
-    """Escape also what would start a list."""
-    return re.sub(r"^([-+]|\d+(?=[.)]))", _behind_a_backslash, escape(text.words))
+    """Escape a text, including a beginning that would start a list."""
+    return re.sub(r"^([-+]|\d+(?=[.)]))", _behind_a_backslash, escape(text.content))
 
 
 def _behind_a_backslash(start: re.Match[str]) -> str:
@@ -74,7 +74,7 @@ def _cell(cell: Cell) -> str:
     if shown and link(cell.address):
         shown = f"[{shown}]({link(cell.address)})"
     shown += ",".join(map(_superscript, cell.marks))
-    # marks belong inside: asterisks between ")" and a digit would not end the bold text
+    # marks are inside: asterisks between ")" and a digit would not end the bold text
     return f"**{shown}**" if shown and cell.is_best else shown
 
 

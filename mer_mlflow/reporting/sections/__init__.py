@@ -1,1 +1,1 @@
-"""Sections of the report: each module makes one from the cross-validations."""
+"""Sections of the report, one per module."""

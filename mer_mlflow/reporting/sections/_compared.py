@@ -1,4 +1,4 @@
-"""Cross-validations beside what they are measured against: fold by fold, or as a whole."""
+"""Comparisons of two cross-validations: paired by fold, or of their means."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ HEADS = columns(
     "against",
     "dataset",
     ("F1", "macro F1 in per cent"),
-    ("difference", "against the other on the same splits, in points"),
+    ("difference", "from the other one on the same splits, in points"),
     ("95 % interval", "corrected interval of the difference"),
     ("p", "corrected resampled t-test, two-sided"),
     ("p, Holm", "p adjusted for all rows of this table"),
-    ("worse", "posterior probability of a loss of more than a point"),
-    ("equivalent", "posterior probability of less than a point either way"),
-    ("better", "posterior probability of a gain of more than a point"),
+    ("worse", "posterior probability that it is worse by more than a point"),
+    ("equivalent", "posterior probability of a difference of at most a point"),
+    ("better", "posterior probability that it is better by more than a point"),
 )
 
 
 def paired_rows(
     context: Context, pairs: Sequence[tuple[Validation, Validation]]
 ) -> list[tuple[Cell, ...]]:
-    """Rows of a table with these ``HEADS``.
+    """Return rows of a table with the columns ``HEADS``.
 
     Parameters
     ----------
-    context : of the report
-    pairs : (what it is measured against, methodology), of the same splits
+    context : context of the report
+    pairs : pairs of (reference, methodology) with the same splits
     """
     compared = [_differences(one, other) for one, other in pairs]
     tests = [
@@ -77,7 +77,7 @@ def paired_rows(
 
 
 def unpaired_cells(one: Validation, other: Validation) -> tuple[Cell, ...]:
-    """Macro F1 of two cross-validations of different splits, difference and its interval."""
+    """Return macro F1 of two cross-validations with different splits, difference and interval."""
     first, second = (np.asarray(item.scores(), dtype=np.float64) for item in (one, other))
     effect = difference_of_means(
         first, second, first_share=one.test_share, second_share=other.test_share

@@ -1,4 +1,4 @@
-"""What all sections are made of, and cells that they write alike."""
+"""Data of the report that sections share, and common formats of cells."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MISSING = Cell(text="–")
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a report is made of.
+    """Data of a report.
 
     Attributes
     ----------
     selection : the cross-validations
-    address : of MLflow's pages
-    reasons : why a (method, dataset) has no result, as studies wrote it
+    address : address of MLflow's web pages
+    reasons : reason of each (method, dataset) without a result, from studies
     """
 
     selection: Selection
@@ -31,41 +31,41 @@ class Context:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """Name of each cross-validation by run id."""
+        """Label of each cross-validation by run id."""
         return self.selection.labels()
 
     @cached_property
     def frame_titles(self) -> dict[Frame, str]:
-        """Name of each frame."""
+        """Title of each frame."""
         return self.selection.frame_titles()
 
     def label(self, item: Validation) -> str:
-        """Name of a cross-validation."""
+        """Return the label of a cross-validation."""
         return self.labels[item.run_id]
 
     def link(self, item: Validation) -> Cell:
-        """Cell that leads to the run."""
+        """Return a cell with a link to the run."""
         page = run_page(self.address, item.experiment_id, item.run_id)
         return Cell(text=item.run_id[:8], address=page)
 
 
 def percent(value: float, *, std: float = math.nan, is_best: bool = False) -> Cell:
-    """Score in per cent, with its deviation where there is one."""
+    """Format a score in per cent, with its standard deviation if there is one."""
     if math.isnan(value):
         return MISSING
     deviation = "" if math.isnan(std) else f" ± {100 * std:.2f}"
     return Cell(text=f"{100 * value:.2f}{deviation}", value=100 * value, is_best=is_best)
 
 
-def points(value: float, *, words: str = "") -> Cell:
-    """Difference in points, with its sign."""
+def points(value: float, *, note: str = "") -> Cell:
+    """Format a difference in points, with its sign."""
     if math.isnan(value):
         return MISSING
-    return Cell(text=signed(value) + (f" {words}" if words else ""), value=100 * value)
+    return Cell(text=signed(value) + (f" {note}" if note else ""), value=100 * value)
 
 
 def interval(low: float, high: float, *, is_difference: bool = False) -> Cell:
-    """Interval in per cent or points, sorted by its lower end."""
+    """Format an interval in per cent or points; it is sorted by its lower end."""
     if math.isnan(low) or math.isnan(high):
         return MISSING
     ends = [signed(end) if is_difference else f"{100 * end:.2f}" for end in (low, high)]
@@ -73,31 +73,31 @@ def interval(low: float, high: float, *, is_difference: bool = False) -> Cell:
 
 
 def signed(value: float) -> str:
-    """Number of points with its sign, and a true minus."""
+    """Format a number of points with its sign, and a typographic minus."""
     return f"{100 * value:+.2f}".replace("-", "−")
 
 
 def probability(value: float) -> Cell:
-    """Probability or p-value with three decimals; smaller ones say so."""
+    """Format a probability or p-value with three decimals, or ``< 0.001``."""
     if math.isnan(value):
         return MISSING
     return Cell(text="< 0.001" if value < 0.001 else f"{value:.3f}", value=value)
 
 
 def number(value: float | None, *, digits: int = 1) -> Cell:
-    """Number with thin spaces between its thousands."""
+    """Format a number with thin spaces as thousands separators."""
     if value is None or math.isnan(value):
         return MISSING
     return Cell(text=f"{value:,.{digits}f}".replace(",", "\u202f"), value=float(value))
 
 
-def text(words: object) -> Cell:
-    """Cell of words."""
-    return Cell(text=str(words))
+def text(content: object) -> Cell:
+    """Return a cell of text."""
+    return Cell(text=str(content))
 
 
 def columns(*heads: str | tuple[str, str]) -> tuple[Column, ...]:
-    """Heads of columns: a word for text, (word, explanation) for numbers."""
+    """Return columns: a title for texts, (title, explanation) for numbers."""
     return tuple(
         Column(title=head)
         if isinstance(head, str)
@@ -114,6 +114,6 @@ def table(
     *,
     notes: tuple[str, ...] = (),
 ) -> tuple[Table, ...]:
-    """Return a table, or nothing where it has no rows."""
+    """Return a table, or nothing if it has no rows."""
     kept = tuple(rows)
     return (Table(name=name, title=title, columns=heads, rows=kept, notes=notes),) * bool(kept)

@@ -1,4 +1,4 @@
-"""A closer look: confusions, learning curves, and the clips that are hardest to place."""
+"""Details: confusion matrices, learning curves, and clips that are often misclassified."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from mer_mlflow.tracking.items import confusion_matrix
 
 MOST_CONFUSIONS = 30
 MOST_CURVES = 6
-"""Networks on one picture, which must fit a page."""
+"""Maximum number of networks in a figure of one page."""
 N_HARDEST = 20
 
 
 def section(context: Context) -> Section:
-    """Figures of the predictions, and a table of the hardest clips of each frame."""
+    """Return the section: figures of predictions, and the hardest clips of each frame."""
     blocks: list[Block] = []
     shown = [item for item in context.selection.complete if not item.predictions.empty]
     if not shown:
-        blocks.append(Text(words="No cross-validation is complete yet."))
+        blocks.append(Text(content="No cross-validation is complete yet."))
     for start in range(0, len(shown), MOST_CONFUSIONS):
         blocks.append(_confusions(context, shown[start : start + MOST_CONFUSIONS], start))
     trained = [item for item in shown if not item.epochs.empty]
@@ -33,31 +33,31 @@ def section(context: Context) -> Section:
         blocks.append(_curves(context, trained[start : start + MOST_CURVES], start))
     blocks += table(
         "changes-of-mind",
-        "How often a trained model puts a test clip's synthesised copy into another quadrant",
+        "Test clips whose synthesised copy is predicted in another quadrant than the clip",
         columns(
             "methodology",
             "dataset",
             "transform",
-            ("changed", "share of the test clips in per cent, mean over folds"),
+            ("changed", "share of test clips in per cent, mean over folds"),
             "run",
         ),
         (row for item in shown for row in _changes(context, item)),
     )
     for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
         blocks += _hardest(context, i, frame, items)
-    return Section(name="details", title="A closer look", blocks=tuple(blocks))
+    return Section(name="details", title="Details", blocks=tuple(blocks))
 
 
 def clip_table(items: list[Validation]) -> pd.DataFrame:
-    """Table of clips: how often they are put wrong, and where they are put on Russell's plane.
+    """Return a table of clips: error rates, and mean predicted positions on Russell's plane.
 
     Parameters
     ----------
-    items : cross-validations of the same clips; each counts as much as the others
+    items : cross-validations of the same clips, which have equal weight
 
     Returns
     -------
-    a row a clip, the hardest first: ``clip``, ``quadrant``, ``share_wrong`` of predictions,
+    one row per clip, the hardest first: ``clip``, ``quadrant``, ``share_wrong`` of predictions,
     ``valence`` and ``arousal`` (-1 to 1), mean position by the predicted probabilities, and
     ``taken_for``, the most frequent wrong quadrant
     """
@@ -133,8 +133,8 @@ def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) ->
     return [
         Picture(
             name=f"hardest-{i}",
-            title=f"Clips of {title} on Russell's plane, where the methodologies put them; "
-            "the hardest are named",
+            title=f"Mean predicted positions of the clips of {title} on Russell's plane; "
+            "the hardest clips are labelled",
             description="Mean predicted valence and arousal of each clip, by true quadrant.",
             figure=hardest_clips(clips),
         ),
@@ -144,10 +144,10 @@ def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) ->
             columns(
                 "clip",
                 "quadrant",
-                ("wrong", "share of predictions in per cent, each cross-validation alike"),
-                "mostly taken for",
-                ("valence", "mean predicted, -1 to 1"),
-                ("arousal", "mean predicted, -1 to 1"),
+                ("wrong", "share of wrong predictions in per cent, mean over cross-validations"),
+                "most frequent wrong quadrant",
+                ("valence", "mean prediction, -1 to 1"),
+                ("arousal", "mean prediction, -1 to 1"),
             ),
             (_clip_row(clip) for _, clip in clips.head(N_HARDEST).iterrows()),
         ),

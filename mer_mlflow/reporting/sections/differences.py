@@ -1,4 +1,4 @@
-"""Differences between methodologies that were validated on the same splits."""
+"""Differences between methodologies on the same splits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADS = columns(
     "first",
     "second",
     ("difference", "mean macro F1 of the second minus that of the first, in points"),
-    ("95 % interval", "corrected interval of the difference, of each pair alone"),
+    ("95 % interval", "corrected interval of the difference, for each pair separately"),
     ("p", "Nadeau and Bengio's corrected resampled t-test, two-sided"),
     ("p, Holm", "p adjusted for all pairs of this table"),
     ("worse", "posterior probability that the second is worse by more than a point"),
@@ -33,32 +33,32 @@ HEADS = columns(
 
 
 def section(context: Context) -> Section:
-    """A table of pairs and a matrix of verdicts for each frame with two methodologies or more."""
+    """Return the section: a table of pairs and a matrix of verdicts for each frame."""
     blocks: list[Block] = [
         Text(
-            words="The folds of repeated cross-validation overlap, so their scores are not "
-            "independent: a plain paired t-test over 100 folds calls far too many differences "
-            "significant. p is Nadeau and Bengio's corrected resampled t-test, adjusted by Holm "
-            "for all pairs of a table. The probabilities are those of the Bayesian correlated "
-            f"t-test (Corani and Benavoli) with a region of practical equivalence of "
-            f"{100 * ONE_POINT:.0f} point; a verdict needs 95 %."
+            content="The folds of repeated cross-validation overlap, so their scores are not "
+            "independent: for an uncorrected paired t-test over 100 folds, far too many "
+            "differences are significant. p is Nadeau and Bengio's corrected resampled t-test, "
+            "adjusted by Holm for all pairs of a table. The probabilities are those of the "
+            f"Bayesian correlated t-test (Corani and Benavoli) with a region of practical "
+            f"equivalence of {100 * ONE_POINT:.0f} point; a verdict needs 95 %."
         ),
         Text(
-            words="Across datasets nothing is tested: three datasets, two of which contain the "
-            "same clips, are too few and too dependent for any test; they are described in the "
-            "section on size and balance."
+            content="There is no test across datasets: three datasets, two of which contain the "
+            "same clips, are too few and too dependent. The section on size and balance "
+            "describes them."
         ),
     ]
     for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
         if len(items) > 1:
             blocks += _compared(context, i, context.frame_titles[frame], items)
     if len(blocks) == 2:
-        blocks.append(Text(words="No two complete cross-validations share their splits yet."))
+        blocks.append(Text(content="No two complete cross-validations share their splits yet."))
     return Section(name="differences", title="Differences", blocks=tuple(blocks))
 
 
 def paired_scores(items: list[Validation], labels: dict[str, str]) -> pd.DataFrame:
-    """Macro F1 by split (rows) and methodology (columns), on the splits that all of them have."""
+    """Return macro F1 by split (rows) and methodology (columns), on their common splits."""
     scores = {labels[item.run_id]: item.scores() for item in items}
     return pd.DataFrame(scores).dropna()
 
@@ -71,13 +71,13 @@ def _compared(context: Context, i: int, title: str, items: list[Validation]) -> 
     blocks += table(f"pairs-{i}", words, HEADS, (_row(pair) for _, pair in pairs.iterrows()))
     if items[0].test_share is None:
         blocks.append(
-            Text(words=f"{title}: all splits test the same clips, which allows no inference.")
+            Text(content=f"{title}: all splits test the same clips, which allows no inference.")
         )
         return blocks
     blocks.append(
         Picture(
             name=f"verdicts-{i}",
-            title=f"Each methodology (row) against each other (column) on {title}",
+            title=f"Each methodology (row) compared with each other one (column) on {title}",
             description="Matrix of verdicts: better, equivalent, worse or undecided.",
             figure=verdict_matrix(pairs),
         )

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a score."""
+"""Limitations of the scores: leakage, tuning, failed checks, substitutions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.findings import read_findings
 
 INCONSISTENCIES = (
-    "The study's text gives 80.20 as the best F1 of the augmented hybrid, its table 80.24; the "
-    "table's figure is used here.",
-    "The study's text says of the CRNN 60.35 to 63.33, its table 64.63 to 64.09; the table's "
-    "figures are used here.",
+    "The best F1 of the augmented hybrid is 80.20 in the study's text and 80.24 in its table; the "
+    "value of the table is used here.",
+    "The F1 of the CRNN is 60.35 to 63.33 in the study's text and 64.63 to 64.09 in its table; the "
+    "values of the table are used here.",
 )
 
 
 def section(context: Context) -> Section:
-    """Gaps, flags and substitutions."""
+    """Return the section on limitations of the scores."""
     return Section(
         name="honesty",
-        title="Before you believe a score",
+        title="Before interpreting a score",
         blocks=(
             *_protocol_gap(context),
             *_tuned(context),
@@ -39,7 +39,7 @@ def section(context: Context) -> Section:
             *_checks(context),
             *_substitutions(context),
             *_mixed(context),
-            *(Text(words=words) for words in INCONSISTENCIES),
+            *(Text(content=words) for words in INCONSISTENCIES),
         ),
     )
 
@@ -50,33 +50,34 @@ def _protocol_gap(context: Context) -> Iterator[Block]:
         for one, other in _pairs(context, lambda one, other: _grouping(one, other))
     ]
     yield Text(
-        words="Songs of one artist sound alike and often share a quadrant. The study's folds let "
-        "an artist stand on both sides of a split; artist-grouped folds do not."
+        content="Songs of one artist are similar and often have the same quadrant. In the study's "
+        "folds, training and test clips may be of the same artist; in artist-grouped folds they "
+        "are not."
     )
     yield from table(
         "protocol-gap",
-        "The study's folds against artist-grouped folds",
+        "The study's folds compared with artist-grouped folds",
         columns(
             "methodology",
             "dataset",
             ("study's folds", "macro F1 in per cent"),
             ("grouped folds", "macro F1 in per cent"),
             ("difference", "in points"),
-            ("95 % interval", "of the difference, as if the two were independent"),
+            ("95 % interval", "of the difference, assuming independence"),
         ),
         rows,
-    ) or (Text(words="No methodology was validated with both yet (-P protocol=grouped)."),)
+    ) or (Text(content="No methodology was cross-validated with both yet (-P protocol=grouped)."),)
 
 
 def _tuned(context: Context) -> Iterator[Block]:
     flagged = [item for item in context.selection.complete if item.selection == "tuned"]
     yield Text(
-        words="Hyperparameters that were chosen by the folds on which they are scored make a score "
-        "optimistic; a nested search lets each training set choose its own."
+        content="A score is optimistic if hyperparameters were chosen by the same test folds; in a "
+        "nested search, they are chosen within each training set."
     )
     yield from table(
         "tuned",
-        "Scores of hyperparameters that were tuned on the folds scored here",
+        "Scores of hyperparameters that were tuned on the same test folds",
         columns("methodology", "dataset", ("F1", "macro F1 in per cent"), "study", "run"),
         (
             (
@@ -88,7 +89,7 @@ def _tuned(context: Context) -> Iterator[Block]:
             )
             for item in flagged
         ),
-    ) or (Text(words="No score here is of tuned hyperparameters."),)
+    ) or (Text(content="No score has tuned hyperparameters."),)
     nested = _pairs(
         context,
         lambda one, other: (
@@ -99,7 +100,7 @@ def _tuned(context: Context) -> Iterator[Block]:
     )
     yield from table(
         "nested",
-        "Nested searches against tuned or default hyperparameters on the same splits",
+        "Nested searches compared with tuned or default hyperparameters on the same splits",
         HEADS,
         paired_rows(context, list(nested)),
     )
@@ -113,10 +114,10 @@ def _leakage(context: Context) -> Iterator[Block]:
     }
     if readers:
         yield Text(
-            words="The published 100 most relevant features were ranked with the labels of the "
-            "whole dataset, test clips included, so scores that rest on them are optimistic: "
-            f"{', '.join(sorted(readers))}. Where features are extracted, they are chosen inside "
-            "each training fold."
+            content="The published 100 most relevant features were ranked with the labels of the "
+            "whole dataset, test clips included, so scores that depend on them are optimistic: "
+            f"{', '.join(sorted(readers))}. Features extracted from audio are selected within "
+            "each training set."
         )
     pairs = _pairs(
         context,
@@ -129,7 +130,7 @@ def _leakage(context: Context) -> Iterator[Block]:
     )
     yield from table(
         "features",
-        "Features extracted here, and chosen inside the folds, against the published ones",
+        "Features extracted from audio and selected in training sets, compared with published ones",
         HEADS,
         paired_rows(context, list(pairs)),
     )
@@ -152,19 +153,19 @@ def _checks(context: Context) -> Iterator[Block]:
     if not rows:
         return
     yield Text(
-        words="Checks look for columns of feature tables that give the quadrant away or are no "
-        "features. They stop a training, unless a column is allowed by name; scores of runs that "
-        "read such columns may say nothing about the music."
+        content="Checks find columns of feature tables that leak the quadrant or are no features. "
+        "They stop a training, unless a column is allowed by name; scores of runs that read such "
+        "columns may be meaningless."
     )
     yield from table(
         "checks",
-        "What checks found in runs that went on",
+        "Findings of checks in runs that were continued",
         columns(
             "methodology",
             "dataset",
             ("F1", "macro F1 in per cent"),
             "check",
-            "what is wrong",
+            "finding",
             "columns",
             "run",
         ),
@@ -187,7 +188,7 @@ def _substitutions(context: Context) -> Iterator[Block]:
     ]
     yield from table(
         "substitutions",
-        "Substitutions for what the study used",
+        "Substitutions for data of the study",
         columns("methodology", "dataset", "in the study", "here", "run"),
         (
             (
@@ -206,10 +207,11 @@ def _mixed(context: Context) -> Iterator[Block]:
     mixed = [item for item in context.selection.validations if item.is_mixed]
     if mixed:
         yield Text(
-            words="Kernels of other processors add in another order, and a network that is trained "
-            "turns other last digits into other scores. A cross-validation whose folds were "
-            "computed by different ones cannot be repeated on one computer; -P "
-            "arithmetic=portable computes alike on all x86-64 processors with AVX2."
+            content="Kernels for other processors add numbers in a different order, and in the "
+            "training of a network these rounding differences change the scores. A "
+            "cross-validation whose folds were computed by different kernels cannot be "
+            "reproduced on one computer; -P arithmetic=portable gives equal results on all "
+            "x86-64 processors with AVX2."
         )
     yield from table(
         "mixed",

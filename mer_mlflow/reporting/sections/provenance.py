@@ -1,4 +1,4 @@
-"""Where each row comes from: all that is needed to check it."""
+"""Provenance of each row of the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mer_mlflow.tracking import schema
 
 
 def section(context: Context) -> Section:
-    """A row for each cross-validation, and the versions and kernels that they ran with."""
+    """Return the section: runs, package versions and kernels of the cross-validations."""
     versions: list[str] = []
     arithmetics: list[str] = []
     rows = []
@@ -50,19 +50,19 @@ def section(context: Context) -> Section:
         "packages",
         "arithmetic",
         "started",
-        ("fits, s", "seconds of all fits together"),
+        ("fits, s", "total time of all fits, in seconds"),
         "run",
     )
     blocks: list[Block] = [
         Text(
-            words="Each run's page has its parameters, its folds as nested runs, the split plan, "
-            "all predictions and figures. Runs of one dataset digest saw the same clips."
+            content="Each run's page has its parameters, its folds as nested runs, the split plan, "
+            "all predictions and figures. Runs with the same dataset digest used the same clips."
         ),
-        *table("provenance", "Where the rows come from", heads, rows),
+        *table("provenance", "Runs of the rows", heads, rows),
         *table(
             "left-out",
-            "Runs that are left out, because what they hold cannot be read or contradicts itself",
-            columns("run", "what is wrong"),
+            "Runs that are left out, because their content cannot be read or is inconsistent",
+            columns("run", "reason"),
             ((text(each.run_id), text(each.why)) for each in context.selection.left_out),
         ),
         *table(

@@ -1,4 +1,4 @@
-"""The study's tables, with our scores beside the published ones."""
+"""The study's tables, with our scores and the published ones."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CAPTIONS = {
 }
 STUDY_FOLDS = (10, 10)
 STUDY_SECONDS = "30"
-ALLOWED = "reads columns allowed in spite of a check: see Before you believe a score"
-MIXED = "folds computed by different kernels: see Before you believe a score"
+ALLOWED = "reads columns allowed in spite of a check: see Before interpreting a score"
+MIXED = "folds computed by different kernels: see Before interpreting a score"
 
 
 def section(context: Context) -> Section:
-    """Tables 2 to 7 with the same rows and columns; each methodology has three lines."""
+    """Return the section: tables 2 to 7 with the study's rows and columns, three lines each."""
     blocks: list[Block] = [
         Text(
-            words="Macro scores in per cent. A difference is ours minus the published figure, in "
-            "points; the F1's says whether the published figure lies inside our corrected 95 % "
-            "interval. Of several settings the one nearest to the study's stands here; all are in "
-            "the ranking. Footnotes name what is not as in the study."
+            content="Macro scores in per cent. A difference is our score minus the published one, "
+            "in points; for F1, a note shows whether the published score is inside our corrected "
+            "95 % interval. Of several settings, the one closest to the study is shown; the "
+            "ranking shows all. Footnotes list differences from the study."
         )
     ]
     for number in CAPTIONS:
@@ -48,12 +48,12 @@ def section(context: Context) -> Section:
             words = (
                 f"The study's table {number}, {CAPTIONS[number].lower()}: this version has none of "
             )
-            blocks.append(Text(words=words + "its methodologies."))
+            blocks.append(Text(content=words + "its methodologies."))
     return Section(name="study", title="The study's tables", blocks=tuple(blocks))
 
 
 def nearest(context: Context, method: str, dataset: str) -> Validation | None:
-    """The cross-validation that is most like the study's; None where there is none."""
+    """Return the cross-validation closest to the study's; None if there is none."""
     return max(
         (
             item
@@ -73,7 +73,7 @@ def nearest(context: Context, method: str, dataset: str) -> Validation | None:
 
 
 def deviations(item: Validation) -> list[str]:
-    """What is not as in the study."""
+    """Return the differences from the study."""
     found = []
     n_published = sum((get_dataset(item.dataset).published_counts or {}).values())
     if n_published and item.n_clips != n_published:
@@ -90,7 +90,7 @@ def deviations(item: Validation) -> list[str]:
     if item.copies:
         found.append(f"synthesised copies: {item.copies}")
     if BackgroundNoise().key in item.params.get(schema.AUGMENTATIONS, ""):
-        found.append("background noise synthesised instead of drawn from ESC-50")
+        found.append("background noise synthesised instead of recordings of ESC-50")
     if schema.UNVERIFIED_WEIGHTS in item.tags:
         found.append(f"unverified weights: {item.tags[schema.UNVERIFIED_WEIGHTS]}")
     if item.selection == "given":
@@ -131,7 +131,7 @@ def _lines(
         return (_missing(context, method, dataset, item, notes), theirs, (MISSING,) * 3)
     marks = tuple(_mark(words, notes) for words in deviations(item))
     if item.selection == "tuned":
-        words = "hyperparameters tuned on the folds that are scored: optimistic"
+        words = "hyperparameters tuned on the test folds: optimistic"
         marks += (_mark(words, notes),)
     if item.is_mixed:
         marks += (_mark(MIXED, notes),)
@@ -155,7 +155,7 @@ def _lines(
     return (
         ours,
         theirs,
-        (*(points(value) for value in differences[:-1]), points(differences[-1], words=place)),
+        (*(points(value) for value in differences[:-1]), points(differences[-1], note=place)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The study's two questions, size and balance of the data, and what augmentation does."""
+"""Effects of dataset size, of balance, and of augmentation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUESTIONS = (
 
 
 def section(context: Context) -> Section:
-    """Effects of size and balance, and of what a methodology adds to its baseline."""
+    """Return the section: effects of size and balance, and of extensions of a baseline."""
     blocks: list[Block] = []
     for name, title, first, second in QUESTIONS:
         heads = columns(
@@ -44,22 +44,22 @@ def section(context: Context) -> Section:
             (_unpaired(one, other) for one, other in _matched(context, first, second)),
         )
         missing = f"{title}: no methodology is complete on {dataset_title(first)} and "
-        blocks += made or (Text(words=f"{missing}{dataset_title(second)} in one setting."),)
+        blocks += made or (Text(content=f"{missing}{dataset_title(second)} in one setting."),)
     blocks.append(
         Text(
-            words="These differences are between datasets, one of which contains much of the "
-            "other: the intervals treat them as independent and describe, they do not test."
+            content="These differences are between datasets, one of which contains much of the "
+            "other. The intervals treat them as independent: they are descriptive, and not a test."
         )
     )
     blocks += _slopes(context)
     added = table(
         "effect-added",
-        "What a methodology adds to its baseline, fold by fold on the same splits",
+        "Methodologies compared with their baselines on the same splits",
         HEADS,
         paired_rows(context, list(_beside_baseline(context))),
     )
     blocks += added or (
-        Text(words="No augmented or extended methodology is complete beside its baseline yet."),
+        Text(content="No extended methodology and its baseline are both complete yet."),
     )
     return Section(name="questions", title="Size, balance, augmentation", blocks=tuple(blocks))
 
@@ -91,8 +91,8 @@ def _slopes(context: Context) -> list[Block]:
     return [
         Picture(
             name="slopes",
-            title="Macro F1 from dataset to dataset",
-            description="A line for each methodology that is complete on two datasets or more.",
+            title="Macro F1 by dataset",
+            description="A line for each methodology that is complete on at least two datasets.",
             figure=dataset_slopes(scores, titles),
         )
     ]

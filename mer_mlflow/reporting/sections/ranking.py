@@ -1,4 +1,4 @@
-"""The ranking: all cross-validations with their scores, intervals and costs."""
+"""Ranking of all cross-validations, with scores, intervals and costs."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ HEADS = columns(
     ("published", "macro F1 of the study"),
     ("P", "macro precision"),
     ("R", "macro recall"),
-    ("folds", "folds that the scores are of"),
+    ("folds", "number of folds"),
     "run",
 )
 DETAIL_HEADS = columns(
     "methodology",
     ("weighted F1", "F1 averaged by the quadrants' sizes"),
-    ("accuracy", "share of clips in their quadrant"),
+    ("accuracy", "share of clips with correct quadrant"),
     ("Q1", "F1 of quadrant Q1: high arousal, positive valence"),
     ("Q2", "F1 of quadrant Q2: high arousal, negative valence"),
     ("Q3", "F1 of quadrant Q3: low arousal, negative valence"),
     ("Q4", "F1 of quadrant Q4: low arousal, positive valence"),
-    ("arousal", "share of clips on their side of the arousal axis"),
-    ("valence", "share of clips on their side of the valence axis"),
-    ("fit, s", "seconds to train one fold, mean"),
-    ("memory, MiB", "largest resident memory of a fold's process"),
-    ("parameters", "trained weights"),
+    ("arousal", "share of clips with correct sign of arousal"),
+    ("valence", "share of clips with correct sign of valence"),
+    ("fit, s", "mean time to train one fold, in seconds"),
+    ("memory, MiB", "maximum resident memory of a fold's process"),
+    ("parameters", "number of trained weights"),
 )
 DETAILS = (
     "f1_weighted",
@@ -60,20 +60,20 @@ DETAILS = (
 
 
 ALLOWED = (
-    "reads columns of feature tables that a check found to give the quadrant away or to be no "
-    "features, and that were allowed by name: the score may say nothing about the music; see "
-    "Before you believe a score"
+    "reads columns of feature tables that leak the quadrant or are no features according to a "
+    "check, but were allowed by name: the score may be meaningless; see "
+    "Before interpreting a score"
 )
 
 
 def section(context: Context) -> Section:
-    """A table for each frame, the forest plot and the folds' distributions."""
+    """Return the section: a table for each frame, forest plot and distributions over folds."""
     frames = context.selection.by_frame()
     blocks: list[Block] = [
         Text(
-            words="Methodologies by mean macro F1. Intervals are corrected for the overlap of "
-            "folds (Nadeau and Bengio 2003); plain standard errors are several times too small. "
-            "Energy is not measured."
+            content="Methodologies by mean macro F1. Intervals are corrected for the overlap of "
+            "folds (Nadeau and Bengio 2003); uncorrected standard errors are several times too "
+            "small. Energy is not measured."
         )
     ]
     for i, (frame, items) in enumerate(frames.items(), start=1):
@@ -96,7 +96,7 @@ def section(context: Context) -> Section:
     partial = [item for item in context.selection.validations if not item.is_complete]
     blocks += table(
         "partial",
-        "Cross-validations that miss folds: no score is given for them",
+        "Cross-validations with missing folds, without scores",
         columns("methodology", "dataset", "setting", ("folds", "finished"), "run"),
         (
             (
@@ -115,7 +115,7 @@ def section(context: Context) -> Section:
 
 
 def score_table(context: Context) -> pd.DataFrame:
-    """Table with a row for each complete cross-validation, as the figures read it."""
+    """Return a table with a row for each complete cross-validation, for figures."""
     rows = []
     for item in context.selection.complete:
         f1 = item.summary()
@@ -134,7 +134,7 @@ def score_table(context: Context) -> pd.DataFrame:
 
 
 def _marked_label(context: Context, item: Validation) -> str:
-    """Name of a cross-validation in a figure, which has no column for remarks."""
+    """Return the label of a cross-validation for figures, which have no column of remarks."""
     return context.label(item) + ", columns allowed" * bool(item.allowed_columns)
 
 

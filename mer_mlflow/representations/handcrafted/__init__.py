@@ -1,4 +1,4 @@
-"""Handcrafted features: a clip as some 1500 numbers with readable names, a module a dimension."""
+"""Handcrafted features: about 1500 named numbers per clip; one module for each dimension."""
 
 from mer_mlflow.representations.handcrafted.handcrafted import Handcrafted
 

@@ -1,4 +1,4 @@
-"""Dynamics: loudness, its range and its course.
+"""Dynamics: loudness, its range and its change over time.
 
 References
 ----------
@@ -26,11 +26,11 @@ MOMENT, SHORT_TERM = 0.4, 3.0
 """Windows of loudness [s]."""
 ABSOLUTE_GATE = -70.0
 RELATIVE_GATE, RANGE_GATE = -10.0, -20.0
-"""Blocks that count, relative to the loudness of all [LU]."""
+"""Gate of blocks, relative to the loudness of all [LU]."""
 SILENT = -60.0
-"""Level below the clip's loudest frame that counts as silent [dB]."""
+"""Level of silent frames, relative to the clip's loudest frame [dB]."""
 SHARP_BARK = 15.8
-"""Critical band rate from which on sounds add to sharpness more than in proportion."""
+"""Critical band rate above which the weighting of sharpness increases."""
 
 
 @cache
@@ -68,7 +68,7 @@ def _windowed(sound: Sound, seconds: float) -> Array:
 
 
 def _gated(blocks: Array, relative: float) -> Array:
-    """Blocks louder than both gates, or all where none is."""
+    """Return the blocks louder than both gates, or all if there are none."""
     loud = blocks[blocks > ABSOLUTE_GATE]
     if not loud.size:
         return blocks

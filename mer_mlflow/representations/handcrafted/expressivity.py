@@ -27,11 +27,11 @@ RATE = SR / HOP
 VIBRATO_RATES = (4.0, 8.5)
 """Rates of vibrato and tremolo [Hz]."""
 SHORTEST_VIBRATO = 14
-"""Frames in which a vibrato can be seen, 325 ms."""
+"""Minimum length of a vibrato in frames, 325 ms."""
 N_RATES = 256
 """Points of a note's modulation spectrum."""
 REGULAR = 0.5
-"""Share of a note's modulation that has to be at one rate."""
+"""Minimum share of a note's modulation at one rate."""
 VIBRATO_EXTENT = (0.1, 2.0)
 """Deviation from the mean [semitones]."""
 TREMOLO_EXTENT = (0.5, 12.0)
@@ -42,12 +42,12 @@ LEGATO_SECONDS, STACCATO_SECONDS = 0.05, 0.15
 HIGHER_NOTES = 60.0
 """MIDI number of C4."""
 ATTACK_SECONDS, DECAY_SECONDS = 0.15, 0.25
-"""Around an onset, where its rise and fall are sought."""
+"""Window around an onset, in which its rise and fall are measured."""
 SPREAD = ("mean", "std", "skewness", "p05", "p95")
 
 
 def _modulation(course: Array, extents: tuple[float, float]) -> tuple[float, float] | None:
-    """Rate [Hz] and extent of a course that swings regularly around a line, else None."""
+    """Return rate [Hz] and extent of a regular modulation around a line, else None."""
     time = np.linspace(-1.0, 1.0, len(course))
     line = np.polynomial.polynomial.polyfit(time, course, 1)
     window = np.hanning(len(course) + 2)[1:-1]

@@ -1,6 +1,6 @@
-"""Groups: features that are measured together, with names that are known before any audio is.
+"""Groups: features that are computed together, with names that do not depend on audio.
 
-A dimension is a tuple of groups. Every group has `names` and, for a sound, as many values.
+A dimension is a tuple of groups. A group has `names`, and computes as many values for a sound.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from mer_mlflow.representations.handcrafted.statistics import summarise
 
 @dataclass(frozen=True, kw_only=True)
 class Tracks:
-    """Descriptors that have a value in each frame, each summarised by the same statistics.
+    """Descriptors with a value in each frame, summarised by statistics.
 
     Attributes
     ----------
     descriptors : names, such as ``timbre.centroid``
     statistics : names of statistics
-    measure : the descriptors of a sound [shape=(n_descriptors, n_frames)]
+    measure : function that computes the descriptors of a sound [shape=(n_descriptors, n_frames)]
     hop_length : samples between frames
     """
 
@@ -34,24 +34,24 @@ class Tracks:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """dimension.descriptor.statistic, descriptor by descriptor."""
+        """dimension.descriptor.statistic, sorted by descriptor."""
         return _products(self.descriptors, self.statistics)
 
     def compute(self, sound: Sound) -> NDArray[np.float64]:
-        """Values of a sound [shape=(n_names,)]."""
+        """Compute the values of a sound [shape=(n_names,)]."""
         rows = self.measure(sound)
         return summarise(rows, self.statistics, rate=SR / self.hop_length).ravel()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Events:
-    """Descriptors of events such as notes, any number of them, 0 where a sound has none.
+    """Descriptors of events such as notes, summarised by statistics; 0 if there are no events.
 
     Attributes
     ----------
     descriptors : names, such as ``melody.interval``
-    statistics : names of statistics that do not look at time
-    measure : a value for each event, one array [shape=(n_events,)] a descriptor
+    statistics : names of statistics that do not depend on time
+    measure : function that computes one array [shape=(n_events,)] per descriptor
     """
 
     descriptors: tuple[str, ...]
@@ -60,11 +60,11 @@ class Events:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """dimension.descriptor.statistic, descriptor by descriptor."""
+        """dimension.descriptor.statistic, sorted by descriptor."""
         return _products(self.descriptors, self.statistics)
 
     def compute(self, sound: Sound) -> NDArray[np.float64]:
-        """Values of a sound [shape=(n_names,)]."""
+        """Compute the values of a sound [shape=(n_names,)]."""
         rows = (events if len(events) else np.zeros(1) for events in self.measure(sound))
         return np.concatenate(
             [summarise(row[np.newaxis], self.statistics, rate=1.0).ravel() for row in rows]
@@ -78,14 +78,14 @@ class Values:
     Attributes
     ----------
     names : dimension.descriptor.statistic
-    measure : the values [shape=(n_names,)]
+    measure : function that computes the values [shape=(n_names,)]
     """
 
     names: tuple[str, ...]
     measure: Callable[[Sound], NDArray[np.floating]]
 
     def compute(self, sound: Sound) -> NDArray[np.float64]:
-        """Values of a sound [shape=(n_names,)]."""
+        """Compute the values of a sound [shape=(n_names,)]."""
         return np.asarray(self.measure(sound), dtype=np.float64)
 
 

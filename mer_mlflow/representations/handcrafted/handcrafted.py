@@ -1,4 +1,4 @@
-"""Handcrafted: descriptors of what music expresses emotion by, summarised over a clip.
+"""Handcrafted: descriptors of musical dimensions that express emotion, summarised over a clip.
 
 The dimensions are those of Panda et al.: timbre, dynamics, rhythm, harmony, melody, texture and
 expressivity. Each is a module, whose descriptors share the spectra of one `Sound`.
@@ -33,7 +33,7 @@ from mer_mlflow.representations.handcrafted.sound import SHORTEST, SR, Sound
 from mer_mlflow.representations.representation import parameter_key
 
 VERSION = 1
-"""Raised whenever a value changes."""
+"""Version of the values; raise it if a value changes."""
 
 DIMENSIONS = (timbre, dynamics, rhythm, harmony, melody, texture, expressivity)
 
@@ -45,14 +45,14 @@ NAMES = tuple(name for group in GROUPS for name in group.names)
 class Handcrafted:
     """Features of seven musical dimensions, computed at 22 050 Hz.
 
-    A clip is described by what was recorded of it: one that is shorter than the excerpt is not
-    filled up with silence, unless it is shorter than one long frame, 0.37 s. All values are finite,
-    for silence too; a feature of events that a clip lacks, such as notes, is 0.
+    Features describe the recorded part of a clip: a clip shorter than the excerpt is not padded
+    with silence, unless it is shorter than one long frame, 0.37 s. All values are finite, for
+    silence too; features of events such as notes are 0 for a clip without events.
 
     Attributes
     ----------
-    duration : float > 0 [s], longest excerpt that is described
-    dtype : ``"float32"`` or ``"float64"``, as stored
+    duration : float > 0 [s], maximum excerpt
+    dtype : ``"float32"`` or ``"float64"``, data type in the store
     """
 
     duration: float = 30.0
@@ -65,7 +65,7 @@ class Handcrafted:
 
     @property
     def key(self) -> str:
-        """Name, version and parameters in one word."""
+        """Text that contains name, version and parameters."""
         return parameter_key("handcrafted", VERSION, self)
 
     @property
@@ -79,17 +79,17 @@ class Handcrafted:
         return (len(self.names),)
 
     @property
-    def heard(self) -> float:
-        """Beginning of a clip that its array depends on [s]."""
+    def required_seconds(self) -> float:
+        """Duration of a clip's beginning that its array depends on [s]."""
         return self.duration
 
     def compute(self, audio: Audio) -> NDArray[np.floating]:
-        """Features of one clip [shape=(n_features,)]."""
+        """Compute the features of one clip [shape=(n_features,)]."""
         samples = resample(audio, sr=SR, duration=min(self.duration, audio.seconds))
         missing = max(0, SHORTEST - len(samples))
         sound = Sound(samples=np.pad(samples, (0, missing)))
         return np.concatenate([group.compute(sound) for group in GROUPS]).astype(self.dtype)
 
     def with_duration(self, duration: float) -> Self:
-        """Return the same representation of another excerpt length [s]."""
+        """Return the same representation with another excerpt length [s]."""
         return replace(self, duration=duration)

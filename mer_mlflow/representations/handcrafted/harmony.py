@@ -1,6 +1,6 @@
 """Harmony: key and mode, chords, tonal motion, consonance and roughness.
 
-Everything is invariant to transposition by semitones, apart from the registers that sound.
+All features are invariant to transposition by semitones, apart from the effect of registers.
 
 References
 ----------
@@ -50,7 +50,7 @@ PROFILES = {
         (5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0),
     ),
 }
-"""Profiles of keys on C after Krumhansl and Temperley; their mean is used."""
+"""Profiles of the keys of C by Krumhansl and Temperley; their mean is used."""
 CHORDS = {
     "major": (0, 4, 7),
     "minor": (0, 3, 7),
@@ -63,12 +63,12 @@ CHORDS = {
     "power": (0, 7),
 }
 KEY_FRAMES = 43
-"""Long frames over which a local key is sought, 4 s."""
+"""Window of local keys in long frames, 4 s."""
 CHORD_FRAMES = 5
-"""Long frames over which a chord is sought, 0.5 s."""
+"""Window of chords in long frames, 0.5 s."""
 N_PARTIALS = 20
 ENVELOPE_RATES = (2.0, 4.0, 10.0, 20.0, 35.0, 60.0, 100.0, 170.0)
-"""Edges of envelope modulations [Hz]; roughness is heard from 20 to 150."""
+"""Edges of envelope modulation rates [Hz]; roughness is perceived from 20 to 150 Hz."""
 ENVELOPE_FRAMES = 512
 INTERVALS = (*("second_minor", "second_major", "third_minor", "third_major", "fourth", "tritone"),)
 
@@ -119,7 +119,7 @@ def local_keys(sound: Sound) -> Array:
 
 
 def overall_key(sound: Sound) -> Array:
-    """Key of the whole clip, its pitch classes from the tonic on, and how far keys wander."""
+    """Key of the whole clip, its pitch classes from the tonic on, and changes of local keys."""
     chroma = sound.chroma.mean(axis=1, keepdims=True)
     strengths = _key_strengths(chroma)[:, :, 0]
     tonic = int(strengths.max(axis=0).argmax())
@@ -179,7 +179,7 @@ MOTION = ("change", "centroid_distance", "chroma_flux", "chroma_entropy", "chrom
 
 
 def intervals(sound: Sound) -> Array:
-    """How much of each interval class sounds at once [shape=(6, n_long_frames)]."""
+    """Strength of each interval class in simultaneous pitches [shape=(6, n_long_frames)]."""
     chroma = _smoothed(sound.chroma, CHORD_FRAMES)
     norm = np.maximum((chroma**2).sum(axis=0), 1e-9)
     return np.stack(
@@ -210,7 +210,7 @@ def chords(sound: Sound) -> Array:
 
 
 def chord_course(sound: Sound) -> Array:
-    """Share of time that is major, changes of chord a second, share of time of the first two."""
+    """Share of major chords, chord changes per second, share of the two most frequent chords."""
     triads = _chord_strengths(sound)[:2].reshape(24, -1)
     chosen = triads.argmax(axis=0)
     shares = np.sort(np.bincount(chosen, minlength=24))[::-1] / len(chosen)
@@ -266,7 +266,7 @@ DISSONANCE = ("dissonance", "dissonance_share", "dissonance_of_energy", "roughne
 
 
 def inharmonicity(sound: Sound) -> Array:
-    """How far the peaks are from the melody's harmonics, 0 to 1 [shape=(1, n_frames)]."""
+    """Deviation of the peaks from the melody's harmonics, 0 to 1 [shape=(1, n_frames)]."""
     peaks, melody = sound.peaks, sound.melody
     fundamental = 440.0 * 2.0 ** ((melody.semitones - 69.0) / 12.0)
     number = peaks.hz / fundamental[peaks.frame]

@@ -27,7 +27,7 @@ STEPS = ("repeated", "second", "third", "fourth_or_fifth", "wider")
 STEP_EDGES = (0.0, 0.5, 2.5, 4.5, 7.5, 128.0)
 """Edges of intervals between notes [semitones]."""
 ADJACENT = 22
-"""Frames between two notes, half a second, up to which they make an interval."""
+"""Maximum pause between two notes of an interval in frames, 0.5 s."""
 SPREAD = ("mean", "std", "skewness", "p05", "p50", "p95")
 
 
@@ -39,7 +39,7 @@ def voice(sound: Sound) -> tuple[Array, Array]:
 
 
 def _steps(sound: Sound) -> Array:
-    """Intervals from note to note that follow each other [semitones]."""
+    """Intervals between successive notes [semitones]."""
     notes = sound.notes
     return np.array(
         [
@@ -51,7 +51,7 @@ def _steps(sound: Sound) -> Array:
 
 
 def note_events(sound: Sound) -> tuple[Array, ...]:
-    """Pitch, size and direction of intervals, slope [semitones/s] and bend of notes."""
+    """Pitch, size and direction of intervals, slope [semitones/s] and curvature of notes."""
     steps = _steps(sound)
     lines = [
         np.polynomial.polynomial.polyfit(
@@ -104,7 +104,7 @@ def _class_entropy(pitches: Array) -> float:
 
 
 def _trend(pitches: Array) -> float:
-    """Change of pitch from the first to the last note along a line [semitones]."""
+    """Change of pitch from the first to the last note by linear regression [semitones]."""
     if len(pitches) < 2:
         return 0.0
     line = np.polynomial.polynomial.polyfit(np.linspace(0.0, 1.0, len(pitches)), pitches, 1)

@@ -1,7 +1,7 @@
 """Pitch: spectral peaks, the salience of pitches, the predominant voice and its notes.
 
-A pitch is as salient as its first harmonics are strong. The melody is the path through the most
-salient pitches of the frames that leaps least.
+The salience of a pitch is the weighted sum of its harmonics' amplitudes. The melody is the
+smoothest path through the most salient pitches of the frames.
 
 References
 ----------
@@ -27,25 +27,26 @@ HIGHEST_PEAK = 5000.0
 LOWEST_PEAK = 50.0
 """Range of spectral peaks [Hz]."""
 DEPTH = 1e-5
-"""Power of the weakest peaks that count, relative to the frame's strongest: -50 dB."""
+"""Minimum power of a peak, relative to the frame's maximum: -50 dB."""
 AUDIBLE = 1e-8
-"""Power under which there are no peaks: 10 dB above the floor."""
+"""Minimum power of a peak: 10 dB above the floor."""
 
 HARMONIC_WIDTH, HIGHEST_HARMONIC = 0.5, 16
-"""How far a harmonic may be from its place [semitones], as far as they are a semitone apart."""
+"""Maximum deviation of a harmonic from its frequency [semitones], if harmonics are at least a
+semitone apart."""
 STEPS = 10
-"""Pitches a semitone."""
+"""Number of pitches per semitone."""
 N_HARMONICS = 8
 HARMONIC_DECAY = 0.8
 N_CANDIDATES = 6
 LEAP_COST, LARGEST_LEAP = 0.04, 12.0
-"""Salience, relative to the frame's highest, that a semitone of a leap has to gain."""
+"""Penalty of a leap per semitone, relative to the frame's maximum salience."""
 VOICED = 0.25
-"""Salience of a voiced frame, relative to the clip's high ones."""
+"""Minimum salience of a voiced frame, relative to high values of the clip."""
 SLUR = 0.9
 """Change of pitch from frame to frame at which a new note begins [semitones]."""
 SHORTEST_NOTE = 5
-"""Frames, 116 ms."""
+"""Minimum length of a note in frames, 116 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,9 @@ class Peaks:
 
     Attributes
     ----------
-    frame : in which the peak is, never falling [shape=(n_peaks,)]
+    frame : index of the peak's frame, in ascending order [shape=(n_peaks,)]
     hz : frequency [Hz, shape=(n_peaks,)]
-    amplitude : 1 is full scale [shape=(n_peaks,)]
+    amplitude : amplitude relative to full scale [shape=(n_peaks,)]
     """
 
     frame: NDArray[np.int64]
@@ -69,7 +70,7 @@ class Peaks:
         return midi(self.hz)
 
     def without(self, fundamentals: Array) -> Peaks:
-        """Return the peaks that are no harmonics of a pitch.
+        """Return the peaks that are not harmonics of a pitch.
 
         Parameters
         ----------
@@ -90,7 +91,7 @@ class Contour:
     ----------
     semitones : MIDI number of each frame [shape=(n_frames,)]
     strength : salience of that pitch [shape=(n_frames,)]
-    voiced : where the voice sounds [shape=(n_frames,)]
+    voiced : whether the voice sounds in each frame [shape=(n_frames,)]
     """
 
     semitones: Array
@@ -100,11 +101,11 @@ class Contour:
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """A stretch of a contour without a leap.
+    """A section of a contour without a leap.
 
     Attributes
     ----------
-    start : its first frame
+    start : index of its first frame
     semitones : MIDI numbers [shape=(n_note_frames,)]
     strength : salience [shape=(n_note_frames,)]
     """
@@ -120,17 +121,17 @@ class Note:
 
     @property
     def end(self) -> int:
-        """The frame after its last."""
+        """Index of the frame after its last one."""
         return self.start + len(self.semitones)
 
 
 def midi(hz: NDArray[np.floating] | float) -> Array:
-    """MIDI numbers of frequencies [Hz]; A4, 440 Hz, is 69."""
+    """Return the MIDI numbers of frequencies [Hz]; A4, 440 Hz, is 69."""
     return np.asarray(69.0 + 12.0 * np.log2(np.asarray(hz) / 440.0))
 
 
 def spectral_peaks(power: NDArray[np.float32], *, hz_per_bin: float) -> Peaks:
-    """Find the peaks of spectra, placed by a parabola through three levels.
+    """Find the peaks of spectra, with parabolic interpolation of levels.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def spectral_peaks(power: NDArray[np.float32], *, hz_per_bin: float) -> Peaks:
 def _harmonic_sum(
     peaks: Peaks, between: tuple[float, float]
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """Frame, MIDI number and weight of every pitch that a peak may be a harmonic of."""
+    """Return frame, MIDI number and weight of each pitch of which a peak may be a harmonic."""
     harmonics = np.arange(1, N_HARMONICS + 1)[:, np.newaxis]
     semitones = peaks.semitones - 12.0 * np.log2(harmonics)
     weight = peaks.amplitude * HARMONIC_DECAY ** (harmonics - 1)
@@ -166,7 +167,7 @@ def _harmonic_sum(
 
 
 def salience(peaks: Peaks, *, n_frames: int, between: tuple[float, float]) -> Array:
-    """Sum the harmonics of each pitch, those within half a semitone by cosine squared.
+    """Sum the harmonics of each pitch, weighted by a squared cosine within half a semitone.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def salience(peaks: Peaks, *, n_frames: int, between: tuple[float, float]) -> Ar
 
     Returns
     -------
-    salience, `STEPS` pitches a semitone from the lowest up [shape=(n_pitches, n_frames)]
+    salience, with `STEPS` pitches per semitone, lowest first [shape=(n_pitches, n_frames)]
     """
     import scipy.ndimage
 
@@ -195,13 +196,13 @@ def salience(peaks: Peaks, *, n_frames: int, between: tuple[float, float]) -> Ar
 def layers(
     peaks: Peaks, salience_of_all: Array, *, most: int, between: tuple[float, float]
 ) -> Array:
-    """Take away the most salient pitch with its harmonics, again and again.
+    """Remove the most salient pitch with its harmonics, repeatedly.
 
     Parameters
     ----------
     peaks : spectral peaks
-    salience_of_all : of these peaks [shape=(n_pitches, n_frames)]
-    most : how many pitches are taken
+    salience_of_all : salience of these peaks [shape=(n_pitches, n_frames)]
+    most : number of pitches to find
     between : lowest and highest pitch [Hz]
 
     Returns
@@ -217,7 +218,7 @@ def layers(
 
 
 def local_maxima(salience: Array) -> NDArray[np.bool_]:
-    """Pitches more salient than their neighbours [shape=(n_pitches, n_frames)]."""
+    """Find pitches more salient than their neighbours [shape=(n_pitches, n_frames)]."""
     maxima = np.zeros(salience.shape, dtype=bool)
     middle = salience[1:-1]
     maxima[1:-1] = (middle > salience[:-2]) & (middle >= salience[2:]) & (middle > 0.0)
@@ -225,11 +226,11 @@ def local_maxima(salience: Array) -> NDArray[np.bool_]:
 
 
 def track(salience: Array, *, lowest: float) -> Contour:
-    """Follow the predominant voice.
+    """Track the predominant voice.
 
     Parameters
     ----------
-    salience : of pitches [shape=(n_pitches, n_frames)]
+    salience : salience of pitches [shape=(n_pitches, n_frames)]
     lowest : pitch of the first row [Hz]
     """
     masked = np.where(local_maxima(salience), salience, 0.0)
@@ -247,7 +248,7 @@ def track(salience: Array, *, lowest: float) -> Contour:
 
 
 def _smoothest_path(semitones: Array, strengths: Array) -> NDArray[np.int64]:
-    """Candidate of each frame by dynamic programming [shape=(n_frames,)]."""
+    """Choose a candidate of each frame by dynamic programming [shape=(n_frames,)]."""
     scores = strengths / np.maximum(strengths.max(axis=0), 1e-12)
     leaps = np.abs(semitones[:, np.newaxis, 1:] - semitones[np.newaxis, :, :-1])
     costs = LEAP_COST * np.minimum(leaps, LARGEST_LEAP)
@@ -266,7 +267,7 @@ def _smoothest_path(semitones: Array, strengths: Array) -> NDArray[np.int64]:
 
 
 def _refined(salience: Array, row: NDArray[np.int64]) -> Array:
-    """Rows moved to the top of a parabola through the neighbours [shape=(n_frames,)]."""
+    """Refine rows by parabolic interpolation [shape=(n_frames,)]."""
     frames = np.arange(len(row))
     inner = np.clip(row, 1, len(salience) - 2)
     left, centre, right = (salience[inner + i, frames] for i in (-1, 0, 1))
@@ -278,7 +279,7 @@ def _refined(salience: Array, row: NDArray[np.int64]) -> Array:
 
 
 def notes(contour: Contour) -> tuple[Note, ...]:
-    """Cut a contour into notes where it pauses or leaps."""
+    """Split a contour into notes at pauses and leaps."""
     leaps = np.abs(np.diff(contour.semitones)) > SLUR
     pauses = np.diff(contour.voiced.astype(np.int8)) != 0
     starts = [0, *(np.flatnonzero(leaps | pauses) + 1)]
@@ -295,7 +296,7 @@ def notes(contour: Contour) -> tuple[Note, ...]:
 
 
 def tuning(peaks: Peaks) -> float:
-    """How far a clip is tuned above A4 = 440 Hz, from -0.5 to 0.5 [semitones]."""
+    """Estimate the tuning relative to A4 = 440 Hz, from -0.5 to 0.5 [semitones]."""
     turns = peaks.amplitude * np.exp(2j * np.pi * peaks.semitones)
     return float(np.angle(turns.sum()) / (2.0 * np.pi))
 

@@ -1,4 +1,4 @@
-"""Rhythm: onsets, tempo, how clear and regular the pulse is, and fluctuation patterns.
+"""Rhythm: onsets, tempo, clarity and regularity of the pulse, and fluctuation patterns.
 
 References
 ----------
@@ -23,15 +23,15 @@ from mer_mlflow.representations.handcrafted.statistics import FULL
 Array = NDArray[np.float64]
 
 RATE = SR / HOP
-"""Frames a second [Hz]."""
+"""Frames per second [Hz]."""
 RANGES = ("all", "bass", "low", "middle", "high", "highest")
 PERIODS = tuple(0.2 * 2.0 ** (i / 4) for i in range(14))
-"""Periods at which the periodicity is kept [s], 300 to 32 beats per minute."""
+"""Periods of the periodicity features [s], 300 to 32 beats per minute."""
 BEAT_PERIODS = (0.3, 1.5)
 """Periods of a beat [s], 200 to 40 beats per minute."""
 LONGEST_LAG = round(4.0 * RATE)
 TEMPOGRAM_FRAMES = 256
-"""Frames of a local periodicity or fluctuation pattern, 6 s."""
+"""Window of local periodicity and fluctuation patterns in frames, 6 s."""
 FLUCTUATIONS = (0.3, 0.6, 1.0, 1.6, 2.4, 3.4, 4.6, 6.0, 8.0, 11.0)
 """Edges of fluctuation rates [Hz]."""
 N_FLUCTUATIONS = len(FLUCTUATIONS) - 1
@@ -101,7 +101,7 @@ def _entropy(weights: Array) -> float:
 
 
 def _rate(sound: Sound, strength: Array) -> float:
-    """Peaks a second that stand out of the onset strength."""
+    """Prominent peaks of the onset strength per second."""
     from scipy.signal import find_peaks
 
     deviation = strength.std()
@@ -166,7 +166,7 @@ def local_pulse(sound: Sound) -> Array:
 
 
 def intervals(sound: Sound) -> tuple[Array, Array]:
-    """Time between onsets [s] and the logarithm of its change from one to the next."""
+    """Inter-onset intervals [s], and logarithms of the ratios of successive ones."""
     between = np.diff(sound.onsets) / RATE
     return between, np.abs(np.diff(np.log2(between)))
 

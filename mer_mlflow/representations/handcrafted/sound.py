@@ -1,8 +1,8 @@
-"""Sound: a clip's samples and what several dimensions derive from them, each computed once.
+"""Sound: a clip's samples and the derived arrays that several dimensions share, computed once.
 
-All spectra are of whole frames: nothing is padded at the ends. Levels are kept (a sine at full
-scale has a power of 1 in its bin), and a constant floor stands for silence, so that logarithms are
-finite.
+All spectra are of whole frames, without padding at the ends. Levels are not normalised (a sine at
+full scale has a power of 1 in its bin). A constant floor is added, so that logarithms of silence
+are finite.
 
 References
 ----------
@@ -23,31 +23,31 @@ from numpy.typing import NDArray
 from mer_mlflow.representations.handcrafted import pitch
 
 SR = 22_050
-"""Sample rate that everything is measured at [Hz]."""
+"""Sample rate of all features [Hz]."""
 N_FFT, HOP = 2048, 512
-"""Frames of 93 ms, 43 a second, for timbre, rhythm and melody."""
+"""Frames of 93 ms, 43 per second, for timbre, rhythm and melody."""
 LONG_N_FFT, LONG_HOP = 8192, 2048
-"""Frames of 372 ms, 11 a second, for harmony: they separate semitones from 90 Hz on."""
+"""Frames of 372 ms, 11 per second, for harmony: they resolve semitones above 90 Hz."""
 FINE_N_FFT, FINE_HOP = 256, 64
-"""Frames of 12 ms, 345 a second, for attacks and roughness."""
+"""Frames of 12 ms, 345 per second, for attacks and roughness."""
 SHORTEST = LONG_N_FFT
-"""Samples up to which a shorter clip is filled with silence: one long frame."""
+"""Minimum number of samples, one long frame; a shorter clip is padded with silence."""
 
 FLOOR = 1e-9
-"""Power of a bin that stands for silence."""
+"""Power of a silent bin."""
 N_MELS = 40
 OCTAVES = (0.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0, SR / 2)
 """Edges of the octave bands [Hz]."""
 N_OCTAVES = len(OCTAVES) - 1
 FINE_BANDS = (0.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0, SR / 2)
-"""Edges of the bands whose envelopes are followed finely [Hz]."""
+"""Edges of the bands with envelopes at the highest frame rate [Hz]."""
 MELODY_HZ = (65.0, 1400.0)
 """Range of the melody: C2 to F6."""
 HARMONY_HZ = (90.0, 1400.0)
-"""Range of the notes that harmony is made of."""
+"""Range of notes for harmony [Hz]."""
 
 N_LAYERS = 4
-"""Pitches that are looked for at once."""
+"""Maximum number of simultaneous pitches."""
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
@@ -59,7 +59,7 @@ class Sound:
 
     Attributes
     ----------
-    samples : at least `SHORTEST` of them [shape=(n_samples,)]
+    samples : at least `SHORTEST` samples [shape=(n_samples,)]
     """
 
     samples: Float
@@ -106,23 +106,23 @@ class Sound:
 
     @cached_property
     def specific_loudness(self) -> Array:
-        """Loudness in mel bands, by Stevens' law close to sones [shape=(N_MELS, n_frames)]."""
+        """Loudness in mel bands by Stevens' law, similar to sones [shape=(N_MELS, n_frames)]."""
         return np.asarray(np.maximum(self.mel - self.mel_floor, 0.0) ** 0.23, dtype=np.float64)
 
     @property
     def mel_floor(self) -> Float:
-        """Power that the floor leaves in each mel band [shape=(N_MELS, 1)]."""
+        """Power of the floor in each mel band [shape=(N_MELS, 1)]."""
         return np.asarray(_mel_filters().sum(axis=1) * FLOOR, dtype=np.float32)[:, np.newaxis]
 
     @cached_property
     def fine_bands(self) -> Float:
-        """Amplitude in `FINE_BANDS`, 345 times a second [shape=(n_bands, n_fine_frames)]."""
+        """Amplitude in `FINE_BANDS`, 345 frames per second [shape=(n_bands, n_fine_frames)]."""
         power = _power_spectrogram(self.samples, FINE_N_FFT, FINE_HOP)
         return np.sqrt(band_sums(power, bin_edges(FINE_BANDS, FINE_N_FFT)))
 
     @cached_property
     def onset_strength(self) -> Array:
-        """Rise of level in all mel bands, then in five ranges [shape=(6, n_frames)]."""
+        """Increase of level in all mel bands, then in five ranges [shape=(6, n_frames)]."""
         import librosa
 
         def strength(channels: list[int]) -> Array:
@@ -160,12 +160,12 @@ class Sound:
 
     @cached_property
     def salience(self) -> Array:
-        """How strongly each pitch sounds [shape=(n_pitches, n_frames)]."""
+        """Salience of each pitch [shape=(n_pitches, n_frames)]."""
         return pitch.salience(self.peaks, n_frames=self.power.shape[1], between=MELODY_HZ)
 
     @cached_property
     def layers(self) -> Array:
-        """Salience of the strongest pitch, then of the strongest without it, and so on.
+        """Salience of the strongest pitch, then of the strongest one after its removal, and so on.
 
         [shape=(N_LAYERS, n_frames)]
         """
@@ -185,20 +185,20 @@ class Sound:
     def chroma(self) -> Array:
         """Strength of pitch classes, C first [shape=(12, n_long_frames)].
 
-        Every frame sums to 1, or is 0 where nothing has a pitch.
+        Each frame sums to 1, or is 0 if it has no pitch.
         """
         return pitch.chroma(self.long_peaks, n_frames=self.long_power.shape[1], between=HARMONY_HZ)
 
 
 def frames_of(samples: Float, length: int, hop: int) -> Float:
-    """Whole frames of a signal [shape=(n_frames, length)], a view."""
+    """Return a view of the whole frames of a signal [shape=(n_frames, length)]."""
     return np.lib.stride_tricks.sliding_window_view(samples, length)[::hop]
 
 
 def bin_edges(hz: tuple[float, ...], n_fft: int) -> NDArray[np.int64]:
-    """First bin of each band, and the bin after the last [shape=(n_edges,)].
+    """Return the first bin of each band, and the bin after the last one [shape=(n_edges,)].
 
-    A band that ends at half the sample rate has that bin too.
+    A band that ends at half the sample rate includes that bin.
     """
     edges = np.round(np.array(hz) * n_fft / SR).astype(np.int64)
     if edges[-1] == n_fft // 2:
@@ -207,7 +207,7 @@ def bin_edges(hz: tuple[float, ...], n_fft: int) -> NDArray[np.int64]:
 
 
 def band_sums(power: Float, edges: NDArray[np.int64]) -> Float:
-    """Sum of bins from each edge to the next [shape=(n_edges - 1, n_frames)]."""
+    """Sum the bins from each edge to the next [shape=(n_edges - 1, n_frames)]."""
     return np.add.reduceat(power[: edges[-1]], edges[:-1], axis=0)
 
 
@@ -224,7 +224,8 @@ def _power_spectrogram(samples: Float, n_fft: int, hop: int) -> Float:
 
 @cache
 def _mel_filters() -> Any:
-    """Sparse, because a product of BLAS would take every core; triangles of height 1."""
+    """Return triangular mel filters of height 1, sparse because a dense product would use every
+    core."""
     import librosa.filters
     import scipy.sparse
 
@@ -233,9 +234,9 @@ def _mel_filters() -> Any:
 
 @cache
 def _k_weights() -> Float:
-    """Power response of BS.1770's two filters, given for 48 kHz, in the bins of a frame.
+    """Return the power response of BS.1770's two filters (defined at 48 kHz) in a frame's bins.
 
-    Divided by the window's noise bandwidth, so that the sum over bins is the mean square.
+    It is divided by the window's noise bandwidth, so that the sum over bins is the mean square.
     """
     import scipy.signal
 

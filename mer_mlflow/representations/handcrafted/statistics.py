@@ -1,4 +1,4 @@
-"""Statistics: what is kept of a descriptor's course over time, or of a collection of events.
+"""Statistics of descriptors over time, or over events.
 
 References
 ----------
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 MODULATIONS = {"slow": (0.3, 1.5), "medium": (1.5, 4.0), "fast": (4.0, 10.0)}
 """Rates of change [Hz]: phrases, beats, notes and vibrato."""
 NEGLIGIBLE = 1e-6
-"""Deviation, relative to the values, under which a descriptor counts as constant."""
+"""Standard deviation, relative to the values, below which a descriptor counts as constant."""
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def _skewness(rows: Array, rate: float) -> Array:
 
 
 def _kurtosis(rows: Array, rate: float) -> Array:
-    """Logarithm, because rare events raise the fourth moment to hundreds."""
+    """Return the logarithm of the kurtosis, because rare events increase it to hundreds."""
     return np.log(np.maximum(_moment(rows, 4), 1.0))
 
 
@@ -64,7 +64,7 @@ def _delta_std(rows: Array, rate: float) -> Array:
 
 
 def _trend(rows: Array, rate: float) -> Array:
-    """Correlation with time: from -1, always falling, to 1, always rising."""
+    """Return the correlation with time: from -1, always decreasing, to 1, always increasing."""
     time = np.linspace(-1.0, 1.0, rows.shape[1])
     centred = rows - rows.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(centred, axis=1) * np.linalg.norm(time)
@@ -75,7 +75,7 @@ def _trend(rows: Array, rate: float) -> Array:
 
 def _modulation(lowest: float, highest: float) -> Callable[[Array, float], Array]:
     def modulation(rows: Array, rate: float) -> Array:
-        """Root of the share of the course's variance that lies between two rates."""
+        """Return the square root of the share of the variance between two modulation rates."""
         centred = rows - rows.mean(axis=1, keepdims=True)
         energy = np.abs(np.fft.rfft(centred * np.hanning(rows.shape[1]), axis=1)) ** 2
         rates = np.fft.rfftfreq(rows.shape[1], 1.0 / rate)
@@ -110,14 +110,13 @@ FULL = (*SHAPE, "kurtosis", "p05", "p95", "delta_std", "trend", *MODULATIONS)
 def summarise(
     rows: NDArray[np.floating], statistics: Sequence[str], *, rate: float
 ) -> NDArray[np.float64]:
-    """Summarise courses over time.
+    """Compute statistics over time.
 
     Parameters
     ----------
-    rows : descriptors frame by frame [shape=(n_descriptors, n_frames)],
-        at least one frame
+    rows : descriptors by frame [shape=(n_descriptors, n_frames)], at least one frame
     statistics : names of statistics
-    rate : frames a second [Hz]
+    rate : frames per second [Hz]
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Texture: how many voices sound, how the bands share the sound, harmonic against percussive.
+"""Texture: number of voices, distribution of energy over bands, harmonic and percussive parts.
 
 References
 ----------
@@ -31,18 +31,18 @@ from mer_mlflow.representations.handcrafted.statistics import COURSE, FULL, SHAP
 Array = NDArray[np.float64]
 
 LAYER_SHARE = 0.2
-"""Salience of a voice, relative to the clip's high ones."""
+"""Minimum salience of a voice, relative to high values of the clip."""
 PITCH_SHARE = 0.3
-"""Salience of a salient pitch, relative to the clip's high ones."""
+"""Minimum salience of a salient pitch, relative to high values of the clip."""
 HARMONIC_FRAMES, PERCUSSIVE_BINS = 17, 17
 """Widths of the median filters: 0.4 s, 180 Hz."""
 
 
 def _number_of_layers(sound: Sound) -> NDArray[np.int64]:
-    """Number of voices that sound [shape=(n_frames,)]."""
+    """Number of simultaneous voices [shape=(n_frames,)]."""
     reference = np.percentile(sound.layers[0], 90)
-    heard = (sound.layers > LAYER_SHARE * reference) & (sound.layers > 0.0)
-    return np.asarray(heard.sum(axis=0))
+    is_voiced = (sound.layers > LAYER_SHARE * reference) & (sound.layers > 0.0)
+    return np.asarray(is_voiced.sum(axis=0))
 
 
 def layers(sound: Sound) -> Array:
@@ -74,7 +74,7 @@ LAYERS = (
 
 
 def layer_states(sound: Sound) -> Array:
-    """Share of each number of voices, then changes between neighbours a second."""
+    """Share of each number of voices, then transitions between adjacent numbers per second."""
     numbers = _number_of_layers(sound)
     shares = np.bincount(numbers, minlength=N_LAYERS + 1) / len(numbers)
     before, after = numbers[:-1], numbers[1:]
@@ -113,7 +113,7 @@ def octave_flux(sound: Sound) -> Array:
 def percussiveness(sound: Sound) -> Array:
     """Share of percussive energy in all, then in low, middle and high bands [shape=(4, n_frames)].
 
-    Bins up to 5.5 kHz, in which a median over time is weighed against a median over frequency.
+    The median over time is compared with the median over frequency, in bins up to 5.5 kHz.
     """
     power = sound.power[: N_FFT // 4]
     lasting = _row_medians(power, HARMONIC_FRAMES) ** 2
@@ -125,7 +125,7 @@ def percussiveness(sound: Sound) -> Array:
 
 
 def _row_medians(rows: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Running medians along rows, laid end to end because one dimension is filtered faster."""
+    """Running medians along rows, which are concatenated because a 1-D filter is faster."""
     from scipy.ndimage import median_filter
 
     reach = width // 2

@@ -1,4 +1,4 @@
-"""Timbre: the colour of the sound – spectral envelope, its shape, tonal or noisy bands.
+"""Timbre: spectral envelope, spectral shape, tonal and noisy bands.
 
 References
 ----------
@@ -38,10 +38,10 @@ QUARTER_OCTAVES = tuple(250.0 * 2.0 ** (i / 4) for i in range(22))
 N_BANDS = len(QUARTER_OCTAVES) - 1
 CONTRAST_BANDS = (0.0, 200.0, 400.0, 800.0, 1600.0, 3200.0, 6400.0, SR / 2)
 CONTRAST_SHARE = 0.1
-"""Share of a band's bins that make its peak and its valley."""
+"""Share of a band's bins that define its peak and its valley."""
 LPC_ORDER = 10
 ROLLOFFS = (0.5, 0.85, 0.95)
-"""Shares of the power below the roll-off frequencies, which are kept as log2 of Hz."""
+"""Shares of the power below the roll-off frequencies, whose unit is log2 of Hz."""
 COVARIANCE_BANDS = 12
 N_ENVELOPE = 20
 
@@ -130,7 +130,7 @@ def contrasts(sound: Sound) -> Array:
 
 
 def line_spectral_frequencies(sound: Sound) -> Array:
-    """Where linear prediction resonates, lowest first [rad, shape=(LPC_ORDER, n_frames / 2)]."""
+    """Line spectral frequencies, lowest first [rad, shape=(LPC_ORDER, n_frames / 2)]."""
     import scipy.fft
 
     power = sound.power[:, ::2].T.astype(np.float64)
@@ -164,8 +164,8 @@ def envelope(sound: Sound) -> Array:
 def log_covariance(sound: Sound) -> Array:
     """Upper triangle of the logarithm of the bands' covariance matrix [shape=(78,)].
 
-    The logarithm makes differences of such matrices comparable; 1 dB^2 of white variation keeps it
-    finite.
+    The logarithm makes differences of such matrices comparable. A variance of 1 dB^2 is added to
+    each band, so that it is finite.
     """
     edges = np.linspace(0, N_MELS, COVARIANCE_BANDS, endpoint=False).round().astype(np.int64)
     levels = 10.0 * np.log10(np.add.reduceat(sound.mel.astype(np.float64), edges, axis=0))

@@ -1,16 +1,17 @@
-"""Pretrained networks: a module holds all there is to know of one published network.
+"""Pretrained networks: one module for each published network.
 
 A module declares
 
 - ``NETWORKS`` : a :class:`mer_mlflow.weights.PublishedWeights` for each file of weights,
-- ``VERSION`` : raised whenever its results change,
-- ``ON_KERAS`` : whether its results depend on Keras' backend in the last digits,
-- ``SHORTEST`` : shortest beginning of a clip that its results depend on [s],
+- ``VERSION`` : version of its results; raise it if they change,
+- ``ON_KERAS`` : whether the last digits of its results depend on Keras' backend,
+- ``SHORTEST`` : minimum duration of a clip's beginning that its results depend on [s],
 - ``SUMMARY`` : the layer that describes a whole clip, and ``BLOCKS`` : sizes of that layer's blocks
-  by name, empty where its values are one block,
+  by name, empty if its outputs are one block,
 
-and the functions ``shape`` of a layer's values, ``load`` of a file of weights, and ``embed`` of a
-clip by a loaded network. They import frameworks inside, so that shapes cost nothing.
+and the functions ``shape`` (shape of a layer's outputs), ``load`` (read a file of weights) and
+``embed`` (outputs of a loaded network for a clip). Frameworks are imported inside functions,
+because their import is slow.
 """
 
 from __future__ import annotations
@@ -39,15 +40,15 @@ class Pretrained(Protocol):
     BLOCKS: Mapping[str, int]
 
     def shape(self, layer: str, duration: float) -> tuple[int, ...]:
-        """Shape of a layer's values for an excerpt [s]."""
+        """Return the shape of a layer's outputs for an excerpt [s]."""
 
     def load(self, weights: Weights) -> Any:
-        """Load the network; ``WeightsError`` where the file is not what its name says."""
+        """Load the network; raise ``WeightsError`` if the file is not one of this network."""
 
     def embed(
         self, network: Any, audio: Audio, *, layer: str, duration: float
     ) -> NDArray[np.float32]:
-        """Values of a layer for one clip [shape=shape(layer, duration)]."""
+        """Compute a layer's outputs for one clip [shape=shape(layer, duration)]."""
 
 
 MODULES: dict[str, Pretrained] = {
@@ -69,22 +70,22 @@ PUBLISHED: dict[str, PublishedWeights] = {
 def find_weights(
     name: str, given: Path | str | None = None, *, allow_unverified: bool = False
 ) -> Weights:
-    """Find a network's file of weights and check its digest.
+    """Find a network's file of weights and verify its digest.
 
     Parameters
     ----------
-    name : of the network
-    given : the file, or a folder that holds it at any depth; by default ``MER_WEIGHTS_ROOT``, then
-        the folder of the package that holds it
-    allow_unverified : whether a file whose digest is not known is taken; also where
+    name : name of the network
+    given : path of the file, or of a folder that contains it at any depth; by default
+        ``MER_WEIGHTS_ROOT``, then the folder of the package that contains it
+    allow_unverified : whether a file with an unknown digest is accepted; also if
         ``MER_ALLOW_UNVERIFIED_WEIGHTS`` is ``true``
 
     Raises
     ------
     ParameterError
-        If what is given is not there.
+        If the given path does not exist.
     WeightsError
-        If there is no such file, or its digest is not known.
+        If there is no such file, or its digest is unknown.
     """
     return find_published(
         PUBLISHED[name],

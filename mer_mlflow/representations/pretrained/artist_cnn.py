@@ -1,8 +1,8 @@
-"""Park's artist network: one vector of 256 values by which artists differ.
+"""Park's artist network: an embedding of 256 values, trained to distinguish artists.
 
-A clip is cut into segments of 129 frames, ten of them in 30 s; the network's last activations are
-maximal over a segment's time and averaged over segments. A clip that is shorter than the excerpt is
-repeated from its start.
+A clip is split into segments of 129 frames, ten for 30 s. The network's last activations are
+max-pooled over each segment and averaged over segments. A clip shorter than the excerpt is repeated
+from its start.
 
 References
 ----------
@@ -39,12 +39,12 @@ VERSION = 1
 ON_KERAS = True
 SR, N_FFT, HOP_LENGTH, N_MELS = 22_050, 1024, 512, 128
 N_FRAMES = 129
-"""Of a segment."""
+"""Frames of a segment."""
 SHORTEST = N_FRAMES * HOP_LENGTH / SR
-"""Excerpt that holds one segment [s]."""
+"""Minimum excerpt for one segment [s]."""
 GAIN = 10.0
 MEAN, SCALE = 0.22620339, 0.25794547
-"""Of the spectrograms that the network was trained on."""
+"""Mean and standard deviation of the spectrograms in the network's training."""
 LAYER = SUMMARY = "artist"
 BLOCKS: Mapping[str, int] = {}
 N_VALUES = 256
@@ -52,7 +52,7 @@ CONVOLUTIONS = 5
 
 
 def shape(layer: str, duration: float) -> tuple[int, ...]:
-    """(256,), whatever the excerpt is."""
+    """Return (256,), for every excerpt."""
     return {LAYER: (N_VALUES,)}[layer]
 
 
@@ -61,7 +61,7 @@ def load(weights: Weights) -> Any:
 
     Parameters
     ----------
-    weights : HDF5, as Keras 2 saved it: a whole model or its weights
+    weights : HDF5 file of Keras 2: a whole model or its weights
 
     Raises
     ------
@@ -83,11 +83,11 @@ def load(weights: Weights) -> Any:
 
 
 def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:
-    """Embedding of one clip [shape=(256,)].
+    """Compute the embedding of one clip [shape=(256,)].
 
     Parameters
     ----------
-    network : from :func:`load`
+    network : network returned by :func:`load`
     audio : the clip
     layer : ``"artist"``
     duration : excerpt [s]
@@ -100,9 +100,9 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
 
 
 def segments(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Standardised mel spectrograms of a clip's segments [shape=(n_segments, 129, 128)].
+    """Compute standardised mel spectrograms of segments [shape=(n_segments, 129, 128)].
 
-    Magnitudes of frames that are centred with reflection, into librosa's mel bands, as
+    Magnitudes of frames centred with reflection padding, in librosa's mel bands, as
     log10(1 + 10 mel).
 
     Parameters
@@ -122,7 +122,7 @@ def segments(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _read(content: bytes) -> list[NDArray[np.float32]]:
-    """Arrays in the order of the trunk's layers."""
+    """Return the arrays in the order of the trunk's layers."""
     import h5py
 
     with h5py.File(io.BytesIO(content), "r") as file:

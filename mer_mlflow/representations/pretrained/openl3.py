@@ -1,7 +1,7 @@
-"""OpenL3: what a network that learned to match sound and image hears, ten times a second.
+"""OpenL3: embeddings of a network trained to match sound and image, ten per second.
 
-Windows of one second are centred on a clip's start, 0.1 s, 0.2 s and so on. A clip that is shorter
-than the excerpt is repeated from its start, and not filled with silence.
+Windows of one second are centred at 0 s, 0.1 s, 0.2 s and so on. A clip shorter than the excerpt is
+repeated from its start instead of padded with silence.
 
 References
 ----------
@@ -26,7 +26,7 @@ from mer_mlflow.representations.unpacking import array_reader, unpacked
 from mer_mlflow.weights import PublishedWeights, Weights
 
 N_MELS = {"openl3_mel256": 256, "openl3_mel128": 128}
-"""Mel bands of a network, by the name of its weights."""
+"""Number of mel bands of a network, by the name of its weights."""
 NETWORKS = tuple(
     PublishedWeights(
         name=name,
@@ -42,23 +42,23 @@ VERSION = 1
 ON_KERAS = True
 SR = 48_000
 WINDOW, HOP = 48_000, 4_800
-"""Samples of a window and between windows."""
+"""Window length and hop length in samples."""
 SHORTEST = 0.0
-"""Every excerpt is long enough [s]."""
+"""Minimum excerpt [s]; there is none."""
 BATCH_SIZE = 8
-"""Windows that the network sees at once."""
+"""Batch size of the network, in windows."""
 LAYER = SUMMARY = "frames"
 BLOCKS: Mapping[str, int] = {}
 N_VALUES = 512
 KINDS = {"kernel", "gamma"}
-"""Arrays that distinguish convolutions and normalisations from the front end, whose filters older
-files hold too."""
+"""Arrays of convolutions and normalisations. Older files contain filters of the front end too,
+which are ignored."""
 UNREADABLE = (OSError, EOFError, zlib.error, RuntimeError, OverflowError)
-"""What gzip and h5py raise on damaged files."""
+"""Exceptions of gzip and h5py for damaged files."""
 
 
 def shape(layer: str, duration: float) -> tuple[int, ...]:
-    """(n_windows, 512); 296 windows for 30 s and 298 for 30.15 s.
+    """Return (n_windows, 512); 296 windows for 30 s and 298 for 30.15 s.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def load(weights: Weights) -> Any:
 
     Parameters
     ----------
-    weights : HDF5 as Keras 2 saved it, a model's weights or a whole model, packed by gzip or not
+    weights : HDF5 file of Keras 2, a model's weights or a whole model, optionally in gzip format
 
     Raises
     ------
@@ -97,14 +97,14 @@ def load(weights: Weights) -> Any:
 
 
 def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:
-    """Embeddings of one clip's windows [shape=(n_windows, 512)].
+    """Compute embeddings of one clip's windows [shape=(n_windows, 512)].
 
-    A clip that is shorter than the excerpt is repeated from its start: silence would be embedded as
-    if it had been recorded.
+    A clip shorter than the excerpt is repeated from its start, because silence would be embedded
+    like recorded sound.
 
     Parameters
     ----------
-    network : from :func:`load`
+    network : network returned by :func:`load`
     audio : the clip
     layer : ``"frames"``
     duration : excerpt [s]
@@ -125,7 +125,7 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
 def _saved_layers(
     content: bytes, *, is_packed: bool
 ) -> list[tuple[str, dict[str, NDArray[np.float32]]]]:
-    """Names of a file's layers, in order, and their arrays by name."""
+    """Return the names of a file's layers, in order, and their arrays by name."""
     import h5py
 
     file = io.BytesIO(unpacked(content) if is_packed else content)
@@ -143,7 +143,7 @@ def _saved_layers(
 def _arrays(
     group: Any, read: Callable[[Any], NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
-    """Arrays of a group at any depth, by name."""
+    """Return the arrays of a group at any depth, by name."""
     found: dict[str, NDArray[np.float32]] = {}
 
     def keep(path: str, item: Any) -> None:

@@ -1,7 +1,7 @@
-"""Won's CRNN: mel spectrogram, GRU inputs and outputs, and statistics of all layers of a clip.
+"""Won's CRNN: mel spectrogram, GRU inputs and outputs, and statistics of all layers for a clip.
 
-The network reads 29.1 s, the first of a longer clip. A shorter one is repeated from its start:
-silence after its end would be the last that the recurrent layers hear.
+The input is the first 29.1 s of a clip. A shorter clip is repeated from its start: with padding,
+the last steps of the recurrent layers would be silence.
 
 References
 ----------
@@ -43,7 +43,7 @@ VERSION = 1
 ON_KERAS = False
 SR, HOP_LENGTH = 16_000, 256
 SHORTEST, LONGEST = 0.0, 29.1
-"""Excerpts that are heard [s]; the network was trained on the longest."""
+"""Minimum and maximum excerpt [s]; the network was trained on the maximum."""
 POOLS = (2, 3, 4, 4)
 MEL, LAST_BLOCK, GRU, STATISTICS = "mel", "layer4", "gru", "statistics"
 """Layers: spectrogram (96, n_frames); steps of the last convolution block (n_steps, 128); last step
@@ -59,17 +59,17 @@ BLOCKS = {
     "gru": 32,
     "tags": 50,
 }
-"""Blocks of the statistics and their sizes, in order: over time and bands of the convolution
-blocks, the last step of the GRU, logits of the tags."""
+"""Blocks of the statistics and their sizes, in order: statistics over time and bands of the
+convolution blocks, the last step of the GRU, logits of the tags."""
 
 
 def shape(layer: str, duration: float) -> tuple[int, ...]:
-    """Shape of a layer's values.
+    """Return the shape of a layer's outputs.
 
     Parameters
     ----------
     layer : ``"mel"``, ``"layer4"``, ``"gru"`` or ``"statistics"``
-    duration : excerpt [s]; what is longer than 29.1 s is not heard
+    duration : excerpt [s]; at most 29.1 s are used
     """
     n_frames = 1 + round(min(duration, LONGEST) * SR) // HOP_LENGTH
     n_steps = n_frames
@@ -103,7 +103,7 @@ def load(weights: Weights) -> Any:
     try:
         refuse_large_zip(content)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the error says, or the network's own check
+            warnings.simplefilter("ignore")  # the error, or the check of the network, is sufficient
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return with_published_weights(state)
     except (
@@ -125,11 +125,11 @@ def load(weights: Weights) -> Any:
 
 
 def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:
-    """Values of a layer for one clip [shape=shape(layer, duration)].
+    """Compute a layer's outputs for one clip [shape=shape(layer, duration)].
 
     Parameters
     ----------
-    network : from :func:`load`
+    network : network returned by :func:`load`
     audio : the clip
     layer : see :func:`shape`
     duration : excerpt [s]
