@@ -63,7 +63,7 @@ class Choice(Protocol):
 
     @property
     def facts(self) -> Mapping[str, str]:
-        """How they are, as text: all that the choice depends on beside the training examples."""
+        """The method of choice as text: everything but the training examples that it depends on."""
 
     def require_clips(self, method: Method, labels: NDArray[np.int64]) -> None:
         """Raise a ``MerError`` where training clips of these quadrants are too few to choose by."""
@@ -88,7 +88,7 @@ class FoldResult:
     started : Unix time [s]
     fit_seconds, predict_seconds : wall-clock time [s]
     peak_memory : largest resident size of the process [MiB]
-    n_parameters : trained weights, None where that says nothing
+    n_parameters : trained weights, None where it is no measure of size
     chosen : hyperparameters that were chosen inside the training set
     changed : share of the test clips whose copy by a transform is put into another quadrant, by
         the transform's name

@@ -148,7 +148,7 @@ def resolve_setting(
     weights : file of pretrained weights, or folder that holds them, by default
         ``MER_WEIGHTS_ROOT``
     allow_unverified_weights : whether files whose digest is not known are taken
-    allow_columns : columns of feature tables that are read though a check stands against them
+    allow_columns : columns of feature tables that are read in spite of a check
 
     Raises
     ------
@@ -156,7 +156,7 @@ def resolve_setting(
         If a value is not allowed.
         Or a package is missing, without which the methodology cannot be trained.
     CheckError
-        If a check stands against a column that is read.
+        If a check refuses a column that is read.
     DatasetError
         If a training set has too few clips of a quadrant.
     WeightsError

@@ -85,7 +85,7 @@ def cross_validate(
     weights : file of pretrained weights, or folder that holds them, by default
         ``MER_WEIGHTS_ROOT``
     allow_unverified_weights : whether files whose digest is not known are taken
-    allow_columns : columns of feature tables that are read though a check stands against them
+    allow_columns : columns of feature tables that are read in spite of a check
     store : where representations are kept, by default in the user's cache folder
 
     Returns
@@ -97,7 +97,7 @@ def cross_validate(
     ParameterError, DatasetError, AudioError, WeightsError
         If a parameter is not allowed, or data or pretrained weights cannot be used.
     CheckError
-        If a check stands against a column that is read.
+        If a check refuses a column that is read.
     IncompleteError
         If a fold failed.
 

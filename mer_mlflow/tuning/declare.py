@@ -1,4 +1,4 @@
-"""A search with all defaults filled in, and the name that says what it depends on."""
+"""A search with all defaults filled in, and a name made of what it depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nested selection: each training set chooses its own hyperparameters, by folds of its own.
+"""Nested selection: hyperparameters are chosen within each training set, by inner folds.
 
 The clips that a fold tests take no part in the choice, so the scores are those of the whole
 procedure, search included, and not optimistic.

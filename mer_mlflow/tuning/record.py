@@ -140,7 +140,7 @@ def find_best(
 
     Returns
     -------
-    what ``best.json`` says: ``hyperparameters``, the ``study`` and its ``strategy`` and ``space``
+    content of ``best.json``: ``hyperparameters``, the ``study`` and its ``strategy`` and ``space``
 
     Raises
     ------
@@ -180,7 +180,7 @@ def has_winner(run: Run) -> bool:
 
 
 def read_winner(run: Run) -> dict[str, Any]:
-    """Read what ``best.json`` of a finished search says.
+    """Read ``best.json`` of a finished search.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from mer_mlflow.training import Value
 from mer_mlflow.tuning.space import Point, SearchSpace, grid, point_key
 
 Done = Mapping[str, float]
-"""Score of each finished point by its key; minus infinity where it failed or was given up."""
+"""Score of each finished point by its key; minus infinity where it failed or was pruned."""
 Strategy = Callable[[SearchSpace, Point, Done], list[Point]]
 
 
@@ -71,8 +71,8 @@ PRUNERS = ("wilcoxon",)
 
 def _neighbours(here: Point, name: str, values: tuple[Value, ...]) -> list[Point]:
     position = values.index(here[name])
-    beside = [i for i in (position - 1, position + 1) if 0 <= i < len(values)]
-    return [here | {name: values[i]} for i in beside]
+    neighbours = [i for i in (position - 1, position + 1) if 0 <= i < len(values)]
+    return [here | {name: values[i]} for i in neighbours]
 
 
 def _nearest(values: tuple[Value, ...], wanted: Value) -> Value:

@@ -1,8 +1,8 @@
 """A search as an Optuna study that any number of processes may work on.
 
-Strategies say which points are needed; they are queued as trials, and whoever is free takes one.
+Strategies return the points that are needed; they are queued as trials, and a free process takes one.
 Storage gives trials their numbers one by one, so where two processes queue the same point, both see
-which trial came first, and the other is called off before it runs.
+which trial came first, and the other is not run.
 
 References
 ----------
@@ -225,7 +225,7 @@ def run_study(
     *,
     on_trial: Callable[[int, int], None] = lambda done, expected: None,
 ) -> None:
-    """Run trials until the search needs no more, beside other processes that do the same.
+    """Run trials until the search needs no more; other processes may do the same at the same time.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def unclaimed_points(study: optuna.Study, search: SearchSetting) -> list[Point]:
 
 
 def scores(study: optuna.Study) -> dict[str, float]:
-    """Score of each finished point by its key; minus infinity where it failed or was given up."""
+    """Score of each finished point by its key; minus infinity where it failed or was pruned."""
     found: dict[str, float] = {}
     for trial in _finished(study):
         is_scored = trial.state == TrialState.COMPLETE
@@ -387,8 +387,8 @@ def _objective(
 def _may_run(study: optuna.Study, search: SearchSetting, trial: optuna.Trial) -> bool:
     if search.strategy == "tpe":
         return True
-    *elders, mine = study.get_trials(deepcopy=False)[: trial.number + 1]
-    alive = [elder for elder in elders if elder.state != TrialState.FAIL]
+    *earlier, mine = study.get_trials(deepcopy=False)[: trial.number + 1]
+    alive = [each for each in earlier if each.state != TrialState.FAIL]
     was_queued = FIXED in mine.system_attrs
     return was_queued and point_key(_point(mine)) not in {point_key(_point(t)) for t in alive}
 

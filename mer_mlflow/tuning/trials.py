@@ -1,4 +1,4 @@
-"""Trials: each point of a search is a cross-validation with a run tree of its own."""
+"""Trials: each point of a search is a cross-validation with its own run tree."""
 
 from __future__ import annotations
 

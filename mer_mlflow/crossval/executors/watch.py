@@ -19,7 +19,7 @@ SILENCE_SECONDS = 120.0
 NEGLIGIBLE_SECONDS = 0.05
 """Processor time that a process uses while it only waits."""
 LOOKS = 10
-"""How often a process is looked at while it may be silent."""
+"""Checks of a process within the time after which it counts as silent."""
 LONGEST_TICK_SECONDS = 2.0
 
 
@@ -63,12 +63,12 @@ class WatchedTime:
 
 
 class Watch:
-    """Looks whether a process and its children still use processor time.
+    """Checks whether a process and its children still use processor time.
 
     Parameters
     ----------
     pid : process id
-    limit : seconds without any after which it counts as silent
+    limit : seconds without processor time after which it counts as silent
     now : time as :class:`WatchedTime` counts it
     """
 
@@ -79,11 +79,11 @@ class Watch:
         self._last_sign = self._last_look = now
 
     def note_sign(self, now: float) -> None:
-        """Note that the process said something."""
+        """Note that the process sent a message."""
         self._last_sign = now
 
     def is_silent(self, now: float) -> bool:
-        """Tell whether the process has given no sign of life for too long."""
+        """Return whether the process has used no processor time and sent nothing for too long."""
         if now - self._last_look < self._limit / LOOKS:
             return False
         self._last_look = now
