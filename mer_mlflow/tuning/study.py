@@ -1,8 +1,8 @@
 """A search as an Optuna study that any number of processes may work on.
 
-Strategies return the points that are needed; they are queued as trials, and a free process takes one.
-Storage gives trials their numbers one by one, so where two processes queue the same point, both see
-which trial came first, and the other is not run.
+Strategies return the points that are needed. They are queued as trials, and a free process takes
+one. Storage numbers trials one by one, so if two processes queue the same point, both see which
+trial came first, and the other is not run.
 
 References
 ----------
