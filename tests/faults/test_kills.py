@@ -1,4 +1,5 @@
-"""SIGKILL of a run's whole process tree, at random moments: continuing ends as if nothing was."""
+"""SIGKILL of a run's whole process tree, with folds done and at random moments: continuing ends as
+if nothing was."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +84,14 @@ def fill_the_store(command: tuple[str, ...], clips: Clips) -> None:
 
 
 def kill_at(
-    moments: Iterator[float], train: Train, command: tuple[str, ...], experiment: str
+    moments: Iterator[float | None], train: Train, command: tuple[str, ...], experiment: str
 ) -> bool:
-    """Kill a run at the next moment [s]; False where it had ended by then."""
-    process = train(command, experiment)
-    code = process.wait(next(moments))
+    """Kill a run at the next moment [s], None for once it has a fold; False where it had ended."""
+    process, moment = train(command, experiment), next(moments)
+    if moment is None:
+        while process.wait(0.05) is None and not finished_folds(experiment):
+            pass
+    code = process.wait(moment or 0.0)
     if code is None:
         process.kill()
         return True
@@ -106,7 +111,7 @@ def test_killed_run_ends_as_the_uninterrupted_one(
     seconds = time.monotonic() - begin
     assert_whole("whole", n_folds=n_folds)
     draw = random.Random(method)
-    moments = iter(lambda: seconds * draw.random(), None)
+    moments = chain([None], iter(lambda: seconds * draw.random(), None))
     n_kills, n_rounds = 0, 0
     while n_kills < N_KILLS:
         experiment, n_rounds, before = f"round {n_rounds}", n_rounds + 1, {}
