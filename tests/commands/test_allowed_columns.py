@@ -172,12 +172,12 @@ def test_search_reads_an_allowed_column(write: Write, store: Path) -> None:
 
 
 def test_study_passes_on_what_is_allowed(
-    write: Write, store: Path, capsys: pytest.CaptureFixture[str]
+    write: Write, store: Path, in_process: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write("comma")
     plan = store / "plan.yaml"
     plan.write_text("{datasets: [original-4qaed], profile: quick, folds: 2, methods: [svm]}")
-    arguments = [f"--plan={plan}", f"--data_root=original-4qaed={root}", "--workers=1"]
+    arguments = [f"--plan={plan}", f"--data_root=original-4qaed={root}", "--workers=0"]
     assert study.study(**parse(STUDY, [*arguments, "--dry_run=true"])) == 0
     assert "cannot run: svm original-4qaed: table" in capsys.readouterr().out
     assert study.study(**parse(STUDY, [*arguments, '--allow_columns="a, b"'])) == 0
@@ -186,14 +186,16 @@ def test_study_passes_on_what_is_allowed(
     assert run.data.tags["mer.allowed_columns"] == '"a, b"'
 
 
-def test_plan_of_a_study_may_allow_columns(write: Write, store: Path) -> None:
+def test_plan_of_a_study_may_allow_columns(
+    write: Write, store: Path, in_process: list[str]
+) -> None:
     root = write("comma")
     plan = store / "plan.yaml"
     plan.write_text(
         "{datasets: [original-4qaed], profile: quick, folds: 2, methods: [svm], "
         "allow_columns: '\"a, b\"'}"
     )
-    arguments = [f"--plan={plan}", f"--data_root=original-4qaed={root}", "--workers=1"]
+    arguments = [f"--plan={plan}", f"--data_root=original-4qaed={root}", "--workers=0"]
     assert study.study(**parse(STUDY, arguments)) == 0
     (run,) = runs()
     assert run.data.tags["mer.allowed_columns"] == '"a, b"'

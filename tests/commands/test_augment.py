@@ -99,9 +99,15 @@ def test_bad_input_is_one_line_and_leaves_no_run(
 
 
 def test_training_takes_transforms_of_ones_own(
-    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    common = ["--method=cnn", "--dataset=demo", "--duration=2", "--folds=2", "--max_epochs=1"]
+    monkeypatch.setenv("MER_CACHE_ROOT", str(store / "cache"))
+    for i in range(16):
+        path = store / "songs" / f"Q{1 + i % 4}" / f"{i:02d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * np.random.default_rng(i).normal(size=2 * SR), SR)
+    data = ["--dataset=folder", f"--data_root={store / 'songs'}", "--profile=quick"]
+    common = ["--method=cnn", *data, "--duration=2", "--folds=2", "--max_epochs=1"]
     assert train([*common, "--augment=tfm, rg", "--probe=bg", "--workers=1"]) == 0
     said = capsys.readouterr().out
     assert "2 synthesised copies of each training clip" in said

@@ -48,15 +48,15 @@ def parents(name: str = "Default") -> list[Run]:
 def test_report_elsewhere_is_the_same_and_nothing_is_trained_again(
     store: Path, demo: Clips, elsewhere: Elsewhere, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(Experiment(dataset="demo", folds=3, workers=0))
+    train(Experiment(dataset="demo", folds=2, duration=2.0, workers=0))
     report(output="here")
     assert export(["--archive=study.zip"]) == 0
     said = capsys.readouterr().out
-    assert "1 cross-validation, 1 report, 3 fold" in said
+    assert "1 cross-validation, 1 report, 2 fold" in said
     assert "mlflow run . -e import -P archive=study.zip" in said
     elsewhere()
     assert import_(["--archive=study.zip"]) == 0
-    assert "5 runs are now in experiment Default" in capsys.readouterr().out
+    assert "4 runs are now in experiment Default" in capsys.readouterr().out
     report(output="there")
     ids = {run.data.tags["mer.imported_from"]: run.info.run_id for run in parents()}
     tables = sorted(path.name for path in (store / "here" / "tables").glob("*.csv"))
@@ -66,7 +66,7 @@ def test_report_elsewhere_is_the_same_and_nothing_is_trained_again(
         for old, new in ids.items():
             before = before.replace(old, new).replace(old[:8], new[:8])
         assert (store / "there" / "tables" / name).read_text() == before
-    train(Experiment(dataset="demo", folds=3, workers=0))
+    train(Experiment(dataset="demo", folds=2, duration=2.0, workers=0))
     assert sorted(run.data.tags["mer.status"] for run in parents()) == ["complete", "duplicate"]
     capsys.readouterr()
     assert import_(["--archive=study.zip"]) == 0
@@ -89,14 +89,14 @@ def test_interrupted_training_is_continued_elsewhere(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(RunTree, "on_event", interrupted)
-        train(Experiment(dataset="demo", folds=4, workers=0))
+        train(Experiment(dataset="demo", folds=4, duration=2.0, workers=0))
     (first,) = parents()
     assert first.data.tags["mer.status"] == "interrupted"
     export(["--archive=study.zip"])
     elsewhere()
     import_(["--archive=study.zip", "--experiment=moved"])
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "moved")
-    train(Experiment(dataset="demo", folds=4, workers=0))
+    train(Experiment(dataset="demo", folds=4, duration=2.0, workers=0))
     found = {run.data.tags["mer.status"]: run for run in parents("moved")}
     assert found.keys() == {"superseded", "complete"}
     assert found["superseded"].data.tags["mer.superseded_by"] == found["complete"].info.run_id

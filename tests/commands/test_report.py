@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -17,15 +20,40 @@ from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments import Experiment
 from mer_mlflow.tracking.environment import process_tags
 
+TRAINED = {"Default": (1.0, 8.0), "other": (4.0,)}
+"""Penalties of the SVMs of each experiment."""
 
-def test_trained_methods_are_compared(
-    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for penalty in (1.0, 8.0):
-        train(Experiment(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty}))
+
+@pytest.fixture(scope="module")
+def trained_store(demo: Clips, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "mlflow.db"
+    shutil.copy(empty_store, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        for name, penalties in TRAINED.items():
+            patch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+            for penalty in penalties:
+                chosen = {"C": penalty}
+                train(Experiment(dataset="demo", folds=3, workers=0, hyperparameters=chosen))
+    return path
+
+
+@pytest.fixture
+def trained(trained_store: Path, store: Path) -> Path:
+    """Folder with a store that has trained methods in two experiments."""
+    with (
+        closing(sqlite3.connect(trained_store)) as source,
+        closing(sqlite3.connect(store / "mlflow.db")) as target,
+    ):
+        source.backup(target)
+    return store
+
+
+def test_trained_methods_are_compared(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report() == 0
     assert "C=1.0" in capsys.readouterr().out
-    ranking = pd.read_csv(store / "reports" / "tables" / "ranking-1.csv")
+    ranking = pd.read_csv(trained / "reports" / "tables" / "ranking-1.csv")
     assert sorted(ranking["setting"]) == [
         "10 s, extracted features",
         "10 s, extracted features, C=1.0",
@@ -36,14 +64,13 @@ def test_trained_methods_are_compared(
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names == {"report.html", "report.md", "report.tex", "tables", "figures"}
     logged = Path(client.download_artifacts(run.info.run_id, "report.html")).read_bytes()
-    assert logged == (store / "reports" / "report.html").read_bytes()
+    assert logged == (trained / "reports" / "report.html").read_bytes()
 
 
 def test_second_report_replaces_the_first_and_leaves_other_files(
-    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = store / "mine"
-    train(Experiment(dataset="demo", folds=3, workers=0))
+    folder = trained / "mine"
     assert main([f"--output={folder}"]) == 0
     for name in ("notes.txt", "tables/old.csv", "figures/photo.png"):
         (folder / name).write_text("mine")
@@ -63,11 +90,10 @@ def test_second_report_replaces_the_first_and_leaves_other_files(
 
 
 def test_report_of_a_version_without_a_list_is_moved_and_others_files_stay(
-    store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
+    trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(Experiment(dataset="demo", folds=3, workers=0))
     assert report() == 0
-    folder = store / "reports"
+    folder = trained / "reports"
     before = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -121,19 +147,15 @@ def test_what_is_in_the_way_is_named_and_stays(
     assert all(run.info.status == "FAILED" for run in MlflowClient().search_runs(["0"]))
 
 
-def test_several_experiments_are_read_by_name_and_links_lead_where_asked(
-    store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, penalty in (("first", 1.0), ("second", 8.0)):
-        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
-        train(Experiment(dataset="demo", folds=3, workers=0, hyperparameters={"C": penalty}))
-    arguments = ["--experiment=first, second", "--pages=https://tracking.example/"]
+def test_several_experiments_are_read_by_name_and_links_lead_where_asked(trained: Path) -> None:
+    arguments = ["--experiment=Default, other", "--pages=https://tracking.example/"]
     assert main(arguments) == 0
-    page = (store / "reports" / "report.html").read_text()
+    page = (trained / "reports" / "report.html").read_text()
     assert "C=1.0" in page
+    assert "C=4.0" in page
     assert "https://tracking.example/#/experiments/" in page
     assert main(["--experiment=all", "--output=all"]) == 0
-    assert len(pd.read_csv(store / "all" / "tables" / "ranking-1.csv")) == 2
+    assert len(pd.read_csv(trained / "all" / "tables" / "ranking-1.csv")) == 3
 
 
 def test_experiment_without_runs_says_what_to_do(

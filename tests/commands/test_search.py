@@ -22,7 +22,7 @@ from mer_mlflow.commands.train import main as train
 from mer_mlflow.datasets import Clips
 from mer_mlflow.tracking.environment import process_tags
 
-COMMON = ["--dataset=demo", "--duration=2", "--workers=0"]
+COMMON = ["--dataset=demo", "--duration=2", "--folds=2", "--workers=0"]
 SEARCH = [*COMMON, "--space=C=1,8;gamma=0.002,0.008", "--strategy=grid"]
 
 
@@ -31,7 +31,7 @@ def test_search_then_train_with_the_best_then_report(
 ) -> None:
     assert main(SEARCH) == 0
     said = capsys.readouterr().out
-    assert "folds run: 20" in said
+    assert "folds run: 8" in said
     assert "the score is optimistic" in said
     assert (store / "optuna.db").exists()
     assert main(SEARCH) == 0
@@ -87,7 +87,8 @@ def test_bad_input_is_one_line_and_leaves_no_run(
 def test_killed_search_leaves_nothing_at_work_once_it_is_given_again(
     store: Path, demo: Clips
 ) -> None:
-    client, asked = MlflowClient(), [*COMMON, "--space=C=1,2", "--strategy=tpe", "--trials=2"]
+    asked = [*COMMON, "--folds=5", "--space=C=1,2", "--strategy=tpe", "--trials=2"]
+    client = MlflowClient()
     victim = subprocess.Popen(
         [sys.executable, "-m", "mer_mlflow", "search", *asked],
         cwd=Path(__file__).parents[2],
@@ -156,7 +157,7 @@ def test_best_without_a_search_is_named(
 
 
 def test_neighbour_searches_begin_where_they_are_told_to(store: Path, demo: Clips) -> None:
-    asked = [*COMMON, "--folds=2", "--space=C=1,2,4", "--strategy=neighbour"]
+    asked = [*COMMON, "--space=C=1,2,4", "--strategy=neighbour"]
     assert main([*asked, "--start=C=1"]) == 0
     (first, *_) = MlflowClient().search_runs(["0"], "tags.`mer.trial` = '0'")
     assert first.data.params["hp.C"] == "1.0"
@@ -178,7 +179,7 @@ def test_nested_training_chooses_in_each_fold_and_says_so(
     assert {float(child.data.params["hp.C"]) for child in children} <= {1.0, 8.0}
     MlflowClient().set_tag(run.info.run_id, "mer.status", "interrupted")
     assert train(nested) == 0
-    assert "5 folds were already done" in capsys.readouterr().out
+    assert "2 folds were already done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +18,10 @@ from mlflow.entities import Run
 
 from mer_mlflow.commands import study as command
 from mer_mlflow.commands.command import run_command
-from mer_mlflow.commands.main import dispatch
 from mer_mlflow.commands.parameters import STUDY
 from mer_mlflow.datasets import Clips
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.studies.plan import plan_text
-from mer_mlflow.studies.process import Outcome
 from mer_mlflow.studies.reading import parse_plan
 
 ROOT = Path(__file__).parents[2]
@@ -58,46 +53,22 @@ def items(run: Run) -> dict[str, dict[str, str]]:
     return {f"{row['action']} {row['method']} {row['dataset']}": row for row in rows}
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Run items in this process, which is quick; gives what was run."""
-    commands: list[str] = []
-
-    @contextmanager
-    def environment(variables: Mapping[str, str]) -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch:
-            for name in os.environ.keys() - variables.keys():
-                patch.delenv(name)
-            for name, value in variables.items():
-                patch.setenv(name, value)
-            yield
-
-    def run(words: Sequence[str], *, prefix: str, environment: Mapping[str, str]) -> Outcome:
-        arguments = words[3:]  # behind python -m mer_mlflow
-        commands.append(prefix.removesuffix(" | ").strip())
-        with here(environment), pytest.raises(SystemExit) as stop:
-            run_command(lambda: dispatch(arguments))
-        return Outcome(code=int(str(stop.value.code)), seconds=1.0, reason="it said so")
-
-    here = environment
-    monkeypatch.setattr(command, "run_process", run)
-    return commands
-
-
 def test_a_study_runs_to_its_end_and_knows_it(
     store: Path, demo: Clips, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = """
-{title: Mine, datasets: [demo], duration: 2, folds: 2, max_epochs: 1, methods: [svm, dnn_100]}"""
+{title: Mine, datasets: [demo], duration: 2, folds: 2, methods: [svm],
+ searches: {svm: {strategy: grid, space: C=8}}}"""
     plan = written(store, text)
     run = MlflowClient().create_run("0", tags={"mlflow.user": "me"})
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_RUN_ID", run.info.run_id)
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "elsewhere")
-        assert main(plan, "--workers=1") == 0
+        assert main(plan, "--workers=0") == 0
     said = capfd.readouterr().out
     assert "study: study.yaml – Mine" in said
-    assert "  dnn_100 demo | dataset: demo" in said
+    assert "  search svm demo | dataset: demo" in said
+    assert "  svm demo | dataset: demo" in said
     assert "study: 1/2 items, 0:0" in said
     assert "study: 2 done" in said
     (study,) = studies()
@@ -108,7 +79,7 @@ def test_a_study_runs_to_its_end_and_knows_it(
         "study.yaml",
     )
     table = items(study)
-    assert list(table) == ["train svm demo", "train dnn_100 demo"]
+    assert list(table) == ["search svm demo", "train svm demo"]
     assert {row["status"] for row in table.values()} == {"done"}
     assert all(float(row["seconds"]) > 0 and row["run_id"] for row in table.values())
     resolved = artifact(study, "study.yaml")

@@ -78,7 +78,8 @@ def test_mlflow_run_works_as_it_stands(store: Path, demo: Clips) -> None:
 
 def test_method_has_an_entry_point_of_its_own(store: Path, demo: Clips) -> None:
     link_environment(ROOT, Path(sys.prefix), root=store / "envs")
-    done = mlflow_run("-e", "svm", "-P", "C=2", "-P", "dataset=demo", store=store)
+    size = [word for each in ("duration=2", "folds=2", "workers=0") for word in ("-P", each)]
+    done = mlflow_run("-e", "svm", "-P", "C=2", "-P", "dataset=demo", *size, store=store)
     assert done.returncode == 0, done.stderr
     (run,) = parents("complete")
     assert run.data.params["hp.C"] == "2.0"
@@ -89,7 +90,7 @@ def test_training_svm_imports_neither_tensorflow_nor_torch(store: Path, demo: Cl
     code = (
         "import sys\n"
         "from mer_mlflow.commands.train import main\n"
-        "main(['--method=svm', '--dataset=demo', '--workers=0'])\n"
+        "main(['--method=svm', '--dataset=demo', '--duration=2', '--folds=2', '--workers=0'])\n"
         "sys.exit(bool({'tensorflow', 'torch', 'keras'} & set(sys.modules)))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

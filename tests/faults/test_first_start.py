@@ -6,12 +6,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 N_KILLS = int(os.environ.get("MER_FAULT_KILLS", "1"))
 N_STATEMENTS = {"mlflow": 1668, "product": 1668, "optuna": 60}
 """Statements that a first start needs, or more."""
@@ -55,39 +55,42 @@ def mount(folder: Path, *options: str) -> None:
         pytest.skip(f"no small disk can be made here: {done.stderr.strip()}")
 
 
-def start(code: str, url: str, *, n_statements: int = 10**9) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", BEGIN + code, url, str(n_statements)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def run(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Function that runs code on a database to its end, or until it has made some statements."""
+
+    def run(code: str, url: str, *, n_statements: int = 10**9) -> Any:
+        return start(url, str(n_statements), code=BEGIN + code).done()
+
+    return run
 
 
 @pytest.mark.parametrize("who", STARTS)
-def test_first_start_may_be_killed_at_any_statement(who: str, tmp_path: Path) -> None:
+def test_first_start_may_be_killed_at_any_statement(
+    who: str, tmp_path: Path, run: Callable[..., Any]
+) -> None:
     draw = random.Random(who)
     for i in range(N_KILLS):
         path = tmp_path / f"{i}.db"
         url = f"sqlite:///{path}"
         n_statements = draw.randrange(N_STATEMENTS[who])
-        killed = start(STARTS[who], url, n_statements=n_statements)
+        killed = run(STARTS[who], url, n_statements=n_statements)
         assert killed.returncode == -signal.SIGKILL or who == "optuna", killed.stderr
         assert who != "product" or not path.exists()
-        again = start(AGAIN[who], url)
+        again = run(AGAIN[who], url)
         assert again.returncode == 0, (n_statements, again.stderr)
         rest = {each.name for each in tmp_path.glob(f"{i}.db*")}
         assert {name for name in rest if "broken" not in name} == {f"{i}.db"}, n_statements
 
 
 @pytest.mark.parametrize("code", ["product", "optuna"])
-def test_first_start_on_a_full_disk(code: str, tmp_path: Path) -> None:
+def test_first_start_on_a_full_disk(code: str, tmp_path: Path, run: Callable[..., Any]) -> None:
     folder = tmp_path / "small"
     folder.mkdir()
     mount(folder, "size=96k" if code == "product" else "size=16k")
     try:
         url = f"sqlite:///{folder / 'a.db'}"
-        full = start(AGAIN[code], url)
+        full = run(AGAIN[code], url)
         assert full.returncode == 1
         start_of = (
             f"TrackingError: {folder / 'a.db'}: no database can be created there (database or disk"
@@ -95,6 +98,6 @@ def test_first_start_on_a_full_disk(code: str, tmp_path: Path) -> None:
         assert full.stderr.splitlines()[-1].partition("errors.")[2].startswith(start_of)
         assert list(folder.iterdir()) == []
         mount(folder, "remount", "size=40m")
-        assert start(AGAIN[code], url).returncode == 0
+        assert run(AGAIN[code], url).returncode == 0
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

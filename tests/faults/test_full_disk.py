@@ -3,27 +3,23 @@ go on."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from mlflow import MlflowClient
 
 from mer_mlflow.datasets import Clips
-from mer_mlflow.representations import Mel
+from mer_mlflow.representations import Handcrafted
 from mer_mlflow.representations.store import TEMPORARY_PREFIX, _fault
 
-ROOT = Path(__file__).parents[2]
-TRAIN = ("train", "--dataset=demo", "--folds=5", "--repeats=2", "--workers=2")
-SHORT = (
-    *("train", "--method=cnn", "--dataset=demo", "--folds=2", "--repeats=1"),
-    *("--max_epochs=1", "--duration=3"),
-)
-"""Keeps 160 spectrograms in the store."""
+TRAIN = ("train", "--dataset=demo", "--folds=5", "--repeats=2", "--duration=2")
+N_CLIPS, SR = 32, 22_050
 
 pytestmark = pytest.mark.usefixtures("store")
 
@@ -48,17 +44,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def work(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mer_mlflow", arguments[0], *arguments[1:]],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def work(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Function that runs a command to its end."""
+    return lambda *arguments, **environment: start(*arguments, environment=environment).done()
 
 
-def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+def assert_one_line(done: Any, *words: str) -> None:
     assert done.returncode == 2, done.stderr[-3000:]
     assert len(done.stderr.splitlines()) == 1, done.stderr[-3000:]
     assert all(each in done.stderr for each in ("error: ", *words)), done.stderr
@@ -69,28 +61,39 @@ def statuses(tag: str) -> Counter[str]:
     return Counter(run.data.tags.get("mer.status", run.info.status) for run in runs)
 
 
-def test_store_on_a_full_disk(small_disk: Path, demo: Clips, cache: Path) -> None:
-    for folder in cache.glob("demo-*"):
-        (small_disk / folder.name).symlink_to(folder)
-    done = work(*SHORT, MER_CACHE_ROOT=str(small_disk))
+@pytest.fixture
+def songs(tmp_path: Path) -> Path:
+    """Folder of short clips, more than a small disk has room for the features of."""
+    for i in range(N_CLIPS):
+        path = tmp_path / "songs" / f"Q{1 + i % 4}" / f"{i:02d}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * np.random.default_rng(i).normal(size=SR // 2), SR)
+    return tmp_path / "songs"
+
+
+def test_store_on_a_full_disk(small_disk: Path, songs: Path, work: Callable[..., Any]) -> None:
+    short = ("--folds=2", "--repeats=1", "--duration=0.5", "--workers=0")
+    command = ("train", "--method=svm", "--dataset=folder", f"--data_root={songs}", *short)
+    done = work(*command, MER_CACHE_ROOT=str(small_disk))
     assert_one_line(done, str(small_disk), "No space left on device", "free disk space")
     entries = list((small_disk / "store").rglob("*.npy"))
-    mel = Mel(duration=3.0)
-    assert entries
-    assert [_fault(path, mel) for path in entries] == [None] * len(entries)
+    features = Handcrafted(duration=0.5)
+    assert 0 < len(entries) < N_CLIPS
+    assert [_fault(path, features) for path in entries] == [None] * len(entries)
     assert not list((small_disk / "store").rglob(f"{TEMPORARY_PREFIX}*"))
     mount(small_disk, "remount", "size=400m")
-    assert work(*SHORT, MER_CACHE_ROOT=str(small_disk)).returncode == 0
+    assert work(*command, MER_CACHE_ROOT=str(small_disk)).returncode == 0
+    assert len(list((small_disk / "store").rglob("*.npy"))) == N_CLIPS
 
 
-def test_journal_on_a_full_disk(small_disk: Path, demo: Clips) -> None:
-    done = work(*TRAIN, MER_JOURNAL_ROOT=str(small_disk))
+def test_journal_on_a_full_disk(small_disk: Path, demo: Clips, work: Callable[..., Any]) -> None:
+    done = work(*TRAIN, "--workers=1", MER_JOURNAL_ROOT=str(small_disk))
     assert_one_line(done, f"journal {small_disk}", "full", "free disk space there")
     assert statuses("cross-validation") == {"failed": 1}
     before = statuses("fold")["FINISHED"]
     assert before < 10
     mount(small_disk, "remount", "size=40m")
-    done = work(*TRAIN, MER_JOURNAL_ROOT=str(small_disk))
+    done = work(*TRAIN, "--workers=1", MER_JOURNAL_ROOT=str(small_disk))
     assert done.returncode == 0, done.stderr
     assert statuses("fold")["FINISHED"] == 10
     assert statuses("fold")["RUNNING"] == 0
@@ -98,7 +101,7 @@ def test_journal_on_a_full_disk(small_disk: Path, demo: Clips) -> None:
 
 
 def test_tracking_store_on_a_full_disk(
-    small_disk: Path, store: Path, demo: Clips, tmp_path: Path
+    small_disk: Path, store: Path, demo: Clips, tmp_path: Path, work: Callable[..., Any]
 ) -> None:
     mount(small_disk, "remount", "size=1100k")
     (small_disk / "mlflow.db").write_bytes((store / "mlflow.db").read_bytes())
@@ -107,12 +110,12 @@ def test_tracking_store_on_a_full_disk(
         "MER_JOURNAL_ROOT": str(tmp_path / "journals"),
         "MER_TRACKING_PATIENCE": "2",
     }
-    done = work(*TRAIN, **given)
+    done = work(*TRAIN, "--workers=0", **given)
     assert done.returncode in (2, 3), done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr[-3000:]
     assert "disk is full" in done.stderr
     mount(small_disk, "remount", "size=40m")
-    done = work(*TRAIN, **given)
+    done = work(*TRAIN, "--workers=0", **given)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "journals").glob("*.journal")) == []
     client = MlflowClient(given["MLFLOW_TRACKING_URI"])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -163,18 +164,21 @@ def test_mistake_is_one_line_and_leaves_nothing(
     nothing_written()
 
 
-@pytest.mark.parametrize("command", TYPED, ids=lambda words: str(words)[:40])
-def test_typed_mistake_is_one_line_and_leaves_nothing(
-    command: tuple[str | bytes, ...], store: Path, nothing_written: Callable[[], None]
+def test_typed_mistakes_are_one_line_each_and_leave_nothing(
+    nothing_written: Callable[[], None], type_each: Callable[..., Any]
 ) -> None:
-    name, *arguments = command
-    done = subprocess.run(
-        [sys.executable, "-m", "mer_mlflow", str(name), *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8:strict"},
-        cwd=store,
-        capture_output=True,
-        check=False,
-    )
-    assert is_one_line(done.stderr.decode()), done.stderr.decode()
-    assert done.returncode == 2
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    for command, done in zip(TYPED, type_each(TYPED, environment=strict), strict=True):
+        assert is_one_line(done.stderr.decode()), (command, done.stderr)
+        assert done.code == 2, command
     nothing_written()
+
+
+def test_command_is_typed_as_a_module(store: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mer_mlflow", "trian"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, is_one_line(done.stderr)) == (2, True), done.stderr

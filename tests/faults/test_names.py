@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mer_mlflow.augmentation import draw_noise_from, get_transforms
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.main import dispatch
 from mer_mlflow.datasets import load_dataset
 from mer_mlflow.errors import DatasetError, MerError, ParameterError, readable
 from mer_mlflow.representations.audio import decode
 
 FAULTS = settings.get_profile("faults")
-ROOT = Path(__file__).parents[2]
 NO_TEXT = os.fsdecode(b"caf\xe9")
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-
 pytestmark = pytest.mark.usefixtures("store")
 
 
@@ -44,22 +45,27 @@ def quadrants(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def work(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "mer_mlflow", arguments[0], *arguments[1:]],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-    )
+def training(root: Path | str) -> tuple[str, ...]:
+    options = (f"--data_root={root}", "--folds=2", "--repeats=1", "--workers=0", "--duration=0.5")
+    return ("train", "--method=svm", "--dataset=folder", *options)
 
 
-def train(root: Path | str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    options = ("--dataset=folder", f"--data_root={root}", "--folds=2", "--repeats=1", "--workers=0")
-    return work("train", "--method=svm", *options, "--duration=0.5", **environment)
+@pytest.fixture
+def work(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Any]:
+    """Function that runs a command in this process."""
+
+    def work(*arguments: str) -> Any:
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            run_command(lambda: dispatch(arguments))
+        out, err = capfdbinary.readouterr()
+        return SimpleNamespace(code=stop.value.code, stdout=out, stderr=err)
+
+    return work
 
 
-def assert_refused(done: subprocess.CompletedProcess[bytes], *words: str) -> None:
-    assert done.returncode == 2, done.stderr
+def assert_refused(done: Any, *words: str) -> None:
+    assert done.code == 2, done.stderr
     line = done.stderr.decode("ascii" if b"\\x" in done.stderr else "utf-8")
     assert len(line.splitlines()) == 1, line
     assert line.startswith("error: ")
@@ -67,21 +73,25 @@ def assert_refused(done: subprocess.CompletedProcess[bytes], *words: str) -> Non
     assert b"handcrafted" not in done.stdout
 
 
-def test_file_whose_name_is_not_utf8_is_named(quadrants: Path, cache: Path) -> None:
+def test_file_whose_name_is_not_utf8_is_named(
+    quadrants: Path, cache: Path, work: Callable[..., Any]
+) -> None:
     write_tone(quadrants / "Q1" / f"{NO_TEXT}.wav")
     for command in (
-        train(quadrants),
-        work("prepare", "--dataset=folder", f"--data_root={quadrants}"),
+        training(quadrants),
+        ("prepare", "--dataset=folder", f"--data_root={quadrants}"),
     ):
-        assert_refused(command, r"Q1/caf\xe9.wav: the name is not UTF-8; rename it")
+        assert_refused(work(*command), r"Q1/caf\xe9.wav: the name is not UTF-8; rename it")
 
 
-def test_folder_whose_name_is_not_utf8_is_named(quadrants: Path) -> None:
+def test_folder_whose_name_is_not_utf8_is_named(quadrants: Path, work: Callable[..., Any]) -> None:
     write_tone(quadrants / NO_TEXT / "a.wav")
     (quadrants / "list.csv").write_text("path,quadrant\nQ1/clip0.wav,Q1\n")
     assert load_dataset("folder", quadrants / "list.csv").ids == ("Q1/clip0",)
     root = quadrants.rename(quadrants.with_name(NO_TEXT))
-    assert_refused(train(root), "data_root=", r"caf\xe9: the name is not UTF-8; rename it")
+    assert_refused(
+        work(*training(root)), "data_root=", r"caf\xe9: the name is not UTF-8; rename it"
+    )
     with pytest.raises(ParameterError, match=r"noise_root=.*caf\\xe9: the name is not UTF-8"):
         draw_noise_from(get_transforms(["bg"]), str(root))
 
@@ -93,7 +103,7 @@ def test_noise_whose_name_is_not_utf8_is_used(tmp_path: Path) -> None:
     assert transform.files == (path,)
 
 
-def test_file_without_a_label_is_named_readably(quadrants: Path) -> None:
+def test_file_without_a_label_is_named_readably(quadrants: Path, work: Callable[..., Any]) -> None:
     rows = [f"{path.stem},{path.parent.name}" for path in sorted(quadrants.glob("Q*/*"))]
     (quadrants / "annotations.csv").write_text("\n".join(["Song,Quadrant", *rows]))
     write_tone(quadrants / "Q1" / f"{NO_TEXT}.wav")
@@ -102,23 +112,30 @@ def test_file_without_a_label_is_named_readably(quadrants: Path) -> None:
     assert said == [r"1 audio files have no label and are not used: caf\xe9"]
     done = work("prepare", "--dataset=new-4qaed-c", f"--data_root={quadrants}", "--duration=1")
     assert rb"caf\xe9" in done.stdout
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["café", "日本"])
-def test_names_beyond_ascii_need_utf8(quadrants: Path, name: str) -> None:
-    write_tone(quadrants / "Q1" / f"{name}.wav")
-    assert_refused(train(quadrants, **ASCII), "where file names are ascii; set PYTHONUTF8=1")
-    other = quadrants.rename(quadrants.with_name(name))
-    assert_refused(train(other, **ASCII), "data_root=", "set PYTHONUTF8=1")
-
-
-def test_names_of_a_csv_beyond_ascii_need_utf8(quadrants: Path) -> None:
-    write_tone(quadrants / "Q1" / "café.wav")
-    rows = [f"{path.relative_to(quadrants)},{path.parent.name}" for path in quadrants.glob("Q*/*")]
-    listed = quadrants / "list.csv"
+def test_names_beyond_ascii_need_utf8(
+    quadrants: Path, tmp_path: Path, type_each: Callable[..., Any]
+) -> None:
+    roots: list[Path] = []
+    for name in ("café", "日本"):
+        files = tmp_path / f"{len(roots)}"
+        shutil.copytree(quadrants, files)
+        write_tone(files / "Q1" / f"{name}.wav")
+        shutil.copytree(files, tmp_path / name)
+        roots += [files, tmp_path / name]
+    rows = [f"{path.relative_to(roots[0])},{path.parent.name}" for path in roots[0].glob("Q*/*")]
+    listed = roots[0].rename(tmp_path / "listed") / "list.csv"
+    shutil.copytree(listed.parent, roots[0])
     listed.write_text("\n".join(["path,quadrant", *rows]), encoding="utf-8")
-    assert_refused(train(listed, **ASCII), "where file names are ascii; set PYTHONUTF8=1")
+    of_files, of_folder, of_files_too, of_folder_too, of_list = type_each(
+        [training(root) for root in (*roots, listed)], environment=ASCII
+    )
+    for done in (of_files, of_files_too, of_list):
+        assert_refused(done, "where file names are ascii; set PYTHONUTF8=1")
+    for done in (of_folder, of_folder_too):
+        assert_refused(done, "data_root=", "set PYTHONUTF8=1")
 
 
 @pytest.mark.parametrize(
@@ -129,25 +146,27 @@ def test_names_of_a_csv_beyond_ascii_need_utf8(quadrants: Path) -> None:
     ],
 )
 def test_names_beyond_ascii_work_where_files_are_utf8(
-    quadrants: Path, environment: dict[str, str]
+    quadrants: Path, environment: dict[str, str], type_each: Callable[..., Any]
 ) -> None:
     for i, name in enumerate(("café", "日本", "emoji 🎵", "line\nbreak")):
         write_tone(quadrants / f"Q{i + 1}" / f"{name}.wav", 900.0 + i)
     root = quadrants.rename(quadrants.with_name("größe"))
-    done = train(root, **environment)
-    assert done.returncode == 0, done.stderr
+    (done,) = type_each([training(root)], environment=environment)
+    assert done.code == 0, done.stderr
     assert b"Traceback" not in done.stderr
 
 
-def test_artists_beyond_ascii_work_everywhere(quadrants: Path) -> None:
+def test_artists_beyond_ascii_work_everywhere(
+    quadrants: Path, type_each: Callable[..., Any]
+) -> None:
     rows = [
         f"{path.relative_to(quadrants)},{path.parent.name},Sigur Rós {i}"
         for i, path in enumerate(sorted(quadrants.glob("Q*/*")))
     ]
     listed = quadrants / "list.csv"
     listed.write_text("\n".join(["path,quadrant,artist", *rows]), encoding="utf-8")
-    done = train(listed, **ASCII)
-    assert done.returncode == 0, done.stderr
+    (done,) = type_each([training(listed)], environment=ASCII)
+    assert done.code == 0, done.stderr
 
 
 def test_messages_are_text(tmp_path: Path) -> None:
