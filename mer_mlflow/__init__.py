@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mer_mlflow.datasets import load_dataset
     from mer_mlflow.errors import MerError
     from mer_mlflow.methods import get_method
+    from mer_mlflow.models.logging import load_model
 
 __all__ = [
     "MerError",
@@ -26,6 +27,7 @@ __all__ = [
     "cross_validate",
     "get_method",
     "load_dataset",
+    "load_model",
     "split_plan",
 ]
 
@@ -34,6 +36,7 @@ _MODULES = {
     "cross_validate": "crossval",
     "get_method": "methods",
     "load_dataset": "datasets",
+    "load_model": "models.logging",
     "split_plan": "crossval",
 }
 

@@ -34,6 +34,10 @@ class WeightsError(MerError):
     """Pretrained weights of a methodology are missing or unusable."""
 
 
+class ModelError(MerError):
+    """A trained model cannot be found, or this version cannot use it."""
+
+
 class TrackingError(MerError):
     """The tracking store cannot be used."""
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from mer_mlflow.commands.parameters import (
     AUGMENT,
     EXPORT,
+    FIT,
     IMPORT,
     METHOD,
+    PREDICT,
     PREPARE,
     REPORT,
     SEARCH,
@@ -61,6 +63,16 @@ COMMANDS = {
             name="search",
             summary="Tune one methodology.",
             parameters=(*METHOD, *SEARCH, *SEARCHED),
+        ),
+        Command(
+            name="fit",
+            summary="Train one methodology on all clips, and log the model.",
+            parameters=(*METHOD, *SEARCHED, *FIT),
+        ),
+        Command(
+            name="predict",
+            summary="Predict the emotion of songs with a model.",
+            parameters=PREDICT,
         ),
         Command(
             name="study",

@@ -21,7 +21,8 @@ from mer_mlflow.scratch import remove_abandoned
 from mer_mlflow.terminal import guard_output
 
 TOGETHER_SECONDS = 2.0
-OK, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
+OK, BAD_INPUT, INCOMPLETE, INTERRUPTED, CLOSED_PIPE = 0, 2, 3, 130, 141
+STDOUT = 1
 
 
 def run_command(command: Callable[[], int]) -> None:
@@ -58,6 +59,9 @@ def run_command(command: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         _print_error("interrupted: give the same command again to continue")
         code = INTERRUPTED
+    except BrokenPipeError:  # the program that read the output has ended, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        code = CLOSED_PIPE
     except Exception as error:
         message = refusal(error) or deletion(error) or _full_disk(error)
         if message is None:

@@ -9,6 +9,7 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments import TRAIN_ONLY, Experiment, Parameter, Role, Search, parameters
 from mer_mlflow.experiments.text import pairs, parse
 from mer_mlflow.methods import get_method
+from mer_mlflow.training.hyperparameters import Space
 
 _EXPERIMENT = parameters(Experiment)
 METHOD = tuple(item for item in _EXPERIMENT if item.name in ("method", "hyperparameters"))
@@ -36,6 +37,30 @@ REPORT = (
     Parameter(name="protocol", default=None, kind=str, help="by default all"),
     Parameter(name="output", default="reports", kind=str, help="folder for the files"),
     Parameter(name="pages", default=None, kind=str, help="address of MLflow's pages, for links"),
+)
+
+FIT = (
+    Parameter(name="register", default=False, kind=bool, help="true to register it as mer-METHOD"),
+)
+
+PREDICT = (
+    Parameter(name="clip", default=None, kind=str, help="audio file, or folder of them"),
+    Parameter(name="model", default=None, kind=str, help="address of a model, printed by fit"),
+    Parameter(
+        name="hop",
+        default=None,
+        kind=float,
+        help="seconds between windows of a song; default half a window",
+        limits=Space(low=0.0, exclusive_low=True),
+    ),
+    Parameter(name="timeline", default=False, kind=bool, help="true for one row per window"),
+    Parameter(
+        name="format",
+        default="table",
+        kind=str,
+        help="table, csv or json",
+        limits=Space(choices=("table", "csv", "json")),
+    ),
 )
 
 EXPORT = (

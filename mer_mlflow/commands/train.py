@@ -49,7 +49,7 @@ def train(experiment: Experiment) -> int:
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
     clips, source = announced_clips(name, experiment.data_root)
-    winner = _winner(experiment, dataset=name)
+    winner = find_winner(experiment, dataset=name)
     resolved = resolve(experiment, clips, winner=winner)
     setting = resolved.setting
     announce_protocol(setting, profile=resolved.profile)
@@ -92,7 +92,7 @@ def train(experiment: Experiment) -> int:
     return OK if validation.is_complete else INCOMPLETE
 
 
-def _winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None:
+def find_winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None:
     """Return ``best.json`` of the search whose best setting is requested, None for none."""
     from mer_mlflow.tracking import check_store
 

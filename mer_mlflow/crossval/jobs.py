@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.arithmetic import NATIVE, Facts, describe
 from mer_mlflow.crossval.splits import Split
+from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import DivergenceError
 from mer_mlflow.representations import Examples
 from mer_mlflow.training import (
@@ -29,6 +30,7 @@ from mer_mlflow.training import (
     Prediction,
     Value,
 )
+from mer_mlflow.training.method import most_probable
 
 PEAK_RESET = Path("/proc/self/clear_refs")
 PEAK_STATUS = Path("/proc/self/status")
@@ -129,6 +131,7 @@ class Task:
     threads : int >= 1, arithmetic threads of a worker process. Sums depend on it in the last
         digits, so the same number gives the same scores however many workers there are
     arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`
+    model_folder : existing folder that the fitted model is written to, None for no model
     """
 
     method: Method
@@ -138,6 +141,7 @@ class Task:
     probes: Mapping[str, Examples] = field(default_factory=dict)
     threads: int = 1
     arithmetic: str = NATIVE
+    model_folder: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,7 +150,7 @@ class Job:
 
     Attributes
     ----------
-    split : which clips train and which are tested
+    split : which clips train and which are tested; there may be none to test
     hyperparameters : resolved, an instance of the method's dataclass
     """
 
@@ -216,6 +220,8 @@ def run_jobs(
     models = task.method.fit_many(train, settings, split.seed, history.record)
     for fitted, values in zip(models, chosen, strict=True):
         fit_seconds += time.perf_counter() - clock
+        if task.model_folder is not None:
+            fitted.save(task.model_folder)
         result = _result(fitted, task, split, test, true)
         results.append(replace(result, epochs=history.take(), started=started, chosen=values))
         clock = time.perf_counter()
@@ -276,7 +282,7 @@ def _result(
     fitted: FittedModel, task: Task, split: Split, test: Examples, true: NDArray[np.int64]
 ) -> FoldResult:
     clock = time.perf_counter()
-    prediction = fitted.predict(test)
+    prediction = fitted.predict(test) if len(test) else most_probable(np.empty((0, len(QUADRANTS))))
     if not np.isfinite(prediction.probabilities).all():
         raise DivergenceError("the trained model predicts no finite probabilities")
     return FoldResult(
@@ -291,9 +297,15 @@ def _result(
         peak_memory=_peak_memory(),
         n_parameters=fitted.n_parameters,
         changed=_changed(fitted, task, split, prediction),
-        illustration=fitted.illustrate(test) if isinstance(fitted, Illustrated) else Illustration(),
+        illustration=_illustration(fitted, test),
         arithmetic=describe(task.method.framework),
     )
+
+
+def _illustration(fitted: FittedModel, test: Examples) -> Illustration:
+    if isinstance(fitted, Illustrated) and len(test):
+        return fitted.illustrate(test)
+    return Illustration()
 
 
 def _changed(

@@ -36,7 +36,7 @@ def refusal(task: Task, job: Job) -> str | None:
     task : whose jobs are to be run
     job : one of them
     """
-    once = replace(task, choice=None, probes={})
+    once = replace(task, choice=None, probes={}, model_folder=None)
     hyperparameters = _one_epoch(job.hyperparameters)
     split = replace(job.split, test=job.split.train[:N_TEST])
     few = _first_of_each(split.train, task.examples.labels)

@@ -157,11 +157,13 @@ def split_plan(
         _check_folds(clips, n_splits)
         groups = _artist_groups(clips, n_splits) if protocol == "grouped" else None
         pairs = [
-            _folds(clips, groups, n_splits=n_splits, seed=_derived(seed, repeat))
+            _folds(clips, groups, n_splits=n_splits, seed=derived_seed(seed, repeat))
             for repeat in range(1, n_repeats + 1)
         ]
     splits = tuple(
-        Split(repeat=repeat, fold=fold, train=train, test=test, seed=_derived(seed, repeat, fold))
+        Split(
+            repeat=repeat, fold=fold, train=train, test=test, seed=derived_seed(seed, repeat, fold)
+        )
         for repeat, folds in enumerate(pairs, start=1)
         for fold, (train, test) in enumerate(folds, start=1)
     )
@@ -209,7 +211,8 @@ def check_seed(seed: int) -> None:
         raise ParameterError(f"seed={seed}: must be >= 0 and <= {LARGEST_SEED}")
 
 
-def _derived(*numbers: int) -> int:
+def derived_seed(*numbers: int) -> int:
+    """Return a seed for the repetition, or the repetition and fold, of a plan's seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import librosa.filters
 import numpy as np
 import scipy.fft
 import scipy.signal
 import scipy.sparse
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.networks.keras_backend import keras, layers
 
 SR = 48_000
@@ -131,4 +131,4 @@ def _convolution(hidden: keras.KerasTensor, filters: int) -> keras.KerasTensor:
 def _filterbank(n_mels: int) -> Any:
     """Return mel filters as a sparse matrix: a dense product would use every core, although a
     filter covers few bins."""
-    return scipy.sparse.csr_array(librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=n_mels))
+    return scipy.sparse.csr_array(import_librosa().filters.mel(sr=SR, n_fft=N_FFT, n_mels=n_mels))

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import librosa.filters
 import torch
 from torch import Tensor, nn
+
+from mer_mlflow.librosa_import import import_librosa
 
 SR = 16_000
 N_SAMPLES = 465_600
@@ -117,7 +118,7 @@ def mel_spectrogram(samples: Tensor) -> Tensor:
         pad_mode="reflect",
         return_complex=True,
     )
-    filters = librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS, htk=True, norm=None)
+    filters = import_librosa().filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS, htk=True, norm=None)
     power = spectrum.real**2 + spectrum.imag**2
     mel = torch.as_tensor(filters, dtype=samples.dtype) @ power
     return 10.0 * torch.log10(torch.clamp(mel, min=FLOOR))

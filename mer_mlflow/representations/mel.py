@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.audio import Audio, resample
 from mer_mlflow.representations.representation import parameter_key
 
@@ -97,7 +98,7 @@ class Mel:
 def _filterbank(sr: int, n_fft: int, n_mels: int) -> Any:
     """Return mel filters as a sparse matrix: a dense product would use every core, although a
     filter covers few bins."""
-    import librosa.filters
     import scipy.sparse
 
+    librosa = import_librosa()
     return scipy.sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels))

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     AUGMENT = "augment"
     SEARCH = "search"
     STUDY = "study"
+    FIT = "fit"
 
 
 class Status(StrEnum):

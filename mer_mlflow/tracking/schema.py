@@ -38,6 +38,9 @@ STUDY = "mer.study"
 TUNED_BY, SELECTION = "mer.tuned_by", "mer.selection"
 """Optuna study that chose the hyperparameters; whether they were chosen within training sets."""
 
+VALIDATED_BY, VALIDATION = "mer.validated_by", "mer.validation"
+"""Cross-validation of the same setting as a model, and its score."""
+
 SUPERSEDED_BY = "mer.superseded_by"
 """Run to which the folds of an interrupted one belong now."""
 DUPLICATE_OF = "mer.duplicate_of"

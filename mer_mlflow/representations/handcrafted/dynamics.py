@@ -16,6 +16,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.handcrafted.groups import Tracks, Values
 from mer_mlflow.representations.handcrafted.sound import HOP, N_MELS, SR, Sound
 from mer_mlflow.representations.handcrafted.statistics import FULL
@@ -35,7 +36,7 @@ SHARP_BARK = 15.8
 
 @cache
 def _barks() -> Array:
-    import librosa
+    librosa = import_librosa()
 
     hz = librosa.mel_frequencies(n_mels=N_MELS + 2, fmax=SR / 2)[1:-1]
     return np.asarray(13.0 * np.arctan(0.00076 * hz) + 3.5 * np.arctan((hz / 7500.0) ** 2))

@@ -27,6 +27,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.handcrafted.groups import Tracks, Values
 from mer_mlflow.representations.handcrafted.pitch import Peaks
 from mer_mlflow.representations.handcrafted.sound import (
@@ -158,7 +159,7 @@ def overall_fourier(sound: Sound) -> Array:
 
 def tonal_motion(sound: Sound) -> Array:
     """Rows in the order of `MOTION` [shape=(5, n_long_frames)]."""
-    import librosa
+    librosa = import_librosa()
 
     chroma = sound.chroma
     smooth = _smoothed(chroma, CHORD_FRAMES)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.handcrafted.groups import Events, Tracks, Values
 from mer_mlflow.representations.handcrafted.sound import HOP, N_OCTAVES, SR, Sound, frames_of
 from mer_mlflow.representations.handcrafted.statistics import FULL
@@ -44,7 +45,7 @@ def onset_strengths(sound: Sound) -> Array:
 
 def _periodicity(strengths: Array) -> Array:
     """Autocorrelation, 1 at lag 0 or 0 throughout [shape=(n_rows, LONGEST_LAG + 1)]."""
-    import librosa
+    librosa = import_librosa()
 
     centred = strengths - strengths.mean(axis=1, keepdims=True)
     longest = min(LONGEST_LAG + 1, centred.shape[1])
@@ -122,7 +123,7 @@ PULSE = (
 
 def beats(sound: Sound) -> Array:
     """Values in the order of `BEATS`."""
-    import librosa
+    librosa = import_librosa()
 
     strength = sound.onset_strength[0]
     if strength.max() <= 0.0:

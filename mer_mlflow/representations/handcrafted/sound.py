@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.handcrafted import pitch
 
 SR = 22_050
@@ -123,7 +124,7 @@ class Sound:
     @cached_property
     def onset_strength(self) -> Array:
         """Increase of level in all mel bands, then in five ranges [shape=(6, n_frames)]."""
-        import librosa
+        librosa = import_librosa()
 
         def strength(channels: list[int]) -> Array:
             return np.asarray(
@@ -138,7 +139,7 @@ class Sound:
     @cached_property
     def onsets(self) -> NDArray[np.int64]:
         """Frames in which notes or beats begin [shape=(n_onsets,)]."""
-        import librosa
+        librosa = import_librosa()
 
         strength = self.onset_strength[0]
         if strength.max() <= 0.0:
@@ -226,9 +227,9 @@ def _power_spectrogram(samples: Float, n_fft: int, hop: int) -> Float:
 def _mel_filters() -> Any:
     """Return triangular mel filters of height 1, sparse because a dense product would use every
     core."""
-    import librosa.filters
     import scipy.sparse
 
+    librosa = import_librosa()
     return scipy.sparse.csr_array(librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS, norm=None))
 
 

@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.handcrafted.groups import Tracks, Values
 from mer_mlflow.representations.handcrafted.sound import (
     HOP,
@@ -48,7 +49,7 @@ N_ENVELOPE = 20
 
 def mfccs(sound: Sound) -> NDArray[np.floating]:
     """Cepstral coefficients of the mel bands, the level first [shape=(N_MFCC, n_frames)]."""
-    import librosa
+    librosa = import_librosa()
 
     return np.asarray(librosa.feature.mfcc(S=sound.mel_db, n_mfcc=N_MFCC))
 
@@ -97,7 +98,7 @@ SHAPES = (
 
 def zero_crossings(sound: Sound) -> NDArray[np.floating]:
     """Share of samples at which the sign changes [shape=(1, n_frames)]."""
-    import librosa
+    librosa = import_librosa()
 
     return np.asarray(
         librosa.feature.zero_crossing_rate(sound.samples, frame_length=N_FFT, center=False)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.errors import WeightsError
+from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.audio import Audio, resample_repeated
 from mer_mlflow.representations.unpacking import array_reader
 from mer_mlflow.weights import PublishedWeights, Weights
@@ -109,7 +110,7 @@ def segments(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     ----------
     samples : audio at 22 050 Hz [shape=(n_samples,)]
     """
-    import librosa
+    librosa = import_librosa()
 
     magnitude = np.abs(
         librosa.stft(samples, n_fft=N_FFT, hop_length=HOP_LENGTH, pad_mode="reflect")

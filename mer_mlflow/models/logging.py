@@ -1,0 +1,130 @@
+"""Trained models in MLflow: logged to a run, registered, and loaded by their address."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import soundfile
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models.model import ModelInfo
+
+from mer_mlflow.errors import ModelError
+from mer_mlflow.models.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
+from mer_mlflow.models.trained import TrainedModel, load_trained
+from mer_mlflow.tracking import check_store
+from mer_mlflow.training import Method
+
+NAME = "model"
+CODE = Path(__file__).parent / "model_code.py"
+CANDIDATE = "candidate"
+"""Alias of the latest registered version of a methodology."""
+PACKAGES = (
+    "mer_mlflow",
+    "mlflow",
+    "numpy",
+    "scikit-learn",
+    "librosa",
+    "soundfile",
+    "soxr",
+    "skops",
+)
+FRAMEWORKS = {"scikit-learn": (), "keras": ("keras", "tensorflow"), "torch": ("torch",)}
+EXAMPLE_SR = 16_000
+EXAMPLE_SECONDS = 4.0
+
+
+def log_model(
+    folder: Path,
+    method: Method,
+    *,
+    tags: Mapping[str, str],
+    registered_name: str | None = None,
+) -> ModelInfo:
+    """Log a trained model to the active run, and register it if a name is given.
+
+    Parameters
+    ----------
+    folder : folder of the trained model
+    method : its methodology
+    tags : tags of the logged model
+    registered_name : name in the model registry, None for no registration
+    """
+    info: ModelInfo = mlflow.pyfunc.log_model(
+        name=NAME,
+        python_model=str(CODE),
+        artifacts={ARTIFACT: str(folder)},
+        signature=SIGNATURE,
+        input_example=_example(),
+        pip_requirements=requirements(method),
+        registered_model_name=registered_name,
+        tags=dict(tags),
+    )
+    if registered_name is not None:
+        client = MlflowClient()
+        client.set_registered_model_alias(
+            registered_name, CANDIDATE, str(info.registered_model_version)
+        )
+    return info
+
+
+def load_model(address: str | Path) -> TrainedModel:
+    """Load a trained model.
+
+    Parameters
+    ----------
+    address : ``models:/mer-svm@candidate``, ``models:/m-…`` as printed by ``fit``, ``runs:/…``, or
+        the folder of a trained model
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or this version cannot use it.
+
+    Examples
+    --------
+    >>> from mer_mlflow import load_model
+    >>> model = load_model("models:/mer-svm@candidate")  # doctest: +SKIP
+    >>> model.predict("song.mp3").quadrant  # doctest: +SKIP
+    'Q3'
+    """
+    if "://" not in str(address) and ":/" not in str(address):
+        return load_trained(Path(address))
+    check_store()
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=str(address)))
+    except (MlflowException, OSError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise ModelError(f"model={address}: cannot be loaded ({words})") from error
+    found = folder / "artifacts" / ARTIFACT
+    if not found.is_dir():
+        trained = sorted(path.parent for path in (folder / "artifacts").glob("*/model.json"))
+        if not trained:
+            raise ModelError(f"model={address}: is no model of mer_mlflow")
+        found = trained[0]
+    return load_trained(found)
+
+
+def requirements(method: Method) -> list[str]:
+    """Return the installed versions of the packages that a model of a methodology needs."""
+    found = []
+    for package in (*PACKAGES, *FRAMEWORKS[method.framework]):
+        try:
+            found.append(f"{package}=={version(package)}")
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _example() -> pd.DataFrame:
+    """Return a table with one song: a noise as a FLAC file."""
+    samples = np.random.default_rng(0).normal(scale=0.1, size=round(EXAMPLE_SECONDS * EXAMPLE_SR))
+    content = io.BytesIO()
+    soundfile.write(content, samples, EXAMPLE_SR, format="FLAC")
+    return pd.DataFrame({AUDIO: [content.getvalue()], PATH: [None]})

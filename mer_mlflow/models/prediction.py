@@ -1,0 +1,206 @@
+"""Prediction of the emotion of songs, window by window.
+
+A song that is longer than the excerpt of the model is divided into windows with a hop; the
+probabilities of the song are the mean over its windows.
+
+References
+----------
+J. A. Russell, "A circumplex model of affect", Journal of Personality and Social Psychology 39(6),
+1980.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.errors import AudioError, ParameterError
+from mer_mlflow.representations import Examples, Input, representation_of
+from mer_mlflow.representations.audio import MARGIN, Audio
+from mer_mlflow.training import FittedModel
+
+AROUSAL = np.array([1.0, 1.0, -1.0, -1.0])
+VALENCE = np.array([1.0, -1.0, -1.0, 1.0])
+"""Sign of each quadrant's arousal and valence, in the order of ``QUADRANTS``."""
+WINDOWS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmotionPrediction:
+    """Predicted emotion of a song.
+
+    Attributes
+    ----------
+    song : file name, or ``"samples"``
+    quadrant : predicted quadrant, ``"Q1"`` to ``"Q4"``
+    probabilities : probability of each quadrant, mean over the windows
+    timeline : one row per window with its ``start`` and ``end`` [s], ``quadrant``, the probability
+        of each quadrant, ``arousal`` and ``valence``
+    """
+
+    song: str
+    quadrant: str
+    probabilities: Mapping[str, float]
+    timeline: pd.DataFrame
+
+    @property
+    def arousal(self) -> float:
+        """Probability of high arousal minus that of low arousal, -1 to 1."""
+        return float(AROUSAL @ list(self.probabilities.values()))
+
+    @property
+    def valence(self) -> float:
+        """Probability of positive valence minus that of negative valence, -1 to 1."""
+        return float(VALENCE @ list(self.probabilities.values()))
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The prediction of the whole song as one row of a table."""
+        return {
+            "song": self.song,
+            "quadrant": self.quadrant,
+            **self.probabilities,
+            "arousal": self.arousal,
+            "valence": self.valence,
+            "seconds": float(self.timeline["end"].max()),
+            "windows": len(self.timeline),
+        }
+
+    def __str__(self) -> str:
+        shares = ", ".join(f"{name} {value:.1%}" for name, value in self.probabilities.items())
+        return (
+            f"{self.song}: {self.quadrant} ({shares}; arousal {self.arousal:+.2f}, valence "
+            f"{self.valence:+.2f})"
+        )
+
+
+def windows(seconds: float, *, length: float, hop: float) -> list[float]:
+    """Return the start of each window of a song [s].
+
+    Parameters
+    ----------
+    seconds : float > 0 [s], duration of the song
+    length : float > 0 [s], duration of a window
+    hop : float > 0 [s], time between the starts of windows
+
+    Returns
+    -------
+    starts; the last window ends with the song, if more than a second of it would be left out
+
+    Raises
+    ------
+    ParameterError
+        If the hop is not a finite number > 0.
+
+    Examples
+    --------
+    >>> windows(30.4, length=30.0, hop=10.0)
+    [0.0]
+    >>> windows(65.0, length=30.0, hop=15.0)
+    [0.0, 15.0, 30.0, 35.0]
+    """
+    if not 0 < hop < np.inf:
+        raise ParameterError(f"hop={hop:g}: must be a number of seconds > 0")
+    last = max(0.0, seconds - length)
+    starts = [float(i * hop) for i in range(int(last // hop) + 1)]
+    if last - starts[-1] > MARGIN:
+        starts.append(last)
+    return starts
+
+
+def predict_song(
+    fitted: FittedModel,
+    inputs: Sequence[Input],
+    audio: Audio,
+    *,
+    song: str,
+    hop: float | None = None,
+) -> EmotionPrediction:
+    """Predict the emotion of a song.
+
+    Parameters
+    ----------
+    fitted : the fitted model
+    inputs : its inputs, all computed from audio
+    audio : the decoded song
+    song : its name
+    hop : float > 0 [s], time between the starts of windows, by default half a window
+
+    Raises
+    ------
+    AudioError
+        If the song is silent.
+    ParameterError
+        If the hop is not allowed.
+    """
+    if not np.any(audio.samples):
+        raise AudioError(f"{song}: is silent; replace or remove the file")
+    length = _window(inputs)
+    starts = windows(audio.seconds, length=length, hop=length / 2 if hop is None else hop)
+    found = [
+        _predict_windows(fitted, inputs, audio, starts[i : i + WINDOWS_AT_ONCE], length=length)
+        for i in range(0, len(starts), WINDOWS_AT_ONCE)
+    ]
+    probabilities = np.concatenate([each[0] for each in found])
+    quadrants = np.concatenate([each[1] for each in found])
+    mean = probabilities.mean(axis=0)
+    chosen = int(quadrants[0] if len(quadrants) == 1 else mean.argmax())
+    return EmotionPrediction(
+        song=song,
+        quadrant=QUADRANTS[chosen],
+        probabilities=dict(zip(QUADRANTS, map(float, mean), strict=True)),
+        timeline=_timeline(audio, starts, probabilities, quadrants, length=length),
+    )
+
+
+def _window(inputs: Sequence[Input]) -> float:
+    """Duration of the excerpt that all inputs depend on [s]."""
+    needed = [item.required_seconds for item in map(representation_of, inputs) if item is not None]
+    return max(needed)
+
+
+def _predict_windows(
+    fitted: FittedModel,
+    inputs: Sequence[Input],
+    audio: Audio,
+    starts: Sequence[float],
+    *,
+    length: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    excerpts = [_excerpt(audio, start, length) for start in starts]
+    representations = [item for item in map(representation_of, inputs) if item is not None]
+    arrays = tuple(np.stack([item.compute(each) for each in excerpts]) for item in representations)
+    weights = {item.network: item.weights for item in inputs if item.network and item.weights}
+    examples = Examples(
+        inputs=arrays, positions=np.arange(len(starts)), quadrants=None, weights=weights
+    )
+    prediction = fitted.predict(examples)
+    return prediction.probabilities, prediction.quadrants
+
+
+def _excerpt(audio: Audio, start: float, length: float) -> Audio:
+    """Cut a window as the beginning of a file is decoded: with a margin for the resampler."""
+    first = round(start * audio.sr)
+    samples = audio.samples[first : first + int(np.ceil((length + MARGIN) * audio.sr))]
+    return Audio(samples=samples, sr=audio.sr, n_channels=audio.n_channels)
+
+
+def _timeline(
+    audio: Audio,
+    starts: Sequence[float],
+    probabilities: NDArray[np.float64],
+    quadrants: NDArray[np.int64],
+    *,
+    length: float,
+) -> pd.DataFrame:
+    table = pd.DataFrame(probabilities, columns=list(QUADRANTS))
+    table.insert(0, "start", list(starts))
+    table.insert(1, "end", [min(start + length, audio.seconds) for start in starts])
+    table.insert(2, "quadrant", [QUADRANTS[i] for i in quadrants])
+    return table.assign(arousal=probabilities @ AROUSAL, valence=probabilities @ VALENCE)

@@ -1,0 +1,221 @@
+"""From clips to a model and to the emotion of a song: fit, predict, load_model, MLflow's pyfunc."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from mer_mlflow import cross_validate, get_method, load_dataset, load_model
+from mer_mlflow.commands.command import run_command
+from mer_mlflow.commands.fit import main as fit
+from mer_mlflow.commands.predict import main as predict
+from mer_mlflow.commands.train import main as train
+from mer_mlflow.crossval.splits import Split, SplitPlan, derived_seed
+from mer_mlflow.datasets import QUADRANTS, Clips
+from mer_mlflow.errors import AudioError, MerError, ModelError
+from mer_mlflow.models import TrainedModel
+from mer_mlflow.models.trained import DESCRIPTION, load_trained
+
+N_TRAIN, N_TEST = 9, 3
+SHORT = ("--method=svm", "--dataset=folder", "--duration=2", "--workers=0", "--profile=quick")
+
+
+@pytest.fixture(scope="module")
+def songs(demo: Clips, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of the demo with a partition: CSVs of all, of those that train and of the others."""
+    root = tmp_path_factory.mktemp("songs")
+    rows = []
+    for label, quadrant in enumerate(QUADRANTS):
+        for i in np.flatnonzero(demo.quadrants == label)[: N_TRAIN + N_TEST]:
+            path = demo.audio[i]
+            assert path is not None
+            shutil.copy(path, root / path.name)
+            rows.append((path.name, quadrant))
+    train = [row for i, row in enumerate(rows) if i % (N_TRAIN + N_TEST) < N_TRAIN]
+    for name, kept in (("train", train), ("test", [row for row in rows if row not in train])):
+        folder = root / name
+        folder.mkdir()
+        for file, _ in kept:
+            (root / file).rename(folder / file)
+        with (folder / "clips.csv").open("w") as stream:
+            csv.writer(stream).writerows([("path", "quadrant"), *kept])
+    return root
+
+
+@pytest.fixture(scope="module")
+def fitted(
+    songs: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of a model that was fitted once, in a store of its own."""
+    folder = tmp_path_factory.mktemp("fitted")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+        assert train((*SHORT, f"--data_root={songs / 'train'}", "--folds=3")) == 0
+        command = (*SHORT, f"--data_root={songs / 'train'}", "--folds=3", "--register")
+        assert fit(command) == 0
+        yield "models:/mer-svm@candidate"
+        mlflow.set_tracking_uri(None)
+
+
+def test_model_is_logged_registered_and_linked_to_its_validation(fitted: str) -> None:
+    client = MlflowClient()
+    version = client.get_model_version_by_alias("mer-svm", "candidate")
+    model = client.get_logged_model(version.source.rpartition("/")[2])
+    (parent,) = client.search_runs(["0"], "tags.`mer.kind` = 'cross-validation'")
+    assert model.tags["mer.validated_by"] == parent.info.run_id
+    assert model.tags["mer.validation"].startswith("macro F1 ")
+    assert model.tags["mer.identity"] == parent.data.tags["mer.identity"]
+    (run,) = client.search_runs(["0"], "tags.`mer.kind` = 'fit'")
+    assert run.info.status == "FINISHED"
+    assert model.source_run_id == run.info.run_id
+    assert run.data.params["hp.C"] == "8.0"
+
+
+def test_predictions_are_the_same_wherever_they_come_from(
+    fitted: str, songs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted((songs / "test").glob("*.flac"))
+    assert len(files) == 4 * N_TEST
+    model = load_model(fitted)
+    by_python = [list(model.predict(file).probabilities.values()) for file in files]
+    capsys.readouterr()
+    assert predict((f"--clip={songs / 'test'}", f"--model={fitted}", "--format=csv")) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(table["song"]) == [file.name for file in files]
+    assert np.allclose(table[list(QUADRANTS)], by_python, rtol=0, atol=1e-12)
+    pyfunc = mlflow.pyfunc.load_model(fitted)
+    by_path = pyfunc.predict(pd.DataFrame({"path": [str(file) for file in files]}))
+    content = pd.DataFrame({"audio": [file.read_bytes() for file in files]})
+    assert np.allclose(by_path[list(QUADRANTS)], by_python, rtol=0, atol=1e-12)
+    assert np.allclose(pyfunc.predict(content)[list(QUADRANTS)], by_python, rtol=0, atol=1e-12)
+    assert list(by_path["quadrant"]) == list(table["quadrant"])
+
+
+@pytest.fixture(scope="module")
+def whole(songs: Path) -> Clips:
+    """All clips as one dataset."""
+    rows = []
+    for part in ("train", "test"):
+        with (songs / part / "clips.csv").open() as stream:
+            rows += [
+                (f"{part}/{file}", quadrant) for file, quadrant in list(csv.reader(stream))[1:]
+            ]
+    with (songs / "clips.csv").open("w") as stream:
+        csv.writer(stream).writerows([("path", "quadrant"), *rows])
+    return load_dataset("folder", songs)
+
+
+def test_model_predicts_what_a_fold_with_the_same_split_predicted(
+    fitted: str, whole: Clips
+) -> None:
+    is_test = np.array([clip.startswith("test") for clip in whole.ids])
+    split = Split(
+        repeat=1,
+        fold=1,
+        train=np.flatnonzero(~is_test),
+        test=np.flatnonzero(is_test),
+        seed=derived_seed(0, 1, 1),
+    )
+    plan = SplitPlan(protocol="paper", n_splits=1, n_repeats=1, seed=0, splits=(split,))
+    result = cross_validate(get_method("svm"), whole, plan=plan, duration=2, workers=0)
+    model = load_model(fitted)
+    files = [path for path in whole.audio_files() if path.parent.name == "test"]
+    windows = [model.predict(file).timeline for file in files]
+    found = [list(table.loc[0, list(QUADRANTS)]) for table in windows]
+    expected = result.results[0].prediction.probabilities
+    assert np.allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_files_that_cannot_be_used_are_named_and_others_go_on(
+    fitted: str, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = next((songs / "test").glob("*.flac"))
+    shutil.copy(good, tmp_path / "b.flac")
+    (tmp_path / "a.mp3").write_bytes(b"no sound" * 100)
+    (tmp_path / "c.wav").write_bytes(b"")
+    assert predict((f"--clip={tmp_path}", f"--model={fitted}", "--format=json")) == 2
+    said = capsys.readouterr()
+    (row,) = json.loads(said.out)
+    assert row["song"] == "b.flac" and row["quadrant"] in QUADRANTS
+    errors = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "a.mp3" in errors[0] and "c.wav" in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model=models:/mer-svm@candidate",), "clip: is required"),
+        (("--clip=x.flac",), "model: is required"),
+        (("--clip=x.flac", "--model=models:/nothing@here"), "nothing@here: cannot be loaded"),
+        (("--clip=x.flac", "--model=nowhere"), "nowhere: no model of mer_mlflow"),
+        (("--clip=x.flac", "--model=nowhere", "--hop=0"), "hop=0"),
+        (("--clip=x.flac", "--model=nowhere", "--format=xml"), "format=xml"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...], words: str, fitted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: predict(arguments))
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert words in said
+
+
+def test_published_features_cannot_be_fitted(store: Path, real_data: Path) -> None:
+    root = real_data / "4qaed-features"
+    with pytest.raises(MerError, match="give features=extracted"):
+        fit(("--method=svm", f"--data_root={root}", "--dataset=original-4qaed"))
+
+
+@pytest.fixture
+def folder(fitted: str, tmp_path: Path) -> Path:
+    """A copy of the folder of the trained model."""
+    downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=fitted))
+    (found,) = downloaded.rglob(DESCRIPTION)
+    shutil.copytree(found.parent, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_folder_of_a_model_is_loaded_as_it_is(folder: Path, songs: Path) -> None:
+    model = load_trained(folder)
+    assert isinstance(model, TrainedModel)
+    file = next((songs / "test").glob("*.flac"))
+    assert model.predict(file).quadrant in QUADRANTS
+    with pytest.raises(AudioError, match="sr="):
+        model.predict(np.zeros(10))
+
+
+@pytest.mark.parametrize("name", ["model.json", "fitted/estimator.skops"])
+def test_tampered_model_is_refused(folder: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ModelError, match=f"{name} was changed"):
+        load_trained(folder)
+
+
+def test_incomplete_model_is_refused(folder: Path) -> None:
+    (folder / "fitted" / "estimator.skops").unlink()
+    with pytest.raises(ModelError, match=r"lacks fitted/estimator.skops"):
+        load_trained(folder)
+
+
+def test_file_that_was_added_is_refused(folder: Path) -> None:
+    (folder / "fitted" / "more").write_text("x")
+    with pytest.raises(ModelError, match="more was changed"):
+        load_trained(folder)
