@@ -10,6 +10,10 @@ from mer_mlflow.datasets import Clips, load_dataset
 
 REPOSITORY = Path(__file__).parent.parent
 
+# a network that is trained in this process computes as in a worker: with one thread, so that the
+# same seed gives the same weights. TensorFlow reads them when it is imported
+os.environ.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"))
+
 
 SLOW = ("commands", "faults", "notebooks", "platform")
 """Folders of tests that start commands or servers, or repeat an attempt many times."""

@@ -102,10 +102,14 @@ def test_signals_that_come_together_are_one_interruption() -> None:
         text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "at work\n"
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
-        os.kill(process.pid, number)
-    said, complained = process.communicate(timeout=30)
+    try:
+        assert process.stdout.readline() == "at work\n"
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
+            os.kill(process.pid, number)
+        said, complained = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert said == "in order\n"
     assert complained == "interrupted: give the same command again to continue\n"
     assert process.returncode == 130

@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow import cross_validate, get_method, split_plan
+from mer_mlflow.crossval.executors import InlineExecutor
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import ParameterError
@@ -70,7 +71,7 @@ def run(search: SearchSetting, folder: Path) -> optuna.Study:
             point,
             setting=setting,
             examples=examples,
-            workers=0,
+            executor=InlineExecutor(),
             tags={"mer.study": search.name},
             source="made",
         ),
