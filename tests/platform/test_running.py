@@ -155,7 +155,7 @@ def test_reader_writes_nothing(
     before = query("mlflow", words)
     done = platform.work(*TRAIN, "--seed=1", **as_user(platform, "reader"), **changes)
     assert query("mlflow", words) == before
-    assert_one_line(done, "reader", "may not")
+    assert_one_line(done, "reader", "has no permission")
 
 
 @pytest.mark.parametrize("command", [TRAIN, SEARCH, ("report",)], ids=lambda each: each[0])
