@@ -15,14 +15,39 @@ REPOSITORY = Path(__file__).parent.parent
 os.environ.update(dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"))
 
 
-SLOW = ("commands", "faults", "notebooks", "platform")
-"""Folders of tests that start commands or servers, or repeat an attempt many times."""
+SLOW = (
+    "archive",
+    "augmentation",
+    "commands",
+    "crossval/executors",
+    "crossval/test_surroundings.py",
+    "crossval/test_validation.py",
+    "faults",
+    "methods",
+    "networks",
+    "notebooks",
+    "platform",
+    "reporting/test_figures.py",
+    "reporting/test_rendering.py",
+    "reporting/test_report.py",
+    "test_arithmetic.py",
+    "test_imports.py",
+    "test_portable.py",
+    "tracking/test_database.py",
+    "tracking/test_delivery.py",
+    "tracking/test_earlier_ids.py",
+    "tracking/test_run_tree.py",
+    "training",
+    "tuning",
+)
+"""Tests that train, start commands or servers, or repeat an attempt many times."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of whole folders that ``make test-quick`` leaves out."""
+    """Mark the tests that ``make test-quick`` leaves out."""
     for item in items:
-        if item.path.relative_to(REPOSITORY / "tests").parts[0] in SLOW:
+        place = item.path.relative_to(REPOSITORY / "tests")
+        if any(place.is_relative_to(each) for each in SLOW):
             item.add_marker(pytest.mark.slow)
 
 
