@@ -200,7 +200,7 @@ def test_variables_count_only_where_the_process_was_started_with_them(
         text=True,
     )
     assert done.stdout.strip() == "True"
-    if os.path.exists("/proc/self/environ"):  # noqa: PTH110, where it can be told
+    if os.path.exists("/proc/self/environ"):  # noqa: PTH110, where it is known
         assert not is_in_effect(PORTABLE)
         with pytest.raises(NotInEffectError, match="started without the variables"):
             require(PORTABLE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets import Clips, data_root_or_default, default_dataset, load_dataset
 
@@ -69,3 +72,33 @@ def announce_protocol(setting: Setting, *, profile: str) -> None:
         f"{len(setting.clips)} clips (profile {profile})",
         flush=True,
     )
+
+
+def announce_method(setting: Setting, *, chosen: str | None) -> None:
+    """Print the methodology of a training, its inputs and the findings of checks.
+
+    Parameters
+    ----------
+    setting : setting of the training
+    chosen : source of handcrafted features that was requested, None for the default
+    """
+    shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
+    print(f"method: {setting.method.title} ({shown})", flush=True)
+    if setting.features:
+        why = "as requested"
+        if chosen is None:
+            read = setting.method.inputs_for(setting.hyperparameters)
+            tables = [item.table for item in read if item.table is not None]
+            has = "has" if setting.features == "published" else "has no"
+            why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
+        print(f"handcrafted features: {setting.features} ({why})", flush=True)
+    for finding in setting.findings:
+        print(f"warning: {finding}", flush=True)
+    for found in setting.weights:
+        message = "known" if found.is_known else "NOT VERIFIED"
+        print(f"weights: {found.name}, {found.file} (SHA-256 {found.digest[:12]}…, {message})")
+    n_copies = len(setting.augmentations)
+    if n_copies:
+        print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
+    if any(isinstance(each, BackgroundNoise) and not each.files for each in setting.augmentations):
+        print("notice: the background noise is synthesised; give recordings by -P noise_root=")

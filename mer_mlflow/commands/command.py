@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import select
 import signal
 import sys
 import time
@@ -59,8 +60,10 @@ def run_command(command: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         _print_error("interrupted: give the same command again to continue")
         code = INTERRUPTED
-    except BrokenPipeError:  # the program that read the output has ended, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+    except BrokenPipeError:
+        if not _is_closed(STDOUT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for the rest of the output
         code = CLOSED_PIPE
     except Exception as error:
         message = refusal(error) or deletion(error) or _full_disk(error)
@@ -69,6 +72,13 @@ def run_command(command: Callable[[], int]) -> None:
         _print_error(f"error: {message}")
         code = BAD_INPUT
     sys.exit(code)
+
+
+def _is_closed(descriptor: int) -> bool:
+    """Return whether a pipe has lost its reader, such as `head`."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(state & select.POLLERR for _, state in poll.poll(0))
 
 
 def _use_default_style() -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from mer_mlflow._version import __version__
 from mer_mlflow.arithmetic import require
-from mer_mlflow.commands.announcement import announce_dataset, announced_clips
+from mer_mlflow.commands.announcement import announce_dataset, announce_method, announced_clips
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import FIT, METHOD, SEARCHED, experiment_values
-from mer_mlflow.commands.train import find_winner
+from mer_mlflow.commands.winner import find_winner, tuning_tags
+from mer_mlflow.crossval.jobs import FoldResult
 from mer_mlflow.crossval.setting import Setting, gather
 from mer_mlflow.experiments import Experiment, Resolved, resolve
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
-from mer_mlflow.representations import open_store
+from mer_mlflow.representations import Examples, open_store
 from mer_mlflow.scratch import scratch_folder
+from mer_mlflow.training.hyperparameters import Role, values_of
 
 
 def fit(experiment: Experiment, *, register: bool = False) -> int:
@@ -43,24 +46,22 @@ def fit(experiment: Experiment, *, register: bool = False) -> int:
     require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
-    clips, source = announced_clips(name, experiment.data_root)
+    clips, _ = announced_clips(name, experiment.data_root)
     winner = find_winner(experiment, dataset=name)
     resolved = resolve(experiment, clips, winner=winner)
     require_audio(resolved.setting)
-    values = asdict(resolved.setting.hyperparameters)
-    shown = ", ".join(f"{key}={value}" for key, value in values.items())
-    print(f"method: {resolved.setting.method.title} ({shown})", flush=True)
+    announce_method(resolved.setting, chosen=experiment.features)
     with progress("representations") as clip_progress:
         examples = gather(resolved.setting, store=open_store(), on_progress=clip_progress)
-    return _fit(resolved, examples, source=source, register=register)
+    return _fit(resolved, examples, tags=tuning_tags(experiment, winner), register=register)
 
 
-def _fit(resolved: Resolved, examples: Any, *, source: str, register: bool) -> int:
+def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], register: bool) -> int:
     import mlflow
     from mlflow import MlflowClient
 
-    from mer_mlflow.models.fitting import fit_all
     from mer_mlflow.models.logging import log_model
+    from mer_mlflow.models.serving import ARTIFACT
     from mer_mlflow.models.trained import write_model
     from mer_mlflow.tracking import Kind, active_run, close_abandoned, open_run, schema, write
     from mer_mlflow.tracking.items import Item, Metric, epoch_metrics, setting_params
@@ -71,25 +72,20 @@ def _fit(resolved: Resolved, examples: Any, *, source: str, register: bool) -> i
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
     validated_by = _validation(client, experiment, setting)
     tags = {
+        **tags,
         schema.METHOD: setting.method.name,
         schema.DATASET: setting.clips.name,
         schema.IDENTITY: setting.identity,
         **validated_by,
     }
     own = {key.removeprefix(schema.TAGS): value for key, value in tags.items()}
-    with active_run(client, run_id, kind=Kind.FIT, **own), scratch_folder() as folder:
+    with active_run(client, run_id, kind=Kind.FIT, **own), scratch_folder() as scratch:
         close_abandoned(client, experiment, kind=Kind.FIT, but=run_id)
-        with progress("epochs") as advance:
-            total = getattr(setting.hyperparameters, "epochs", 0)
-            result = fit_all(
-                setting,
-                examples,
-                executor=resolved.executor,
-                folder=folder,
-                on_epoch=lambda epoch: advance(epoch.epoch, total),
-            )
+        folder = Path(scratch) / ARTIFACT  # its name is that of the artifact
+        folder.mkdir()
+        result = _train(resolved, examples, folder)
         facts = {"dataset": [setting.clips.name, setting.clips.digest], "made_by": __version__}
-        write_model(folder, setting, chosen=result.chosen, facts={**facts, "source": source})
+        write_model(folder, setting, chosen=result.chosen, facts=facts)
         items: list[Item] = [*setting_params(setting)]
         items.append(Metric(key="fit_seconds", value=result.fit_seconds))
         items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]
@@ -104,8 +100,23 @@ def _fit(resolved: Resolved, examples: Any, *, source: str, register: bool) -> i
     return OK
 
 
+def _train(resolved: Resolved, examples: Examples, folder: Path) -> FoldResult:
+    from mer_mlflow.models.fitting import fit_all
+
+    most_epochs = sum(values_of(resolved.setting.hyperparameters, Role.EPOCHS).values())
+    numbers = count(1)
+    with progress("epochs") as advance:
+        return fit_all(
+            resolved.setting,
+            examples,
+            executor=resolved.executor,
+            folder=folder,
+            on_epoch=lambda epoch: advance(number := next(numbers), max(number, most_epochs)),
+        )
+
+
 def _validation(client: Any, experiment: str, setting: Setting) -> dict[str, str]:
-    """Tags with the complete cross-validation of the same setting; empty if there is none."""
+    """Return tags with the complete cross-validation of the same setting, if there is one."""
     from mer_mlflow.tracking import Kind, Status, schema, search
 
     found = search(client, experiment, kind=Kind.PARENT, identity=setting.identity)

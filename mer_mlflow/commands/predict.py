@@ -99,7 +99,7 @@ def _text(found: Sequence[EmotionPrediction], *, timeline: bool, format: str) ->
     else:
         table = pd.DataFrame([each.row for each in found])
     if format == "json":
-        return json.dumps(json.loads(table.to_json(orient="records")), indent=1)
+        return json.dumps(table.to_dict("records"), indent=1)
     if format == "csv":
         return to_csv(table).decode().rstrip("\n")
     rounded = table.copy()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mer_mlflow.arithmetic import require
-from mer_mlflow.augmentation import BackgroundNoise
-from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
+from mer_mlflow.commands.announcement import (
+    announce_dataset,
+    announce_method,
+    announce_protocol,
+    announced_clips,
+)
 from mer_mlflow.commands.command import INCOMPLETE, OK, print_where
 from mer_mlflow.commands.parameters import METHOD, TRAIN, experiment_values
+from mer_mlflow.commands.winner import find_winner, tuning_tags
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.results import CHANGED, CrossValidation
-from mer_mlflow.crossval.setting import Setting, gather, gather_probes
+from mer_mlflow.crossval.setting import gather, gather_probes
 from mer_mlflow.crossval.validation import validate
-from mer_mlflow.experiments import Experiment, resolve, winner_study
+from mer_mlflow.experiments import Experiment, resolve
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
@@ -53,15 +57,13 @@ def train(experiment: Experiment) -> int:
     resolved = resolve(experiment, clips, winner=winner)
     setting = resolved.setting
     announce_protocol(setting, profile=resolved.profile)
-    shown = ", ".join(f"{key}={value}" for key, value in asdict(setting.hyperparameters).items())
-    print(f"method: {setting.method.title} ({shown})", flush=True)
+    announce_method(setting, chosen=experiment.features)
     if setting.choice is not None:
         names = ", ".join(setting.choice.names)
         print(f"nested: {names} are chosen by a search within each training set")
-    _announce_inputs(setting, chosen=experiment.features)
     from mer_mlflow.tracking import RunTree, adopt_trial, schema
 
-    tuned_by = _tuned_by(experiment, winner)
+    tuned_by = tuning_tags(experiment, winner)
     keeps_what_it_has = experiment.test_curve or bool(experiment.probe)
     with progress("representations") as clip_progress:
         examples = gather(setting, store=open_store(), on_progress=clip_progress)
@@ -90,60 +92,6 @@ def train(experiment: Experiment) -> int:
         print(f"nothing was run: run {runs.duplicate_of} is the same and complete")
     print_where(runs.duplicate_of or runs.run_id, runs.experiment_id)
     return OK if validation.is_complete else INCOMPLETE
-
-
-def find_winner(experiment: Experiment, *, dataset: str) -> Mapping[str, Any] | None:
-    """Return ``best.json`` of the search whose best setting is requested, None for none."""
-    from mer_mlflow.tracking import check_store
-
-    check_store()
-    study = winner_study(experiment)
-    if study is None:
-        return None
-    from mlflow import MlflowClient
-
-    from mer_mlflow.tracking import current_experiment
-    from mer_mlflow.tuning.record import find_best
-
-    client = MlflowClient()
-    best = find_best(
-        client,
-        current_experiment(client),
-        method=experiment.method,
-        dataset=dataset,
-        study=study or None,
-    )
-    print(f"hyperparameters: the best of study {best['study']}")
-    return best
-
-
-def _tuned_by(experiment: Experiment, winner: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return tags about the choice of hyperparameters, none if they were not tuned."""
-    from mer_mlflow.tracking import schema
-
-    tags = {schema.TUNED_BY: winner["study"], schema.SELECTION: "not nested"} if winner else {}
-    return tags | ({schema.SELECTION: "nested"} if experiment.nested else {})
-
-
-def _announce_inputs(setting: Setting, *, chosen: str | None) -> None:
-    if setting.features:
-        why = "as requested"
-        if chosen is None:
-            read = setting.method.inputs_for(setting.hyperparameters)
-            tables = [item.table for item in read if item.table is not None]
-            has = "has" if setting.features == "published" else "has no"
-            why = f"dataset {setting.clips.name} {has} table '{tables[0]}'"
-        print(f"handcrafted features: {setting.features} ({why})", flush=True)
-    for finding in setting.findings:
-        print(f"warning: {finding}", flush=True)
-    for found in setting.weights:
-        message = "known" if found.is_known else "NOT VERIFIED"
-        print(f"weights: {found.name}, {found.file} (SHA-256 {found.digest[:12]}…, {message})")
-    n_copies = len(setting.augmentations)
-    if n_copies:
-        print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
-    if any(isinstance(each, BackgroundNoise) and not each.files for each in setting.augmentations):
-        print("notice: the background noise is synthesised; give recordings by -P noise_root=")
 
 
 def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:

@@ -7,7 +7,7 @@ whatever the methodology.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from mer_mlflow.crossval.jobs import Job, Task, run_jobs
 from mer_mlflow.errors import DivergenceError, MerError
+from mer_mlflow.training.hyperparameters import Role, values_of
 
 N_TRAIN, N_TEST = 4, 2
 """Training clips of each quadrant, and test clips, of a rehearsal."""
-EPOCHS = "epochs"
-"""How the names of hyperparameters end that say how long something is trained."""
 MOST_CHARACTERS = 300
 PASSING = (DivergenceError, OSError, MemoryError)
 """Errors that say nothing of other folds: a loss depends on the clips, the rest on the moment."""
@@ -62,8 +61,7 @@ def failure_reason(error: Exception) -> str:
 
 
 def _one_epoch(hyperparameters: Any) -> Any:
-    names = [field.name for field in fields(hyperparameters) if field.name.endswith(EPOCHS)]
-    return replace(hyperparameters, **dict.fromkeys(names, 1))
+    return replace(hyperparameters, **dict.fromkeys(values_of(hyperparameters, Role.EPOCHS), 1))
 
 
 def _first_of_each(clips: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -94,7 +94,7 @@ def load_model(address: str | Path) -> TrainedModel:
     >>> model.predict("song.mp3").quadrant  # doctest: +SKIP
     'Q3'
     """
-    if "://" not in str(address) and ":/" not in str(address):
+    if ":/" not in str(address):
         return load_trained(Path(address))
     check_store()
     try:
@@ -102,13 +102,7 @@ def load_model(address: str | Path) -> TrainedModel:
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())[:300]
         raise ModelError(f"model={address}: cannot be loaded ({words})") from error
-    found = folder / "artifacts" / ARTIFACT
-    if not found.is_dir():
-        trained = sorted(path.parent for path in (folder / "artifacts").glob("*/model.json"))
-        if not trained:
-            raise ModelError(f"model={address}: is no model of mer_mlflow")
-        found = trained[0]
-    return load_trained(found)
+    return load_trained(folder / "artifacts" / ARTIFACT)
 
 
 def requirements(method: Method) -> list[str]:

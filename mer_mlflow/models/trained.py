@@ -42,7 +42,7 @@ class TrainedModel:
     hyperparameters : resolved, an instance of the method's dataclass
     inputs : its inputs, all computed from audio
     fitted : the fitted model
-    facts : further content of ``model.json``: dataset, versions, source
+    facts : further content of ``model.json``: dataset and version
     """
 
     method: Method
@@ -175,12 +175,12 @@ def _inputs(
     method: Method, hyperparameters: Any, duration: float, files: Mapping[str, Weights]
 ) -> tuple[Input, ...]:
     read = method.inputs_for(hyperparameters)
-    heard = [item if item.table is None else Handcrafted() for item in read]
+    from_audio = [item if item.table is None else Handcrafted() for item in read]
     return tuple(
         item
         if item.network is None
         else cast(Input, replace(cast(Any, item), weights=files[item.network]))
-        for item in with_duration(heard, duration)
+        for item in with_duration(from_audio, duration)
     )
 
 

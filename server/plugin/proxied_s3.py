@@ -2,7 +2,8 @@
 
 MLflow sends whoever downloads an artifact to S3 with a signed address, browsers too, as soon as its
 repository of artifacts can make one. This one cannot: all files pass through the server, so that
-the object store needs no port and no name outside. The folder beside this file tells MLflow of it.
+the object store needs no port and no name outside. The folder beside this file registers it with
+MLflow.
 """
 
 from __future__ import annotations

@@ -80,13 +80,13 @@ def test_archive_gives_back_what_was_written(tmp_path: Path) -> None:
 
 def test_manifest_has_size_and_digest_of_every_other_file(whole: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(whole)) as file:
-        told = json.loads(file.read(MANIFEST))
-        assert {*told["members"], MANIFEST} == set(file.namelist())
-        for name, member in told["members"].items():
+        facts = json.loads(file.read(MANIFEST))
+        assert {*facts["members"], MANIFEST} == set(file.namelist())
+        for name, member in facts["members"].items():
             content = file.read(name)
             digest = hashlib.sha256(content).hexdigest()
             assert member == {"size": len(content), "sha256": digest}
-    assert told["format"] == 1
+    assert facts["format"] == 1
 
 
 def test_same_runs_make_the_same_archive(tmp_path: Path, whole: bytes) -> None:
@@ -126,7 +126,7 @@ def forged(
     path: Path,
     *,
     contents: dict[str, bytes] | None = None,
-    told: Callable[[dict[str, Any]], Any] = lambda told: told,
+    altered: Callable[[dict[str, Any]], Any] = lambda facts: facts,
     manifest: bytes | None = None,
     packing: int = zipfile.ZIP_DEFLATED,
 ) -> Path:
@@ -152,7 +152,7 @@ def forged(
         with zipfile.ZipFile(file, "w", packing) as made:
             for name, content in contents.items():
                 made.writestr(name, content)
-            text = json.dumps(told(facts)).encode() if manifest is None else manifest
+            text = json.dumps(altered(facts)).encode() if manifest is None else manifest
             if text:
                 made.writestr(MANIFEST, text)
             made.comment = SEAL + b"0" * N_DIGITS
@@ -166,13 +166,13 @@ def test_forged_archive_without_a_fault_is_read(tmp_path: Path) -> None:
 
 
 def without(key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda told: {name: value for name, value in told.items() if name != key}
+    return lambda facts: {name: value for name, value in facts.items() if name != key}
 
 
 def with_member(name: str, **changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    def change(told: dict[str, Any]) -> dict[str, Any]:
-        members = told["members"]
-        return told | {"members": members | {name: members.get(name, {}) | changes}}
+    def change(facts: dict[str, Any]) -> dict[str, Any]:
+        members = facts["members"]
+        return facts | {"members": members | {name: members.get(name, {}) | changes}}
 
     return change
 
@@ -181,23 +181,23 @@ ZEROS = hashlib.sha256(b"").hexdigest()
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("altered", "words"),
     [
-        (lambda told: told | {"format": 2}, "format 2 is not that of this version"),
-        (lambda told: told | {"content": "models"}, "is not that of an archive of runs"),
-        (lambda told: [told], "is not that of an archive of runs"),
+        (lambda facts: facts | {"format": 2}, "format 2 is not that of this version"),
+        (lambda facts: facts | {"content": "models"}, "is not that of an archive of runs"),
+        (lambda facts: [facts], "is not that of an archive of runs"),
         (without("members"), "incomplete"),
         (without("runs"), "incomplete"),
         (without("experiment"), "incomplete"),
-        (lambda told: told | {"experiment": 3}, "incomplete"),
-        (lambda told: told | {"experiment": "\ud800"}, "incomplete"),
-        (lambda told: told | {"exported": "\x1b[31m"}, "incomplete"),
-        (lambda told: told | {"runs": [RUN, RUN]}, "incomplete"),
-        (lambda told: told | {"runs": [RUN, "f" * 32]}, "incomplete"),
-        (lambda told: told | {"runs": [[]]}, "incomplete"),
-        (lambda told: told | {"runs": []}, "belongs to no run of the manifest"),
-        (lambda told: told | {"software": []}, "incomplete"),
-        (lambda told: told | {"counts": {"fold": "1"}}, "incomplete"),
+        (lambda facts: facts | {"experiment": 3}, "incomplete"),
+        (lambda facts: facts | {"experiment": "\ud800"}, "incomplete"),
+        (lambda facts: facts | {"exported": "\x1b[31m"}, "incomplete"),
+        (lambda facts: facts | {"runs": [RUN, RUN]}, "incomplete"),
+        (lambda facts: facts | {"runs": [RUN, "f" * 32]}, "incomplete"),
+        (lambda facts: facts | {"runs": [[]]}, "incomplete"),
+        (lambda facts: facts | {"runs": []}, "belongs to no run of the manifest"),
+        (lambda facts: facts | {"software": []}, "incomplete"),
+        (lambda facts: facts | {"counts": {"fold": "1"}}, "incomplete"),
         (with_member(TABLE, size=-1), "incomplete"),
         (with_member(TABLE, size="1"), "incomplete"),
         (with_member(TABLE, sha256="0"), "incomplete"),
@@ -206,15 +206,15 @@ ZEROS = hashlib.sha256(b"").hexdigest()
         (with_member(TABLE, size=5), "has another size than in the manifest"),
         (with_member(f"runs/{RUN}/artifacts/b", size=0, sha256=ZEROS), "is missing"),
         (
-            lambda told: told | {"members": {RECORD: told["members"][RECORD]}},
+            lambda facts: facts | {"members": {RECORD: facts["members"][RECORD]}},
             "is not in the manifest",
         ),
     ],
 )
 def test_forged_manifest_is_refused(
-    tmp_path: Path, told: Callable[[dict[str, Any]], Any], words: str
+    tmp_path: Path, altered: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
-    check_refused(forged(tmp_path / "a.zip", told=told), words)
+    check_refused(forged(tmp_path / "a.zip", altered=altered), words)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,28 @@ def test_signals_that_come_together_are_one_interruption() -> None:
     assert process.returncode == 130
 
 
+def test_output_that_nobody_reads_any_more_ends_a_command_without_a_traceback() -> None:
+    code = "from mer_mlflow.commands.command import run_command\n"
+    code += "run_command(lambda: [print(i, flush=True) for i in range(100_000)] and 0)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline() == b"0\n"
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(30) == 141
+
+
+def test_another_broken_pipe_is_no_end_of_the_output() -> None:
+    def fail() -> int:
+        raise BrokenPipeError("of a socket")
+
+    with pytest.raises(BrokenPipeError, match="of a socket"):
+        run_command(fail)
+
+
 @pytest.mark.parametrize("first", ["", "import matplotlib\n"], ids=["late", "early"])
 def test_a_matplotlibrc_does_not_change_figures(first: str, tmp_path: Path) -> None:
     drawn = []

@@ -22,7 +22,7 @@ from mer_mlflow.commands.predict import main as predict
 from mer_mlflow.commands.train import main as train
 from mer_mlflow.crossval.splits import Split, SplitPlan, derived_seed
 from mer_mlflow.datasets import QUADRANTS, Clips
-from mer_mlflow.errors import AudioError, MerError, ModelError
+from mer_mlflow.errors import AudioError, ModelError
 from mer_mlflow.models import TrainedModel
 from mer_mlflow.models.trained import DESCRIPTION, load_trained
 
@@ -177,10 +177,12 @@ def test_bad_input_is_one_line(
     assert words in said
 
 
-def test_published_features_cannot_be_fitted(store: Path, real_data: Path) -> None:
-    root = real_data / "4qaed-features"
-    with pytest.raises(MerError, match="give features=extracted"):
-        fit(("--method=svm", f"--data_root={root}", "--dataset=original-4qaed"))
+def test_artifacts_have_no_names_of_this_machine(fitted: str, songs: Path) -> None:
+    downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=fitted))
+    (description,) = downloaded.rglob(DESCRIPTION)
+    assert description.parent.relative_to(downloaded).as_posix() == "artifacts/trained"
+    assert str(songs) not in description.read_text()
+    assert str(Path.home()) not in description.read_text()
 
 
 @pytest.fixture

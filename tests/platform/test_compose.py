@@ -413,18 +413,18 @@ def test_build_tells_compose_the_commit(tmp_path: Path) -> None:
         author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
         return run(["git", "-C", str(tmp_path), *author, *arguments], environment)
 
-    def told() -> str:
+    def printed() -> str:
         return run([script, "--pull", "worker"], environment)
 
-    assert told() == "unknown compose build --pull worker"
+    assert printed() == "unknown compose build --pull worker"
     git("init")
     git("add", "server/build")
     git("commit", "--message=first")
     git("tag", "--annotate", "--message=first", "v1")
     head = git("rev-parse", "HEAD")
-    assert told() == f"{head} compose build --pull worker"
+    assert printed() == f"{head} compose build --pull worker"
     script.write_text(f"{script.read_text()}\n")
-    assert told() == f"{head}-changed compose build --pull worker"
+    assert printed() == f"{head}-changed compose build --pull worker"
 
 
 def run(command: Sequence[str | Path], environment: dict[str, str]) -> str:

@@ -118,7 +118,7 @@ def test_server_that_stays_away_leaves_a_journal_to_deliver(
     assert worker.returncode == 3, said
     (journal,) = (platform.folder / "journals").iterdir()
     last = said.splitlines()[-1]
-    assert "f1_macro" in said, "scores are told though they are not delivered"
+    assert "f1_macro" in said, "scores are printed though they are not delivered"
     assert last.startswith("error: the tracking server has not accepted")
     assert f"they are kept in {journal}, and `mlflow run . -e sync` delivers them" in last
     platform.start("mlflow")

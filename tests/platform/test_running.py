@@ -126,9 +126,9 @@ def test_search_is_in_postgresql_and_on_the_dashboard(
 def test_artifacts_come_through_the_server_alone(platform: Any, trained: Any) -> None:
     """Neither browsers nor clients are sent to the object store, which has no port."""
     with urlopen(platform.here("http://mlflow:5000/api/3.0/mlflow/server-info")) as response:
-        told = json.load(response)
-    assert told["multipart_downloads_enabled"] is False
-    assert told["multipart_uploads_enabled"] is False
+        features = json.load(response)
+    assert features["multipart_downloads_enabled"] is False
+    assert features["multipart_uploads_enabled"] is False
 
 
 def test_report_is_in_s3(platform: Any, reported: Any, s3: Any) -> None:

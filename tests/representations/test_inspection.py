@@ -54,7 +54,7 @@ def test_clips_without_a_file_are_passed_over(clips):
 
 
 def test_cut_file_without_an_announced_length_shows_by_its_length(tmp_path, write_audio, clips_of):
-    """An ogg or a headerless mp3 does not say how long it was; only its length tells."""
+    """An ogg or a headerless mp3 does not say how long it was; only its length shows it."""
     cut = write_audio(tmp_path / "cut.ogg", seconds=4.0)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     whole = write_audio(tmp_path / "whole.ogg", seconds=4.0)

@@ -25,7 +25,7 @@ N_CLIPS = 24
 
 
 def make_examples(n_clips: int = N_CLIPS, *, seed: int = 0) -> Examples:
-    """Spectrograms in decibels, each with a loud band whose place tells the quadrant."""
+    """Spectrograms in decibels, each with a loud band whose place depends on the quadrant."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n_clips) % 4
     values = rng.normal(-40, 3, size=(n_clips, *SHAPE))

@@ -44,7 +44,7 @@ def test_values_that_never_change_are_left_out() -> None:
 
 
 def make_examples(n_clips: int = 24) -> Examples:
-    """Two sources: a tagging network's statistics and a table; one value of each tells a half."""
+    """Statistics of a tagging network, and a table; one value of each separates a half."""
     rng = np.random.default_rng(1)
     labels = np.arange(n_clips) % 4
     statistics = rng.normal(size=(n_clips, sum(won_crnn.BLOCKS.values())))

@@ -15,7 +15,7 @@ METHOD = get_method("openl3_rf")
 
 
 def make_examples(n_clips: int, *, seed: int) -> Examples:
-    """Windows whose spread, not their mean, tells two quadrants; their mean the other two."""
+    """Windows whose spread separates two quadrants, and whose mean separates the other two."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n_clips) % 4
     windows = rng.normal(size=(n_clips, 20, 6))
