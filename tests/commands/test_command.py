@@ -24,7 +24,8 @@ from mer_mlflow.commands.command import run_command
 def work():
     try:
         print("at work", flush=True)
-        time.sleep(60)
+        for _ in range(600):  # a signal right before a sleep is handled after it
+            time.sleep(0.1)
     finally:
         time.sleep(0.5)
         print("in order", flush=True)
