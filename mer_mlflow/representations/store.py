@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -37,6 +38,9 @@ ABSENT, ZEROS = "absent", "nothing but zeros"
 """Faults of entries: missing, or all zeros although the clip is not known to be silent."""
 TEMPORARY_PREFIX = ".writing-"
 ABANDONED_SECONDS = 3600.0
+HEADER_LOCK = threading.Lock()
+"""Held while a header is parsed: NumPy parses it by :mod:`ast`, which fails at random in Python
+before 3.11.8 if two threads use it at once (https://github.com/python/cpython/issues/106905)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,7 +263,8 @@ def _array(content: memoryview) -> NDArray[Any]:
     header = io.BytesIO(content[:LONGEST_HEADER])
     if np.lib.format.read_magic(header) != (1, 0):
         raise ValueError("another format")
-    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(header)
+    with HEADER_LOCK:
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(header)
     values = np.frombuffer(content[header.tell() :], dtype=dtype)
     return values.reshape(shape, order="F" if is_fortran else "C")
 

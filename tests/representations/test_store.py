@@ -198,6 +198,22 @@ def test_entries_of_no_array_are_computed_again(store, clips, capsys):
     assert "and 1 more" in capsys.readouterr().out
 
 
+def test_headers_are_parsed_by_one_thread_at_a_time(store, clips, monkeypatch):
+    parsing, parse = [0, 0], np.lib.format.read_array_header_1_0
+
+    def watched(header):
+        parsing[0] += 1
+        parsing[1] = max(parsing)
+        time.sleep(0.005)
+        parsing[0] -= 1
+        return parse(header)
+
+    store.fill(clips, WAVEFORM)
+    monkeypatch.setattr(np.lib.format, "read_array_header_1_0", watched)
+    store.fill(clips, WAVEFORM)
+    assert parsing == [0, 1]
+
+
 def test_silent_clip_keeps_its_zeros(store, tmp_path, clips_of, capsys):
     soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 16_000)
     clip = clips_of(tmp_path / "silent.wav")
