@@ -17,9 +17,9 @@ from mer_mlflow._version import __version__
 if TYPE_CHECKING:
     from mer_mlflow.crossval import cross_validate, split_plan
     from mer_mlflow.datasets import load_dataset
+    from mer_mlflow.deployment.logging import load_model
     from mer_mlflow.errors import MerError
     from mer_mlflow.methods import get_method
-    from mer_mlflow.models.logging import load_model
 
 __all__ = [
     "MerError",

@@ -41,7 +41,7 @@ def fit(experiment: Experiment, *, register: bool = False) -> int:
     MerError
         If a parameter or the data cannot be used, or the training failed.
     """
-    from mer_mlflow.models.fitting import require_audio
+    from mer_mlflow.deployment.fitting import require_audio
 
     require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
@@ -60,9 +60,9 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
     import mlflow
     from mlflow import MlflowClient
 
-    from mer_mlflow.models.logging import log_model
-    from mer_mlflow.models.serving import ARTIFACT
-    from mer_mlflow.models.trained import write_model
+    from mer_mlflow.deployment.logging import log_model
+    from mer_mlflow.deployment.serving import ARTIFACT
+    from mer_mlflow.deployment.trained import write_model
     from mer_mlflow.tracking import Kind, active_run, close_abandoned, open_run, schema, write
     from mer_mlflow.tracking.items import Item, Metric, epoch_metrics, setting_params
 
@@ -101,7 +101,7 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
 
 
 def _train(resolved: Resolved, examples: Examples, folder: Path) -> FoldResult:
-    from mer_mlflow.models.fitting import fit_all
+    from mer_mlflow.deployment.fitting import fit_all
 
     most_epochs = sum(values_of(resolved.setting.hyperparameters, Role.EPOCHS).values())
     numbers = count(1)

@@ -12,10 +12,10 @@ from mer_mlflow.commands.command import BAD_INPUT, OK
 from mer_mlflow.commands.parameters import PREDICT
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.quadrant_folders import AUDIO_SUFFIXES
+from mer_mlflow.deployment.prediction import EmotionPrediction
+from mer_mlflow.deployment.trained import TrainedModel
 from mer_mlflow.errors import AudioError, ParameterError
 from mer_mlflow.experiments.text import parse
-from mer_mlflow.models.prediction import EmotionPrediction
-from mer_mlflow.models.trained import TrainedModel
 from mer_mlflow.paths import given_path
 from mer_mlflow.progress import progress
 from mer_mlflow.spreadsheet import to_csv
@@ -50,7 +50,7 @@ def predict(
     MerError
         If a parameter or the model cannot be used.
     """
-    from mer_mlflow.models.logging import load_model
+    from mer_mlflow.deployment.logging import load_model
 
     songs = list(_songs(given_path(clip, name="clip")))
     trained = load_model(model)

@@ -22,9 +22,9 @@ from mer_mlflow.commands.predict import main as predict
 from mer_mlflow.commands.train import main as train
 from mer_mlflow.crossval.splits import Split, SplitPlan, derived_seed
 from mer_mlflow.datasets import QUADRANTS, Clips
+from mer_mlflow.deployment import TrainedModel
+from mer_mlflow.deployment.trained import DESCRIPTION, load_trained
 from mer_mlflow.errors import AudioError, ModelError
-from mer_mlflow.models import TrainedModel
-from mer_mlflow.models.trained import DESCRIPTION, load_trained
 
 N_TRAIN, N_TEST = 9, 3
 SHORT = ("--method=svm", "--dataset=folder", "--duration=2", "--workers=0", "--profile=quick")

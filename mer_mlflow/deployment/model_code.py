@@ -2,6 +2,6 @@
 
 from mlflow.models import set_model
 
-from mer_mlflow.models.serving import EmotionModel
+from mer_mlflow.deployment.serving import EmotionModel
 
 set_model(EmotionModel())

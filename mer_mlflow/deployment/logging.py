@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
+from mer_mlflow.deployment.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
+from mer_mlflow.deployment.trained import TrainedModel, load_trained
 from mer_mlflow.errors import ModelError
-from mer_mlflow.models.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
-from mer_mlflow.models.trained import TrainedModel, load_trained
 from mer_mlflow.tracking import check_store
 from mer_mlflow.training import Method
 

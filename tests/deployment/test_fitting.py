@@ -13,9 +13,9 @@ from mer_mlflow import get_method, split_plan
 from mer_mlflow.crossval.executors import make_executor
 from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips, FeatureTable
+from mer_mlflow.deployment.fitting import fit_all, require_audio
+from mer_mlflow.deployment.trained import FITTED
 from mer_mlflow.errors import IncompleteError, ParameterError
-from mer_mlflow.models.fitting import fit_all, require_audio
-from mer_mlflow.models.trained import FITTED
 from mer_mlflow.representations import Examples
 
 N_CLIPS = 40

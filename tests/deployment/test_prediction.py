@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mer_mlflow.deployment.prediction import predict_song, windows
 from mer_mlflow.errors import AudioError, ParameterError
-from mer_mlflow.models.prediction import predict_song, windows
 from mer_mlflow.representations import Examples, Waveform
 from mer_mlflow.representations.audio import MARGIN, Audio
 from mer_mlflow.training import Prediction

@@ -12,8 +12,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.deployment.trained import TrainedModel, load_trained
 from mer_mlflow.errors import AudioError, ParameterError
-from mer_mlflow.models.trained import TrainedModel, load_trained
 
 with warnings.catch_warnings():
     # MLflow warns about its own type hints when it is imported

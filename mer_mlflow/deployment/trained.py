@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.setting import Setting
+from mer_mlflow.deployment.prediction import EmotionPrediction, predict_song
 from mer_mlflow.errors import AudioError, ModelError
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.models.prediction import EmotionPrediction, predict_song
 from mer_mlflow.representations import Handcrafted, Input, with_duration
 from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.training import FittedModel, Method, Value, require_framework

@@ -18,8 +18,8 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.jobs import Epoch, FoldResult, Job
 from mer_mlflow.crossval.setting import Setting, task_of
 from mer_mlflow.crossval.splits import Split, derived_seed
+from mer_mlflow.deployment.trained import FITTED
 from mer_mlflow.errors import IncompleteError, ParameterError
-from mer_mlflow.models.trained import FITTED
 from mer_mlflow.representations import Examples
 
 EXTRACTED_PRICE = "svm has a macro F1 of 71.4 with it on Original-4QAED, and 75.8 with the tables"
