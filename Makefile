@@ -28,6 +28,8 @@ demo: setup
 	$(RUN) -e train -P method=cnn -P dataset=demo
 	$(RUN) -e train -P method=crnn -P dataset=demo -P duration=5
 	$(RUN) -e report
+	$(RUN) -e fit -P method=svm -P dataset=demo -P register=true
+	$(RUN) -e predict -P clip=demo -P model=models:/mer-svm@candidate
 	@echo
 	@echo "Every fold is a run of its own. To look at them: make ui"
 

@@ -41,11 +41,22 @@ REPORT = (
 
 FIT = (
     Parameter(name="register", default=False, kind=bool, help="true to register it as mer-METHOD"),
+    Parameter(name="validate", default=False, kind=bool, help="true to cross-validate it first"),
 )
 
 PREDICT = (
-    Parameter(name="clip", default=None, kind=str, help="audio file, or folder of them"),
-    Parameter(name="model", default=None, kind=str, help="address of a model, printed by fit"),
+    Parameter(
+        name="clip",
+        default=None,
+        kind=str,
+        help='audio file, folder of them, or "demo" for songs that are not in the demo',
+    ),
+    Parameter(
+        name="model",
+        default=None,
+        kind=str,
+        help="address of a model, printed by fit; several with commas; default the demo's",
+    ),
     Parameter(
         name="hop",
         default=None,
@@ -55,12 +66,19 @@ PREDICT = (
     ),
     Parameter(name="timeline", default=False, kind=bool, help="true for one row per window"),
     Parameter(
+        name="calibrated",
+        default=True,
+        kind=bool,
+        help="false for probabilities as the model gives them",
+    ),
+    Parameter(
         name="format",
         default="table",
         kind=str,
-        help="table, csv or json",
-        limits=Space(choices=("table", "csv", "json")),
+        help="table, csv, json, or jams for a file per song",
+        limits=Space(choices=("table", "csv", "json", "jams")),
     ),
+    Parameter(name="output", default="predictions", kind=str, help="folder for files"),
 )
 
 EXPORT = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mlflow
@@ -15,6 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
+from mer_mlflow.deployment.fitting import CARD
+from mer_mlflow.deployment.requirements import installed, packages_of
 from mer_mlflow.deployment.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
 from mer_mlflow.deployment.trained import TrainedModel, load_trained
 from mer_mlflow.errors import ModelError
@@ -25,17 +26,8 @@ NAME = "model"
 CODE = Path(__file__).parent / "model_code.py"
 CANDIDATE = "candidate"
 """Alias of the latest registered version of a methodology."""
-PACKAGES = (
-    "mer_mlflow",
-    "mlflow",
-    "numpy",
-    "scikit-learn",
-    "librosa",
-    "soundfile",
-    "soxr",
-    "skops",
-)
-FRAMEWORKS = {"scikit-learn": (), "keras": ("keras", "tensorflow"), "torch": ("torch",)}
+LONGEST = 5000
+"""Maximum number of characters of a description in MLflow's databases."""
 EXAMPLE_SR = 16_000
 EXAMPLE_SECONDS = 4.0
 
@@ -45,37 +37,45 @@ def log_model(
     method: Method,
     *,
     tags: Mapping[str, str],
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
     registered_name: str | None = None,
 ) -> ModelInfo:
     """Log a trained model to the active run, and register it if a name is given.
+
+    The model card becomes the description of the registered version.
 
     Parameters
     ----------
     folder : folder of the trained model
     method : its methodology
-    tags : tags of the logged model
+    tags, params, metrics : those of the logged model; metrics also are the run's
     registered_name : name in the model registry, None for no registration
     """
+    packages = installed(packages_of(method))
     info: ModelInfo = mlflow.pyfunc.log_model(
         name=NAME,
         python_model=str(CODE),
         artifacts={ARTIFACT: str(folder)},
         signature=SIGNATURE,
         input_example=_example(),
-        pip_requirements=requirements(method),
+        pip_requirements=[f"{name}=={number}" for name, number in packages.items()],
         registered_model_name=registered_name,
         tags=dict(tags),
+        params=dict(params),
     )
+    mlflow.log_metrics(dict(metrics), model_id=info.model_id)
     if registered_name is not None:
-        client = MlflowClient()
-        client.set_registered_model_alias(
-            registered_name, CANDIDATE, str(info.registered_model_version)
-        )
+        client, number = MlflowClient(), str(info.registered_model_version)
+        card = (folder / CARD).read_text()
+        client.update_model_version(registered_name, number, description=card[:LONGEST])
+        client.update_registered_model(registered_name, description=summary(method))
+        client.set_registered_model_alias(registered_name, CANDIDATE, number)
     return info
 
 
 def load_model(address: str | Path) -> TrainedModel:
-    """Load a trained model.
+    """Load a trained model; a warning names packages that have other versions than its training.
 
     Parameters
     ----------
@@ -94,26 +94,29 @@ def load_model(address: str | Path) -> TrainedModel:
     >>> model.predict("song.mp3").quadrant  # doctest: +SKIP
     'Q3'
     """
+    trained = load_trained(_folder(address))
+    trained.warn_of_other_versions()
+    return trained
+
+
+def _folder(address: str | Path) -> Path:
     if ":/" not in str(address):
-        return load_trained(Path(address))
+        return Path(address)
     check_store()
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=str(address)))
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())[:300]
         raise ModelError(f"model={address}: cannot be loaded ({words})") from error
-    return load_trained(folder / "artifacts" / ARTIFACT)
+    return folder / "artifacts" / ARTIFACT
 
 
-def requirements(method: Method) -> list[str]:
-    """Return the installed versions of the packages that a model of a methodology needs."""
-    found = []
-    for package in (*PACKAGES, *FRAMEWORKS[method.framework]):
-        try:
-            found.append(f"{package}=={version(package)}")
-        except PackageNotFoundError:
-            continue
-    return found
+def summary(method: Method) -> str:
+    """Return the description of a methodology's registered model."""
+    return (
+        f"{method.title}: {method.summary} Predicts the emotion of a song as one of Russell's four "
+        "quadrants. Each version has a model card."
+    )
 
 
 def _example() -> pd.DataFrame:

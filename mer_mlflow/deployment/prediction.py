@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.deployment.calibration import with_temperature
 from mer_mlflow.errors import AudioError, ParameterError
 from mer_mlflow.representations import Examples, Input, representation_of
 from mer_mlflow.representations.audio import MARGIN, Audio
@@ -80,6 +81,38 @@ class EmotionPrediction:
         )
 
 
+def mean_of(predictions: Sequence[EmotionPrediction]) -> EmotionPrediction:
+    """Return the mean of several models' predictions of a song.
+
+    Parameters
+    ----------
+    predictions : one of each model; their windows may differ
+
+    Returns
+    -------
+    mean of the probabilities. Its timeline is the mean of the timelines where all have the same
+    windows, else one row for the whole song
+    """
+    timelines = [each.timeline for each in predictions]
+    first, probabilities = timelines[0], np.array([_shares(each) for each in predictions])
+    rows = probabilities.mean(axis=0, keepdims=True)
+    spans = pd.DataFrame({"start": [0.0], "end": [max(each["end"].max() for each in timelines)]})
+    if all(first[["start", "end"]].equals(each[["start", "end"]]) for each in timelines):
+        rows = np.mean([each[list(QUADRANTS)] for each in timelines], axis=0)
+        spans = first[["start", "end"]]
+    mean = probabilities.mean(axis=0)
+    return EmotionPrediction(
+        song=predictions[0].song,
+        quadrant=QUADRANTS[int(mean.argmax())],
+        probabilities=dict(zip(QUADRANTS, map(float, mean), strict=True)),
+        timeline=_table(spans, rows, rows.argmax(axis=1)),
+    )
+
+
+def _shares(prediction: EmotionPrediction) -> list[float]:
+    return list(prediction.probabilities.values())
+
+
 def windows(seconds: float, *, length: float, hop: float) -> list[float]:
     """Return the start of each window of a song [s].
 
@@ -121,6 +154,7 @@ def predict_song(
     *,
     song: str,
     hop: float | None = None,
+    temperature: float = 1.0,
 ) -> EmotionPrediction:
     """Predict the emotion of a song.
 
@@ -131,6 +165,7 @@ def predict_song(
     audio : the decoded song
     song : its name
     hop : float > 0 [s], time between the starts of windows, by default half a window
+    temperature : float > 0, calibrates the probabilities of each window
 
     Raises
     ------
@@ -147,7 +182,7 @@ def predict_song(
         _predict_windows(fitted, inputs, audio, starts[i : i + WINDOWS_AT_ONCE], length=length)
         for i in range(0, len(starts), WINDOWS_AT_ONCE)
     ]
-    probabilities = np.concatenate([each[0] for each in found])
+    probabilities = with_temperature(np.concatenate([each[0] for each in found]), temperature)
     quadrants = np.concatenate([each[1] for each in found])
     mean = probabilities.mean(axis=0)
     chosen = int(quadrants[0] if len(quadrants) == 1 else mean.argmax())
@@ -199,8 +234,14 @@ def _timeline(
     *,
     length: float,
 ) -> pd.DataFrame:
-    table = pd.DataFrame(probabilities, columns=list(QUADRANTS))
-    table.insert(0, "start", list(starts))
-    table.insert(1, "end", [min(start + length, audio.seconds) for start in starts])
-    table.insert(2, "quadrant", [QUADRANTS[i] for i in quadrants])
+    ends = [min(start + length, audio.seconds) for start in starts]
+    return _table(pd.DataFrame({"start": list(starts), "end": ends}), probabilities, quadrants)
+
+
+def _table(
+    spans: pd.DataFrame, probabilities: NDArray[np.float64], quadrants: NDArray[np.int64]
+) -> pd.DataFrame:
+    names = [QUADRANTS[i] for i in quadrants]
+    shares = dict(zip(QUADRANTS, probabilities.T, strict=True))
+    table = spans.assign(quadrant=names, **shares)
     return table.assign(arousal=probabilities @ AROUSAL, valence=probabilities @ VALENCE)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.types import ColSpec, DataType, Schema
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.trained import TrainedModel, load_trained
-from mer_mlflow.errors import AudioError, ParameterError
+from mer_mlflow.errors import AudioError, MerError, ParameterError
 
 with warnings.catch_warnings():
     # MLflow warns about its own type hints when it is imported
@@ -42,6 +45,18 @@ SIGNATURE = ModelSignature(
 )
 
 
+class BadRequestError(MlflowException):
+    """A song of a request cannot be used; MLflow's server answers with status 400 and one line."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line, error_code=BAD_REQUEST)
+        self._line = line
+
+    def serialize_as_json(self) -> str:
+        """Return the body of the response, without the data that MLflow adds to the message."""
+        return json.dumps({"error_code": self.error_code, "message": self._line})
+
+
 class EmotionModel(PythonModel):
     """Predicts quadrant, probabilities, arousal and valence of each song of a table.
 
@@ -53,6 +68,7 @@ class EmotionModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the trained model of a logged model."""
         self.trained = load_trained(Path(context.artifacts[ARTIFACT]))
+        self.trained.warn_of_other_versions()
 
     def predict(
         self,
@@ -64,13 +80,16 @@ class EmotionModel(PythonModel):
 
         Raises
         ------
-        ParameterError
-            If a row has neither or both of audio and path.
-        AudioError
-            If a song cannot be decoded, is silent or too short.
+        BadRequestError
+            If a row has neither or both of audio and path, or a song cannot be decoded, is silent
+            or too short.
         """
         columns = [model_input.get(name, [None] * len(model_input)) for name in (AUDIO, PATH)]
-        rows = [self._row(*given) for given in zip(range(len(model_input)), *columns, strict=True)]
+        numbered = zip(range(len(model_input)), *columns, strict=True)
+        try:
+            rows = [self._row(*given) for given in numbered]
+        except MerError as error:
+            raise BadRequestError(str(error)) from error
         return pd.DataFrame(rows, columns=SIGNATURE.outputs.input_names())
 
     def _row(self, number: int, audio: object, path: object) -> dict[str, Any]:

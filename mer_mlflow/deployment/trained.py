@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.deployment.prediction import EmotionPrediction, predict_song
+from mer_mlflow.deployment.requirements import installed, packages_of
 from mer_mlflow.errors import AudioError, ModelError
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import Handcrafted, Input, with_duration
@@ -26,6 +28,8 @@ from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.training import FittedModel, Method, Value, require_framework
 from mer_mlflow.weights import Weights
 
+Song = Path | str | NDArray[np.floating]
+"""An audio file, or samples."""
 FORMAT = 1
 DESCRIPTION, FITTED, WEIGHTS, SUMS = "model.json", "fitted", "weights", "SHA256SUMS"
 SAMPLES = "samples"
@@ -42,29 +46,80 @@ class TrainedModel:
     hyperparameters : resolved, an instance of the method's dataclass
     inputs : its inputs, all computed from audio
     fitted : the fitted model
-    facts : further content of ``model.json``: dataset and version
+    temperature : calibrates its probabilities; 1 if it was not validated
+    facts : further content of ``model.json``: dataset, validation and versions of packages
     """
 
     method: Method
     hyperparameters: Any
     inputs: tuple[Input, ...]
     fitted: FittedModel
+    temperature: float
     facts: Mapping[str, Any]
 
+    def __str__(self) -> str:
+        dataset, validation = self.facts["dataset"], self.facts.get("validation")
+        summary = "not validated" if validation is None else validation["summary"]
+        worth = ", worth nothing on real music" if dataset["name"] == "demo" else ""
+        n_clips = f"{dataset['n_clips']} clips of {dataset['name']}"
+        return f"{self.method.title}, fitted to {n_clips}: {summary}{worth}"
+
+    @property
+    def other_versions(self) -> tuple[str, ...]:
+        """Packages of other versions than those that the model was fitted with."""
+        found = installed(self.facts["packages"])
+        return tuple(
+            f"{name} {found.get(name, 'is missing')} (fitted with {version})"
+            for name, version in self.facts["packages"].items()
+            if found.get(name) != version
+        )
+
+    def warn_of_other_versions(self) -> None:
+        """Warn if packages have other versions than in the training."""
+        if self.other_versions:
+            warnings.warn(
+                f"the model may predict otherwise here: {', '.join(self.other_versions)}",
+                stacklevel=3,
+            )
+
+    @overload
     def predict(
         self,
-        song: Path | str | NDArray[np.floating],
+        song: Song,
         *,
         sr: int | None = None,
         hop: float | None = None,
-    ) -> EmotionPrediction:
-        """Predict the emotion of a song.
+        calibrated: bool = True,
+    ) -> EmotionPrediction: ...
+
+    @overload
+    def predict(
+        self,
+        song: list[Song],
+        *,
+        sr: int | None = None,
+        hop: float | None = None,
+        calibrated: bool = True,
+    ) -> list[EmotionPrediction]: ...
+
+    def predict(
+        self,
+        song: Song | list[Song],
+        *,
+        sr: int | None = None,
+        hop: float | None = None,
+        calibrated: bool = True,
+    ) -> EmotionPrediction | list[EmotionPrediction]:
+        """Predict the emotion of a song, or of each song of a list.
 
         Parameters
         ----------
-        song : audio file, or samples [shape=(n_samples,) or (n_samples, n_channels)]
+        song : audio file, or samples [shape=(n_samples,) or (n_samples, n_channels)], or a list of
+            them
         sr : int > 0 [Hz], sample rate of samples
         hop : float > 0 [s], time between the starts of windows, by default half a window
+        calibrated : whether probabilities are calibrated by the temperature of the model's
+            cross-validation; those of a model that was not validated are as predicted
 
         Raises
         ------
@@ -79,6 +134,14 @@ class TrainedModel:
         >>> print(model.predict("song.mp3"))  # doctest: +SKIP
         song.mp3: Q1 (Q1 71.2%, Q2 12.4%, Q3 4.1%, Q4 12.3%; arousal +0.67, valence +0.67)
         """
+        if isinstance(song, list):
+            return [self.predict(each, sr=sr, hop=hop, calibrated=calibrated) for each in song]
+        temperature = self.temperature if calibrated else 1.0
+        return self._predict(song, sr=sr, hop=hop, temperature=temperature)
+
+    def _predict(
+        self, song: Song, *, sr: int | None, hop: float | None, temperature: float
+    ) -> EmotionPrediction:
         if isinstance(song, Path | str):
             audio, name = decode(Path(song)), Path(song).name
         else:
@@ -88,7 +151,9 @@ class TrainedModel:
                 f"{name}: lasts {audio.seconds:.2f} s; {self.method.name} needs at least "
                 f"{self.method.shortest:g}"
             )
-        return predict_song(self.fitted, self.inputs, audio, song=name, hop=hop)
+        return predict_song(
+            self.fitted, self.inputs, audio, song=name, hop=hop, temperature=temperature
+        )
 
 
 def write_model(
@@ -96,6 +161,7 @@ def write_model(
     setting: Setting,
     *,
     chosen: Mapping[str, Value],
+    temperature: float,
     facts: Mapping[str, Any],
 ) -> None:
     """Complete the folder of a model whose fitted part has been saved below ``fitted``.
@@ -105,6 +171,7 @@ def write_model(
     folder : contains the folder ``fitted``
     setting : setting of the training
     chosen : hyperparameters that were chosen within the training set
+    temperature : float > 0, calibrates the model's probabilities
     facts : further content of ``model.json``
     """
     description = {
@@ -115,6 +182,8 @@ def write_model(
         "duration": setting.duration,
         "inputs": [item.key for item in setting.inputs],
         "weights": [_copied(each, folder) for each in setting.weights],
+        "temperature": temperature,
+        "packages": installed(packages_of(setting.method)),
         **facts,
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True))
@@ -143,6 +212,7 @@ def load_trained(folder: Path) -> TrainedModel:
         format_, name, version = (facts.pop(key) for key in ("format", "method", "version"))
         given, duration = facts.pop("hyperparameters"), facts.pop("duration")
         keys, weights = facts.pop("inputs"), facts.pop("weights")
+        temperature = float(facts.pop("temperature"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder}: no model of mer_mlflow ({error})") from error
     if format_ != FORMAT or name not in method_names():
@@ -167,6 +237,7 @@ def load_trained(folder: Path) -> TrainedModel:
         hyperparameters=hyperparameters,
         inputs=inputs,
         fitted=method.load(folder / FITTED),
+        temperature=temperature,
         facts=facts,
     )
 

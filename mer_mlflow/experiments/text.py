@@ -162,7 +162,9 @@ def split_columns(names: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for row in rows for name in row if name.strip())
 
 
-def pairs(declared: Sequence[Parameter], arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+def pairs(
+    declared: Sequence[Parameter], arguments: Sequence[str], *, bare: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Yield names and values of a command line, as text.
 
     A value may begin with ``-``. Names may be written with ``-`` instead of ``_``, and a Boolean
@@ -172,6 +174,7 @@ def pairs(declared: Sequence[Parameter], arguments: Sequence[str]) -> Iterator[t
     ----------
     declared : parameters of the command; other names need a value too
     arguments : command line
+    bare : parameter to which arguments without a name belong, None if there must be none
 
     Raises
     ------
@@ -182,6 +185,9 @@ def pairs(declared: Sequence[Parameter], arguments: Sequence[str]) -> Iterator[t
     waiting = deque(arguments)
     while waiting:
         argument = waiting.popleft()
+        if bare is not None and not argument.startswith("--"):
+            yield bare, argument
+            continue
         if not argument.startswith("--") or argument == "--":
             raise ParameterError(f"{argument}: not a parameter; write --name=value")
         name, separator, text = argument.removeprefix("--").partition("=")

@@ -7,6 +7,7 @@ on a configuration file or on code that ran before.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,6 +18,7 @@ from mer_mlflow.networks import backend_name
 
 __all__ = ["keras", "layers"]
 
+STDERR = 2
 IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED")
 """Environment variables of Keras that change training."""
 
@@ -39,7 +41,36 @@ def own_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-with own_environment():
+@contextmanager
+def without_startup_messages() -> Iterator[None]:
+    """Hide what the libraries of a backend write to stderr while they are loaded.
+
+    They write it before their log level is in effect. It is shown if the import fails, or if the
+    user has set ``TF_CPP_MIN_LOG_LEVEL``.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    try:
+        kept = os.dup(STDERR)
+    except OSError:  # closed
+        yield
+        return
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), STDERR)
+        is_imported = False
+        try:
+            yield
+            is_imported = True
+        finally:
+            os.dup2(kept, STDERR)
+            os.close(kept)
+            if not is_imported:
+                hidden.seek(0)
+                os.write(STDERR, hidden.read())
+
+
+with without_startup_messages(), own_environment():
     import keras
     from keras import layers
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from mlflow import MlflowClient
+from starlette.testclient import TestClient
 
 from mer_mlflow import cross_validate, get_method, load_dataset, load_model
 from mer_mlflow.commands.command import run_command
@@ -22,7 +29,7 @@ from mer_mlflow.commands.predict import main as predict
 from mer_mlflow.commands.train import main as train
 from mer_mlflow.crossval.splits import Split, SplitPlan, derived_seed
 from mer_mlflow.datasets import QUADRANTS, Clips
-from mer_mlflow.deployment import TrainedModel
+from mer_mlflow.deployment import TrainedModel, demo_model
 from mer_mlflow.deployment.trained import DESCRIPTION, load_trained
 from mer_mlflow.errors import AudioError, ModelError
 
@@ -81,7 +88,51 @@ def test_model_is_logged_registered_and_linked_to_its_validation(fitted: str) ->
     (run,) = client.search_runs(["0"], "tags.`mer.kind` = 'fit'")
     assert run.info.status == "FINISHED"
     assert model.source_run_id == run.info.run_id
-    assert run.data.params["hp.C"] == "8.0"
+    assert run.data.params["hp.C"] == model.params["hp.C"] == "8.0"
+    assert version.description.startswith("# SVM on Folder")
+    metrics = {metric.key: metric.value for metric in model.metrics}
+    assert metrics["f1_macro_mean"] == parent.data.metrics["f1_macro_mean"]
+    assert metrics["f1_macro_low"] == pytest.approx(parent.data.metrics["f1_macro_low"])
+    assert metrics["f1_q1_mean"] == pytest.approx(parent.data.metrics["f1_q1_mean"])
+    assert {"ece", "brier", "temperature", "arousal_accuracy_mean"} <= metrics.keys()
+
+
+def test_folder_of_a_model_has_its_card_and_the_figure_of_its_calibration(fitted: str) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=fitted)) / "artifacts/trained"
+    card = (folder / "README.md").read_text()
+    (parent,) = MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'cross-validation'")
+    assert f"run `{parent.info.run_id}`" in card
+    assert f"| f1 macro | {parent.data.metrics['f1_macro_mean']:.2%} [" in card
+    assert "artist-grouped folds | not run" in card
+    assert "36 clips of" in card and "Q1 9, Q2 9, Q3 9, Q4 9" in card
+    assert (folder / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def other_store(store: Path) -> Iterator[None]:
+    """A fresh store instead of that of the fitted model."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{store / 'mlflow.db'}")
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.usefixtures("other_store")
+def test_validation_comes_first_on_request_and_keeps_the_run_of_the_command(
+    songs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = MlflowClient()
+    given = client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    command = (*SHORT, f"--data_root={songs / 'train'}", "--folds=2")
+    assert fit((*command, "--validate")) == 0
+    said = capsys.readouterr().out
+    (parent,) = client.search_runs(["0"], "tags.`mer.kind` = 'cross-validation'")
+    assert f"validated by run {parent.info.run_id}: macro F1 " in said
+    assert parent.info.run_id != given
+    assert client.get_run(given).data.tags["mer.kind"] == "fit"
+    assert fit((*command, "--folds=3")) == 0
+    assert "not validated: the same command with -P validate=true" in capsys.readouterr().out
 
 
 def test_predictions_are_the_same_wherever_they_come_from(
@@ -102,6 +153,94 @@ def test_predictions_are_the_same_wherever_they_come_from(
     assert np.allclose(by_path[list(QUADRANTS)], by_python, rtol=0, atol=1e-12)
     assert np.allclose(pyfunc.predict(content)[list(QUADRANTS)], by_python, rtol=0, atol=1e-12)
     assert list(by_path["quadrant"]) == list(table["quadrant"])
+    assert [each.quadrant for each in model.predict(files)] == list(table["quadrant"])
+
+
+def test_several_models_and_their_mean(
+    fitted: str, songs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(file) for file in sorted((songs / "test").glob("*.flac"))[:2]]
+    client = MlflowClient()
+    version = client.get_model_version_by_alias("mer-svm", "candidate").version
+    models = f"--model={fitted},models:/mer-svm/{version}"
+    assert predict((*files, models, "--format=csv")) == 0
+    said = capsys.readouterr()
+    table = pd.read_csv(io.StringIO(said.out))
+    assert list(table["model"]) == [fitted, f"models:/mer-svm/{version}", "mean"] * 2
+    first, same, mean = table[list(QUADRANTS)].to_numpy()[:3]
+    assert np.allclose(first, same) and np.allclose(first, mean)
+    assert said.err.startswith("model: SVM, fitted to 36 clips of folder: macro F1 ")
+
+
+def test_jams_file_of_each_song_is_valid(
+    fitted: str, songs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import jams
+
+    good = sorted((songs / "test").glob("*.flac"))[:2]
+    target = f"--output={tmp_path / 'out'}"
+    assert predict((*map(str, good), f"--model={fitted}", "--format=jams", target)) == 0
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.name for path in written] == [f"{path.name}.jams" for path in good]
+    with warnings.catch_warnings():
+        # the package uses an earlier interface of jsonschema
+        warnings.simplefilter("ignore", DeprecationWarning)
+        document = jams.load(str(written[0]), validate=True, strict=True)
+    quadrants, moods = document.annotations
+    expected = load_model(fitted).predict(good[0])
+    assert [each.value for each in quadrants.data] == list(expected.timeline["quadrant"])
+    assert moods.data[0].value == [
+        expected.timeline.loc[0, "valence"],
+        expected.timeline.loc[0, "arousal"],
+    ]
+
+
+def test_probabilities_are_calibrated_by_the_temperature_of_the_model(
+    fitted: str, songs: Path
+) -> None:
+    model = replace(load_model(fitted), temperature=2.0)
+    file = next((songs / "test").glob("*.flac"))
+    calibrated, raw = model.predict(file, hop=2), model.predict(file, hop=2, calibrated=False)
+    roots = np.sqrt(raw.timeline[list(QUADRANTS)].to_numpy())
+    expected = roots / roots.sum(axis=1, keepdims=True)
+    assert np.allclose(calibrated.timeline[list(QUADRANTS)], expected)
+    assert list(calibrated.timeline["quadrant"]) == list(raw.timeline["quadrant"])
+
+
+@pytest.mark.usefixtures("demo")
+def test_demo_has_a_model_of_its_own(
+    songs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: Path
+) -> None:
+    file = str(next((songs / "test").glob("*.flac")))
+    monkeypatch.setattr(demo_model, "EXPERIMENT", replace(demo_model.EXPERIMENT, duration=2.0))
+    monkeypatch.setattr(demo_model, "cache_root", lambda: store)
+    for _ in range(2):
+        assert predict((file,)) == 0
+        said = capsys.readouterr()
+        assert "not validated, worth nothing on real music" in said.err
+        assert said.out.splitlines()[1].split()[1] in QUADRANTS
+    assert [path.name for path in store.iterdir() if "demo" in path.name] == ["demo-model-1-3"]
+
+
+def test_request_that_cannot_be_used_gets_one_line(fitted: str) -> None:
+    from mlflow.pyfunc import scoring_server
+
+    app = TestClient(scoring_server.init(mlflow.pyfunc.load_model(fitted)))
+
+    def post(audio: bytes) -> httpx.Response:
+        row = {"audio": base64.b64encode(audio).decode()}
+        return app.post("/invocations", json={"dataframe_records": [row]})
+
+    silence = io.BytesIO()
+    soundfile.write(silence, np.zeros(64_000), 16_000, format="FLAC")
+    for content, words in ((b"no sound" * 100, "row 0"), (silence.getvalue(), "is silent")):
+        answer = post(content)
+        assert answer.status_code == 400
+        assert answer.json()["error_code"] == "BAD_REQUEST"
+        assert words in answer.json()["message"] and "\n" not in answer.json()["message"]
+        assert "/tmp" not in answer.text and "Traceback" not in answer.text
+    neither = app.post("/invocations", json={"dataframe_records": [{"path": None}]})
+    assert neither.status_code == 400 and "row 0: give either audio or path" in neither.text
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +298,7 @@ def test_files_that_cannot_be_used_are_named_and_others_go_on(
     ("arguments", "words"),
     [
         (("--model=models:/mer-svm@candidate",), "clip: is required"),
-        (("--clip=x.flac",), "model: is required"),
+        ((), "clip: is required"),
         (("--clip=x.flac", "--model=models:/nothing@here"), "nothing@here: cannot be loaded"),
         (("--clip=x.flac", "--model=nowhere"), "nowhere: no model of mer_mlflow"),
         (("--clip=x.flac", "--model=nowhere", "--hop=0"), "hop=0"),
@@ -209,6 +348,18 @@ def test_tampered_model_is_refused(folder: Path, name: str) -> None:
     (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ModelError, match=f"{name} was changed"):
         load_trained(folder)
+
+
+def test_other_versions_are_named(folder: Path, songs: Path) -> None:
+    description = json.loads((folder / DESCRIPTION).read_text())
+    description["packages"]["scikit-learn"] = "0.1"
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+    sums = (folder / "SHA256SUMS").read_text().splitlines()
+    digest = hashlib.sha256((folder / DESCRIPTION).read_bytes()).hexdigest()
+    lines = [f"{digest}  {DESCRIPTION}" if DESCRIPTION in line else line for line in sums]
+    (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+    with pytest.warns(UserWarning, match=r"scikit-learn .* \(fitted with 0\.1\)"):
+        load_model(folder)
 
 
 def test_incomplete_model_is_refused(folder: Path) -> None:

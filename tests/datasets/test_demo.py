@@ -5,6 +5,8 @@ import soundfile
 
 from mer_mlflow.datasets import QUADRANTS, load_dataset
 from mer_mlflow.datasets import demo as demo_module
+from mer_mlflow.datasets.demo.music import compose
+from mer_mlflow.datasets.quadrant_folders import content_hashes
 
 FOLDER = f"demo-{demo_module.VERSION}"
 
@@ -36,5 +38,13 @@ def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo_module, "render", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        demo_module.build_demo(tmp_path / FOLDER)
+        demo_module.build_demo(tmp_path / FOLDER, compose())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unseen_songs_are_one_of_each_quadrant_and_not_in_the_dataset(demo):
+    files = sorted(demo_module.unseen_songs().rglob("*.flac"))
+    assert [f"{file.parent.name}/{file.stem}" for file in files] == [
+        f"{quadrant}/unseen-{quadrant}" for quadrant in QUADRANTS
+    ]
+    assert not set(content_hashes(files)) & set(demo.audio_hashes)

@@ -15,6 +15,7 @@ import pytest
 
 from mer_mlflow.datasets import Clips, load_dataset
 from mer_mlflow.datasets.demo import ANNOTATIONS, VERSION, build_demo
+from mer_mlflow.datasets.demo.music import compose
 from mer_mlflow.errors import MerError, StoreError
 from mer_mlflow.representations import Store, Waveform
 
@@ -156,7 +157,7 @@ def test_demo_is_everybodys(
     demo: Clips, place: Path, monkeypatch: pytest.MonkeyPatch, as_another_user: Callable[..., str]
 ) -> None:
     monkeypatch.setattr("mer_mlflow.datasets.demo.render", lambda piece: np.zeros(100))
-    build_demo(place / "demo")
+    build_demo(place / "demo", compose()[:4])
     rights = {path.stat().st_mode & 0o777 for path in place.rglob("*")}
     assert rights == {0o755, 0o644}
     assert not list(place.glob(".demo-*"))

@@ -10,7 +10,9 @@ import csv
 import io
 import os
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from mer_mlflow.cache import cache_root
@@ -39,14 +41,8 @@ def read_demo(root: Path | None = None) -> Reading:
     """
     folder = cache_root() / f"demo-{VERSION}"
     if not folder.is_dir():
-        try:
-            build_demo(folder)
-        except OSError as error:
-            raise DatasetError(
-                f"{folder}: the demo dataset cannot be generated ({error.strerror}); "
-                f"{remedy(error)} there, or set MER_CACHE_ROOT to another folder, and give the "
-                "same command again"
-            ) from error
+        print("generating the demo dataset (once, under a minute) …", flush=True)
+        _generate(folder, compose())
     return read_quadrant_folders(
         name="demo",
         audio_root=folder,
@@ -55,12 +51,39 @@ def read_demo(root: Path | None = None) -> Reading:
     )
 
 
-def build_demo(folder: Path) -> None:
-    """Synthesise the demo dataset; the folder is created when all files are complete.
+def unseen_songs() -> Path:
+    """Return a folder with a song of each quadrant that is not in the demo dataset.
+
+    Raises
+    ------
+    DatasetError
+        If it does not exist and cannot be generated.
+    """
+    folder = cache_root() / f"demo-unseen-{VERSION}"
+    if not folder.is_dir():
+        pieces = compose(seed=1)[: len(QUADRANTS)]
+        _generate(folder, [replace(piece, clip_id=f"unseen-{piece.quadrant}") for piece in pieces])
+    return folder
+
+
+def _generate(folder: Path, pieces: Sequence[DemoPiece]) -> None:
+    try:
+        build_demo(folder, pieces)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder}: the demo dataset cannot be generated ({error.strerror}); "
+            f"{remedy(error)} there, or set MER_CACHE_ROOT to another folder, and give the "
+            "same command again"
+        ) from error
+
+
+def build_demo(folder: Path, pieces: Sequence[DemoPiece]) -> None:
+    """Synthesise clips of the demo; the folder is created when all files are complete.
 
     Parameters
     ----------
     folder : folder to create
+    pieces : pieces to render
 
     Raises
     ------
@@ -69,8 +92,6 @@ def build_demo(folder: Path) -> None:
     """
     import soundfile
 
-    print("generating the demo dataset (once, under a minute) …", flush=True)
-    pieces = compose()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / draft_name(".demo-")
     draft.mkdir()
