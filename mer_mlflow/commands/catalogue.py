@@ -33,12 +33,14 @@ class Command:
     summary : one sentence
     parameters : its parameters; train and search also accept the methodology's hyperparameters
     is_entry : whether it is an entry of MLproject, and so has a run in MLflow
+    bare : parameter to which arguments without a name belong, empty for none
     """
 
     name: str
     summary: str
     parameters: tuple[Parameter, ...] = ()
     is_entry: bool = True
+    bare: str = ""
 
     @property
     def module(self) -> str:
@@ -73,6 +75,7 @@ COMMANDS = {
             name="predict",
             summary="Predict the emotion of songs with a model.",
             parameters=PREDICT,
+            bare="clip",
         ),
         Command(
             name="study",

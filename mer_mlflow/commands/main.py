@@ -118,7 +118,7 @@ def _whole_parser() -> argparse.ArgumentParser:
 def _parser(command: Command, *, method: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"mer {command.name}",
-        usage=f"mer {command.name} [--name=value ...]",
+        usage=f"mer {command.name}{_bare(command)} [--name=value ...]",
         description=command.summary,
         formatter_class=_formatter(),
     )
@@ -128,6 +128,10 @@ def _parser(command: Command, *, method: str) -> argparse.ArgumentParser:
         for parameter in hyperparameter_options(method):
             _add(own, parameter)
     return parser
+
+
+def _bare(command: Command) -> str:
+    return f" {command.bare.upper()} ..." if command.bare else ""
 
 
 def _formatter() -> type[argparse.HelpFormatter]:
