@@ -8,7 +8,8 @@ M. Mitchell et al., "Model cards for model reporting", FAT* 2019.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.evidence import Evidence, with_interval
+from mer_mlflow.representations import Input
 from mer_mlflow.representations.pretrained import PUBLISHED
 from mer_mlflow.training import Value
 
@@ -24,6 +26,7 @@ STUDY = (
     "Louro et al., “A Comparison Study of Deep Learning Methodologies for Music Emotion "
     "Recognition”, Sensors 24(7), 2024"
 )
+PLAIN = (str, int, float)
 MEANINGS = {
     "Q1": "high arousal, positive valence (happy, excited)",
     "Q2": "high arousal, negative valence (angry, tense)",
@@ -79,13 +82,21 @@ def _title(setting: Setting) -> str:
 def _inputs(setting: Setting) -> Iterator[str]:
     yield setting.method.summary
     yield ""
+    shortest = setting.method.shortest
+    least = f" A song must last at least {shortest:g} s." if shortest else ""
     yield (
-        f"It reads windows of {setting.duration:g} s, at least {setting.method.shortest:g} s. A "
-        "longer song is divided into overlapping windows, and its probabilities are the mean over "
-        "them."
+        f"It reads windows of {setting.duration:g} s. A longer song is divided into overlapping "
+        f"windows, and its probabilities are the mean over them.{least}"
     )
     yield ""
-    yield f"Inputs: {', '.join(f'`{item.key}`' for item in setting.inputs)}."
+    yield from (f"- `{_described(item)}`" for item in setting.inputs)
+
+
+def _described(item: Input) -> str:
+    """Return an input with its numbers and names, such as ``Mel(sr=16000, n_mels=96)``."""
+    values = {each.name: getattr(item, each.name) for each in fields(cast(Any, item))}
+    plain = [f"{name}={value}" for name, value in values.items() if isinstance(value, PLAIN)]
+    return f"{type(item).__name__}({', '.join(plain)})"
 
 
 def _training(setting: Setting, chosen: Mapping[str, Value]) -> Iterator[str]:
