@@ -183,7 +183,7 @@ def write_model(
         "inputs": [item.key for item in setting.inputs],
         "weights": [_copied(each, folder) for each in setting.weights],
         "temperature": temperature,
-        "packages": installed(packages_of(setting.method)),
+        "packages": installed(packages_of(setting.method, setting.inputs)),
         **facts,
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True))
