@@ -1,8 +1,9 @@
 """Archive: a zip file that is verified completely before it is used.
 
 There is a member for the values of each run and each logged model, one for each of their artifacts,
-and a manifest with size and SHA-256 of each of them. The zip's comment ends with the SHA-256 of all bytes before it, because the
-manifest cannot contain the checksum of itself and of the zip's directory.
+and a manifest with size and SHA-256 of each of them. The zip's comment ends with the SHA-256 of all
+bytes before it, because the manifest cannot contain the checksum of itself and of the zip's
+directory.
 """
 
 from __future__ import annotations

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mer_mlflow.archive.record import check_text, check_texts, check_whole, figure_of, shown
+from mer_mlflow.archive.record import (
+    check_text,
+    check_texts,
+    check_whole,
+    figure_of,
+    origin,
+    shown,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,11 @@ class ModelRecord:
     tags: Mapping[str, str]
     scores: tuple[Score, ...]
     registered: Mapping[str, Registered]
+
+    @property
+    def origin(self) -> str:
+        """Original id of the model, before any import."""
+        return origin(self.model_id, self.tags)
 
 
 def to_json(record: ModelRecord) -> dict[str, Any]:
