@@ -27,7 +27,7 @@ from mer_mlflow.archive.record import of_one_origin, origin
 from mer_mlflow.archive.text import Change, rewrite
 from mer_mlflow.errors import TrackingError
 from mer_mlflow.scratch import scratch_folder
-from mer_mlflow.tracking.models import search_models
+from mer_mlflow.tracking.models import lacks_files, search_models
 from mer_mlflow.tracking.runs import is_missing
 from mer_mlflow.tracking.schema import IMPORTED_FROM, IMPORTED_SOURCE
 
@@ -83,7 +83,7 @@ class ModelWriter:
             model = client.get_logged_model(model_id)
             self._fill_values(record, model, change)
             sizes = self._fill_artifacts(record, model, change)
-            if _sizes(client, model_id, sizes) != sizes:
+            if lacks_files(client, model_id, sizes):
                 raise TrackingError(
                     f"model {record.model_id} of the archive: the server has not kept all of its "
                     f"files; {ADVICE}"
@@ -311,23 +311,6 @@ def _rename(path: Path, model: LoggedModel) -> None:
         "run_id": model.source_run_id,
     }
     path.write_text(yaml.safe_dump(described, allow_unicode=True))
-
-
-def _sizes(client: MlflowClient, model_id: str, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Return the sizes of a model's files [bytes]; the expected size if the store does not know it.
-
-    Files that are not wanted are ignored.
-    """
-    found: dict[str, int] = {}
-    folders: list[str | None] = [None]
-    while folders:
-        for each in client.list_logged_model_artifacts(model_id, folders.pop()):
-            if each.is_dir:
-                folders.append(each.path)
-            elif each.path in wanted:
-                size = each.file_size
-                found[each.path] = wanted[each.path] if size is None else int(size)
-    return found
 
 
 def _in_order_of_versions(

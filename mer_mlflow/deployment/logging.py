@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 import soundfile
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
 from mer_mlflow.deployment.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
 from mer_mlflow.deployment.trained import TrainedModel, load_trained
-from mer_mlflow.errors import ModelError
+from mer_mlflow.errors import ModelError, TrackingError
 from mer_mlflow.tracking import check_store
+from mer_mlflow.tracking.models import lacks_files
 from mer_mlflow.training import Method
 
 NAME = "model"
@@ -49,12 +51,19 @@ def log_model(
 ) -> ModelInfo:
     """Log a trained model to the active run, and register it if a name is given.
 
+    It is registered only after the tracking server has all of its files.
+
     Parameters
     ----------
     folder : folder of the trained model
     method : its methodology
     tags : tags of the logged model
     registered_name : name in the model registry, None for no registration
+
+    Raises
+    ------
+    TrackingError
+        If the server has lost files of the model.
     """
     info: ModelInfo = mlflow.pyfunc.log_model(
         name=NAME,
@@ -63,14 +72,14 @@ def log_model(
         signature=SIGNATURE,
         input_example=_example(),
         pip_requirements=requirements(method),
-        registered_model_name=registered_name,
         tags=dict(tags),
     )
+    client = MlflowClient()
+    _require_files(client, info, folder)
     if registered_name is not None:
-        client = MlflowClient()
-        client.set_registered_model_alias(
-            registered_name, CANDIDATE, str(info.registered_model_version)
-        )
+        version = mlflow.register_model(info.model_uri, registered_name, tags=dict(tags)).version
+        info.registered_model_version = version
+        client.set_registered_model_alias(registered_name, CANDIDATE, str(version))
     return info
 
 
@@ -114,6 +123,20 @@ def requirements(method: Method) -> list[str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _require_files(client: MlflowClient, info: ModelInfo, folder: Path) -> None:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    sizes = {
+        f"artifacts/{ARTIFACT}/{path.relative_to(folder).as_posix()}": path.stat().st_size
+        for path in paths
+    }
+    if lacks_files(client, info.model_id, sizes):
+        client.finalize_logged_model(info.model_id, LoggedModelStatus.FAILED)
+        raise TrackingError(
+            f"model {info.model_id}: the tracking server has lost some of its files; give the same "
+            "command again"
+        )
 
 
 def _example() -> pd.DataFrame:

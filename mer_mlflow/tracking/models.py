@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlflow import MlflowClient
@@ -61,6 +61,38 @@ def close_unfinished(client: MlflowClient, experiment: str, *, but: str) -> None
         if _has_ended(client, str(model.source_run_id)):
             with contextlib.suppress(MlflowException):  # it may have been deleted
                 client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
+
+
+def file_sizes(client: MlflowClient, model_id: str) -> dict[str, int | None]:
+    """Return the sizes of a model's files by name [bytes]; None if the store does not know it.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    model_id : id of the model
+    """
+    found: dict[str, int | None] = {}
+    folders: list[str | None] = [None]
+    while folders:
+        for each in client.list_logged_model_artifacts(model_id, folders.pop()):
+            if each.is_dir:
+                folders.append(each.path)
+            else:
+                found[each.path] = each.file_size
+    return found
+
+
+def lacks_files(client: MlflowClient, model_id: str, sizes: Mapping[str, int]) -> bool:
+    """Return whether files of a model are missing on the server, although it confirmed them.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    model_id : id of the model
+    sizes : expected sizes by name [bytes]
+    """
+    found = file_sizes(client, model_id)
+    return any(name not in found or found[name] not in (None, size) for name, size in sizes.items())
 
 
 def _has_ended(client: MlflowClient, run_id: str) -> bool:
