@@ -1,4 +1,4 @@
-"""A fit that fails or is killed: what is registered is complete, and the next fit closes the rest."""
+"""A fit that fails or is killed: registered models are complete, the next fit closes the rest."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def assert_registered_versions_are_complete() -> None:
 @pytest.mark.parametrize(
     ("step", "left", "n_versions"),
     [
-        ("create_logged_model", {}, 0),
+        ("_create_logged_model", {}, 0),
         ("log_outputs", {"FAILED"}, 0),
         ("log_model_artifacts", {"FAILED"}, 0),
         ("finalize_logged_model", {"PENDING"}, 0),
