@@ -1,8 +1,9 @@
 """Archive: a zip file that is verified completely before it is used.
 
-There is a member for each run's values, one for each of its artifacts, and a manifest with size and
-SHA-256 of each of them. The zip's comment ends with the SHA-256 of all bytes before it, because the
-manifest cannot contain the checksum of itself and of the zip's directory.
+There is a member for the values of each run and each logged model, one for each of their artifacts,
+and a manifest with size and SHA-256 of each of them. The zip's comment ends with the SHA-256 of all
+bytes before it, because the manifest cannot contain the checksum of itself and of the zip's
+directory.
 """
 
 from __future__ import annotations
@@ -27,9 +28,13 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.paths import FULL, given_path
 from mer_mlflow.scratch import remove_abandoned, scratch_folder
 
-FORMAT = 1
+FORMAT, WITHOUT_MODELS = 2, 1
+"""Formats of archives with and without models. An archive without models is written as by versions
+that know only runs, so that they can import it; they refuse the other format by its number."""
 CONTENT = "runs of mer_mlflow"
-MANIFEST, RECORD, ARTIFACTS = "manifest.json", "run.json", "artifacts"
+MANIFEST, RECORD, MODEL, ARTIFACTS = "manifest.json", "run.json", "model.json", "artifacts"
+MODEL_ID = "m-"
+"""Start of the ids of logged models; ids of runs have no such start."""
 SEAL = b"mer_mlflow; SHA-256 of all before these digits: "
 N_DIGITS = 64
 BLOCK = 1 << 20
@@ -58,7 +63,12 @@ BROKEN = (
 """Exceptions for an invalid zip file."""
 ODD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]|^[A-Za-z]:")
 """Characters that are not allowed in file names on every system, or cannot be encoded."""
-MEMBER = re.compile(rf"runs/([0-9a-f]{{32}})/(?:{RECORD}|{ARTIFACTS}/(.+))", re.DOTALL)
+RUN_PLACE, MODEL_PLACE = "runs/[0-9a-f]{32}", f"models/{MODEL_ID}[0-9a-f]{{32}}"
+MEMBER = re.compile(
+    rf"{RUN_PLACE}/{RECORD}|{MODEL_PLACE}/{MODEL}"
+    rf"|(?:{RUN_PLACE}|{MODEL_PLACE})/{ARTIFACTS}/(?P<artifact>.+)",
+    re.DOTALL,
+)
 
 OnProgress = Callable[[int, int], None]
 
@@ -89,6 +99,7 @@ class Manifest:
     experiment, experiment_id : name and id of the exported experiment
     counts : number of runs of each kind, and of artifacts
     runs : ids of the runs, parents before children
+    models : ids of the logged models
     members : all files except the manifest, by name
     """
 
@@ -99,7 +110,18 @@ class Manifest:
     experiment_id: str
     counts: Mapping[str, int]
     runs: tuple[str, ...]
+    models: tuple[str, ...]
     members: Mapping[str, Member]
+
+
+def place_of(owner: str) -> str:
+    """Return the folder of a run or model in an archive, by its id."""
+    return f"{'models' if owner.startswith(MODEL_ID) else 'runs'}/{owner}"
+
+
+def record_name(owner: str) -> str:
+    """Return the name of the member with the values of a run or model, by its id."""
+    return f"{place_of(owner)}/{MODEL if owner.startswith(MODEL_ID) else RECORD}"
 
 
 class ArchiveWriter:
@@ -143,7 +165,7 @@ class ArchiveWriter:
             while block := source.read(BLOCK):
                 digest.update(block)
                 written += target.write(block)
-        if written > MOST_VALUES and name.endswith(f"/{RECORD}"):
+        if written > MOST_VALUES and _artifact_name(name) is None:
             raise ParameterError(f"{name}: is too large to be a run's values; delete the run")
         self.members[name] = Member(size=written, sha256=digest.hexdigest())
 
@@ -155,7 +177,7 @@ class ArchiveWriter:
         ParameterError
             If an import would reject the archive.
         """
-        text = json.dumps({"content": CONTENT, "format": FORMAT, **asdict(manifest)}, indent=1)
+        text = json.dumps(_facts(manifest), indent=1)
         size, unpacked = self._file.tell(), sum(each.size for each in self.members.values())
         if len(text) > MOST_VALUES or unpacked > max(HARMLESS, MOST_TIMES * size):
             raise ParameterError(
@@ -276,12 +298,14 @@ class Archive:
         self.manifest = manifest
         self._zip = file
         self._path = path
-        self._of_run: dict[str, list[str]] = {run_id: [] for run_id in manifest.runs}
+        self._owned: dict[str, list[str]] = {
+            owner: [] for owner in (*manifest.runs, *manifest.models)
+        }
         for name in sorted(manifest.members):
-            self._of_run[name.split("/")[1]].append(name)
+            self._owned[name.split("/")[1]].append(name)
 
-    def record(self, run_id: str) -> Any:
-        """Return a run's values as parsed JSON.
+    def record(self, owner: str) -> Any:
+        """Return the values of a run or model, by its id, as parsed JSON.
 
         Raises
         ------
@@ -289,7 +313,7 @@ class Archive:
             If they are not valid JSON.
         """
         buffer = io.BytesIO()
-        name = f"runs/{run_id}/{RECORD}"
+        name = record_name(owner)
         if self.manifest.members[name].size > MOST_VALUES:
             raise self.refused(f"{name} is too large to be a run's values")
         self.copy(name, buffer)
@@ -299,18 +323,16 @@ class Archive:
         """Return an error for an archive that cannot be used."""
         return _refused(self._path, reason)
 
-    def artifacts(self, run_id: str) -> dict[str, str]:
-        """Return the names of members that are artifacts of a run, by the artifact's path."""
-        start = f"runs/{run_id}/{ARTIFACTS}/"
+    def artifacts(self, owner: str) -> dict[str, str]:
+        """Return the names of members that are artifacts of a run or model, by their paths."""
+        start = f"{place_of(owner)}/{ARTIFACTS}/"
         return {
-            name.removeprefix(start): name
-            for name in self._of_run[run_id]
-            if name.startswith(start)
+            name.removeprefix(start): name for name in self._owned[owner] if name.startswith(start)
         }
 
-    def size(self, run_id: str) -> int:
-        """Return the size of a run in the archive, in bytes."""
-        return sum(self.manifest.members[name].size for name in self._of_run[run_id])
+    def size(self, owner: str) -> int:
+        """Return the size of a run or model in the archive, in bytes."""
+        return sum(self.manifest.members[name].size for name in self._owned[owner])
 
     def copy(self, name: str, target: IO[bytes] | None) -> None:
         """Unpack a member, at most to the size in the manifest.
@@ -398,16 +420,28 @@ def _parse_json(content: bytes, name: str, path: Path) -> Any:
 
 def name_problem(name: str) -> str | None:
     """Return why a member's name is not a valid path inside its folder; None if it is."""
-    match = MEMBER.fullmatch(name)
-    if match is None:
-        return f"{name!r} is not a valid path of a run's file"
-    path = match[2] or RECORD
+    if not MEMBER.fullmatch(name):
+        return f"{name!r} is not a valid path of a file of a run or model"
+    path = _artifact_name(name) or RECORD
     parts = path.split("/")
     if ODD.search(path) or any(part in ("", ".", "..") for part in parts):
         return f"{name!r} is not a valid file name"
     if len(name) > LONGEST_NAME:
         return f"{name[:80]!r}… is too long for a name"
     return None
+
+
+def _artifact_name(member: str) -> str | None:
+    match = MEMBER.fullmatch(member)
+    return match and match["artifact"]
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    facts = asdict(manifest)
+    if not manifest.models:
+        del facts["models"]
+    format_ = FORMAT if manifest.models else WITHOUT_MODELS
+    return {"content": CONTENT, "format": format_, **facts}
 
 
 def _digest(file: IO[bytes], end: int) -> str:
@@ -443,7 +477,7 @@ def _manifest(file: zipfile.ZipFile, path: Path) -> Manifest:
     data = _parse_json(content, MANIFEST, path)
     if not isinstance(data, dict) or data.get("content") != CONTENT:
         raise _refused(path, f"{MANIFEST} is not that of an archive of runs")
-    if data.get("format") != FORMAT:
+    if data.get("format") not in (FORMAT, WITHOUT_MODELS):
         message = f"format {data.get('format')!r} is not that of this version ({FORMAT})"
         raise ParameterError(
             f"archive={path}: {message}; use the version of the project that wrote it"
@@ -471,8 +505,10 @@ def _parsed(data: dict[str, Any]) -> Manifest:
             raise ValueError(f"size or digest of {name}")
         members[name] = Member(size=size, sha256=digest)
     runs = tuple(data["runs"])
-    if len(set(runs)) != len(runs) or {f"runs/{run}/{RECORD}" for run in runs} - members.keys():
-        raise ValueError("runs")
+    models = tuple(data["models"]) if data["format"] == FORMAT else ()
+    for kind, owners in (("runs", runs), ("models", models)):
+        if len(set(owners)) != len(owners) or set(map(record_name, owners)) - members.keys():
+            raise ValueError(kind)
     return Manifest(
         software=data["software"],
         exported=data["exported"],
@@ -481,6 +517,7 @@ def _parsed(data: dict[str, Any]) -> Manifest:
         experiment_id=data["experiment_id"],
         counts=data["counts"],
         runs=runs,
+        models=models,
         members=members,
     )
 
@@ -497,11 +534,12 @@ def _check_entries(file: zipfile.ZipFile, manifest: Manifest, path: Path) -> Non
         fault = "is missing" if missing else "is not in the manifest"
         raise _refused(path, f"{name!r} {fault}")
     folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
-    runs = set(manifest.runs)
+    owners = {*manifest.runs, *manifest.models}
     for name in names:
         problem = name_problem(name)
-        if problem is None and name.split("/")[1] not in runs:
-            problem = f"{name!r} belongs to no run of the manifest"
+        if problem is None and name.split("/")[1] not in owners:
+            kind = "model" if name.startswith("models/") else "run"
+            problem = f"{name!r} belongs to no {kind} of the manifest"
         if problem is None and name in folders:
             problem = f"{name!r} is both a file and a folder"
         if problem is not None:

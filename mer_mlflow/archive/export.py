@@ -1,4 +1,4 @@
-"""Export of this project's runs in an experiment to an archive."""
+"""Export of this project's runs in an experiment, with their models, to an archive."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from mer_mlflow._version import __version__
 from mer_mlflow.access import redacted
 from mer_mlflow.archive.container import (
     ARTIFACTS,
-    RECORD,
     ArchiveWriter,
     Manifest,
     OnProgress,
+    place_of,
+    record_name,
     writing,
 )
+from mer_mlflow.archive.export_models import write_models
+from mer_mlflow.archive.model_record import ModelRecord
 from mer_mlflow.archive.parallel import in_order, n_workers, with_advice
 from mer_mlflow.archive.record import ENDED, Figure, Input, Record, of_one_origin, origin, to_json
 from mer_mlflow.archive.text import check_printable, is_text, rewrite, without_credentials
@@ -47,7 +50,7 @@ class Exported:
 
     Attributes
     ----------
-    counts : number of runs of each kind, and of artifacts
+    counts : number of runs of each kind, of models and their registered versions, and of artifacts
     closed : number of running runs that are exported as interrupted, by kind
     left_out : number of running runs that are not exported, by kind
     size : size of the archive, in bytes
@@ -66,7 +69,7 @@ def export_runs(
     *,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Exported:
-    """Export an experiment's runs to an archive; the server is not changed.
+    """Export an experiment's runs and their models to an archive; the server is not changed.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def export_runs(
     ParameterError
         If there is nothing to export, or the archive cannot be written.
     TrackingError
-        If a run cannot be read.
+        If a run or model cannot be read.
     """
     unread = with_advice(
         f"experiment {experiment} cannot be read", "nothing was exported; try again"
@@ -105,8 +108,9 @@ def export_runs(
         for done, record in enumerate(in_order(fetch, runs, workers=workers), start=1):
             _write(writer, record, staged / record.run_id)
             on_progress(done, len(runs))
-        counts = _counted(runs)
-        counts["artifacts"] = len(writer.members) - len(runs)
+        models = write_models(client, experiment, runs, writer, staged)
+        counts = _counted(runs) | _counted_models(models)
+        counts["artifacts"] = len(writer.members) - len(runs) - len(models)
         writer.close(
             Manifest(
                 software={"mer_mlflow": __version__, "mlflow": metadata.version("mlflow")},
@@ -116,6 +120,7 @@ def export_runs(
                 experiment_id=experiment,
                 counts=counts,
                 runs=tuple(str(run.info.run_id) for run in runs),
+                models=tuple(model.model_id for model in models),
                 members=writer.members,
             )
         )
@@ -158,6 +163,12 @@ def _kind(run: Run) -> str:
 
 def _counted(runs: Iterator[Run] | list[Run]) -> dict[str, int]:
     return dict(Counter(_kind(run) for run in runs))
+
+
+def _counted_models(models: tuple[ModelRecord, ...]) -> dict[str, int]:
+    versions = [each.versions for model in models for each in model.registered.values()]
+    counts = {"model": len(models), "registered version": sum(map(len, versions))}
+    return {kind: count for kind, count in counts.items() if count}
 
 
 def _has_ended(run: Run) -> bool:
@@ -246,8 +257,8 @@ def _input(given: DatasetInput) -> Input:
 def _write(writer: ArchiveWriter, record: Record, folder: Path) -> None:
     """Write a run to the archive, and delete its temporary files."""
     values = json.dumps(to_json(record), allow_nan=False).encode()
-    place = f"runs/{record.run_id}"
-    writer.add(f"{place}/{RECORD}", io.BytesIO(values), size=len(values))
+    place = place_of(record.run_id)
+    writer.add(record_name(record.run_id), io.BytesIO(values), size=len(values))
     files = {
         path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
     }

@@ -71,29 +71,30 @@ class Record:
 
 
 def origin(run_id: str, tags: Mapping[str, str]) -> str:
-    """Return the original id of a run, before any import."""
+    """Return the original id of a run or model, before any import."""
     return tags.get(schema.IMPORTED_FROM, run_id)
 
 
-def of_one_origin(origins: Iterable[tuple[str, str]]) -> str | None:
-    """Return a message about two copies of the same run; None if there are none.
+def of_one_origin(origins: Iterable[tuple[str, str]], *, kind: str = "run") -> str | None:
+    """Return a message about two copies of the same run or model; None if there are none.
 
     Parameters
     ----------
-    origins : pairs of each run's id and its original id
+    origins : pairs of each id and its original id
+    kind : ``run`` or ``model``
     """
     seen: dict[str, str] = {}
     for run_id, made in origins:
         other = seen.setdefault(made, run_id)
         if other != run_id:
-            return f"runs {other} and {run_id} are copies of run {made}; delete one of them"
+            return f"{kind}s {other} and {run_id} are copies of {kind} {made}; delete one of them"
     return None
 
 
 def to_json(record: Record) -> dict[str, Any]:
     """Convert a record for JSON; metric values are ``[value, timestamp, step]``."""
     histories = {
-        key: [[_shown(figure.value), figure.timestamp, figure.step] for figure in history]
+        key: [[shown(figure.value), figure.timestamp, figure.step] for figure in history]
         for key, history in record.metrics.items()
     }
     return {**asdict(record), "metrics": histories}
@@ -109,15 +110,15 @@ def from_json(data: Any) -> Record:
     """
     try:
         return Record(
-            run_id=_text(data["run_id"]),
-            name=_text(data["name"]),
+            run_id=check_text(data["run_id"]),
+            name=check_text(data["name"]),
             status=_status(data["status"]),
-            start_time=_whole(data["start_time"]),
-            end_time=None if data["end_time"] is None else _whole(data["end_time"]),
-            params=_texts(data["params"]),
-            tags=_texts(data["tags"]),
+            start_time=check_whole(data["start_time"]),
+            end_time=None if data["end_time"] is None else check_whole(data["end_time"]),
+            params=check_texts(data["params"]),
+            tags=check_texts(data["tags"]),
             metrics={
-                _text(key): tuple(_figure(*figure) for figure in history)
+                check_text(key): tuple(figure_of(*figure) for figure in history)
                 for key, history in data["metrics"].items()
             },
             inputs=tuple(_input(item) for item in data["inputs"]),
@@ -126,25 +127,33 @@ def from_json(data: Any) -> Record:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _shown(value: float) -> float | str:
+def shown(value: float) -> float | str:
+    """Return a number for JSON."""
     if math.isnan(value):
         return NO_NUMBERS[0]
     return value if math.isfinite(value) else NO_NUMBERS[1 if value > 0 else 2]
 
 
-def _figure(value: Any, timestamp: Any, step: Any) -> Figure:
+def figure_of(value: Any, timestamp: Any, step: Any) -> Figure:
+    """Return a value of a metric from parsed JSON.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number and value not in NO_NUMBERS:
         raise ValueError(f"{value!r} is not a metric value")
-    return Figure(value=float(value), timestamp=_whole(timestamp), step=_whole(step))
+    return Figure(value=float(value), timestamp=check_whole(timestamp), step=check_whole(step))
 
 
 def _input(data: Any) -> Input:
     optional = {
-        key: None if data[key] is None else _text(data[key]) for key in ("schema", "profile")
+        key: None if data[key] is None else check_text(data[key]) for key in ("schema", "profile")
     }
-    texts = {key: _text(data[key]) for key in ("name", "digest", "source_type", "source")}
-    return Input(**texts, **optional, tags=_texts(data["tags"]))  # type: ignore[arg-type]
+    texts = {key: check_text(data[key]) for key in ("name", "digest", "source_type", "source")}
+    return Input(**texts, **optional, tags=check_texts(data["tags"]))  # type: ignore[arg-type]
 
 
 def _status(data: Any) -> str:
@@ -153,18 +162,39 @@ def _status(data: Any) -> str:
     return str(data)
 
 
-def _text(data: Any) -> str:
+def check_text(data: Any) -> str:
+    """Return parsed JSON if it is a text.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or cannot be encoded.
+    """
     if not isinstance(data, str):
         raise ValueError(f"{data!r} is not a text")
     data.encode()  # JSON allows lone surrogates, servers do not
     return data
 
 
-def _whole(data: Any) -> int:
+def check_whole(data: Any) -> int:
+    """Return parsed JSON if it is an integer of 64 bits.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     if type(data) is not int or not -MOST <= data < MOST:
         raise ValueError(f"{data!r} is not an integer")
     return data
 
 
-def _texts(data: Any) -> dict[str, str]:
-    return {_text(key): _text(value) for key, value in data.items()}
+def check_texts(data: Any) -> dict[str, str]:
+    """Return parsed JSON if it is an object of texts.
+
+    Raises
+    ------
+    ValueError
+        If it has other values.
+    """
+    return {check_text(key): check_text(value) for key, value in data.items()}

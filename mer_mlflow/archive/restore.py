@@ -8,6 +8,8 @@ with the ids that it has assigned, because finished runs may refer to them.
 Runs of an earlier archive are updated to a later one: all or none, because a tree of runs must have
 one consistent state. The runs must not have been changed since, and the later archive must be of
 the same experiment, because otherwise it is unknown which state is newer.
+
+Logged models are created after all runs, because runs may refer to them, and written after them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, groupby
@@ -32,8 +34,16 @@ from mer_mlflow.access import refusal
 from mer_mlflow.archive.container import Archive, OnProgress
 from mer_mlflow.archive.export import record_of
 from mer_mlflow.archive.lease import lease
+from mer_mlflow.archive.model_record import ModelRecord
 from mer_mlflow.archive.parallel import in_order, n_workers, with_advice
 from mer_mlflow.archive.record import Input, Record, from_json, of_one_origin, origin, to_json
+from mer_mlflow.archive.restore_models import (
+    ModelWriter,
+    delete_unused_models,
+    plan_models,
+    read_models,
+    register,
+)
 from mer_mlflow.archive.text import BLOCK, Change, changed, is_text, rewrite, with_ids
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.scratch import scratch_folder
@@ -73,6 +83,9 @@ class Imported:
     n_continued : number of those that an interrupted import had begun
     n_updated : number of runs of an earlier archive that were updated
     n_known : number of runs that existed already, and were not changed
+    n_models : number of written models
+    versions : registered versions, such as ``mer-svm/3``
+    messages : a sentence for each alias that another version has already
     """
 
     experiment_id: str
@@ -80,6 +93,9 @@ class Imported:
     n_continued: int
     n_updated: int
     n_known: int
+    n_models: int
+    versions: tuple[str, ...]
+    messages: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,17 +219,17 @@ def restore_runs(
     *,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Imported:
-    """Import an archive's runs into an experiment, each of them once.
+    """Import an archive's runs and models into an experiment, each of them once.
 
     Runs of an earlier archive are updated. If that is impossible, because they were changed since,
-    nothing is written.
+    nothing is written. Models that exist already are not changed.
 
     Parameters
     ----------
     client : client of the tracking server
     archive : the archive
     experiment : name of the experiment, which is created if necessary
-    on_progress : called with (done, total) steps: all runs are created, then all are written
+    on_progress : called with (done, total) steps: all runs and models are created, then written
 
     Returns
     -------
@@ -226,19 +242,22 @@ def restore_runs(
     RunInProgressError
         If another import into the experiment is running.
     TrackingError
-        If the server rejects a run.
+        If the server rejects a run or model.
     """
-    heads = _heads(archive)
+    heads, models = _heads(archive), read_models(archive)
     with with_advice(f"experiment={experiment}: cannot be written to", ADVICE):
-        experiment_id = _target_experiment(client, experiment, archive, heads)
+        experiment_id = _target_experiment(client, experiment, archive, heads, models)
         with lease(client, experiment_id):
-            return _restore(client, archive, heads, (experiment, experiment_id), on_progress)
+            return _restore(
+                client, archive, heads, models, (experiment, experiment_id), on_progress
+            )
 
 
 def _restore(
     client: MlflowClient,
     archive: Archive,
     heads: list[_Head],
+    models: Sequence[ModelRecord],
     experiment: tuple[str, str],
     on_progress: OnProgress,
 ) -> Imported:
@@ -247,10 +266,12 @@ def _restore(
     whole, begun = _present(client, experiment_id, {head.origin for head in heads})
     new = [head for head in heads if head.origin not in whole]
     unmade = [head for head in new if head.origin not in begun]
-    digests = _digests(archive, heads, whole)
+    plan = plan_models(client, experiment_id, models)
+    digests = _digests(archive, heads, whole, plan.origins)
     # texts may also refer to other runs of the experiment, by their original ids
     ids = {made: str(run.info.run_id) for made, run in (begun | whole).items()}
     ids |= {head.run_id: ids.get(head.origin, "<new>") for head in heads}
+    ids |= plan.ids()
     expected = with_ids(ids, experiments=moves)
     updated: dict[str, Run] = {}
     torn: list[str] = []
@@ -273,13 +294,21 @@ def _restore(
         )
     todo = [head for head in heads if head.origin not in whole or head.run_id in updated]
     workers = n_workers(client)
-    _check_space(archive, todo, workers)
+    _check_space(archive, todo, plan.new, workers)
     writer = _Writer(client=client, archive=archive, experiment=experiment_id, digests=digests)
-    steps, n_steps = count(1), len(unmade) + len(todo)
+    model_writer = ModelWriter(client=client, archive=archive, experiment=experiment_id)
+    steps = count(1)
+    n_steps = len(unmade) + len(todo) + 2 * len(plan.new)
     for head, run_id in zip(unmade, in_order(writer.make, unmade, workers=workers), strict=True):
         ids[head.run_id] = ids[head.origin] = run_id
         on_progress(next(steps), n_steps)
     change = with_ids(ids, experiments=moves)
+    for model in plan.new:
+        plan.made[model.origin] = plan.begun.get(model.origin) or model_writer.make(
+            model, ids[model.run_id], change
+        )
+        on_progress(next(steps), n_steps)
+    ids |= plan.ids()
 
     def fill(head: _Head) -> None:
         writer.fill(head, ids[head.run_id], change, updated.get(head.run_id))
@@ -287,13 +316,21 @@ def _restore(
     for _, generation in groupby(todo, key=lambda head: head.depth):
         for _ in in_order(fill, generation, workers=workers):
             on_progress(next(steps), n_steps)
+    for model in plan.new:
+        model_writer.fill(model, plan.made[model.origin], change)
+        on_progress(next(steps), n_steps)
+    versions, messages = register(client, models, plan.made, change)
     _delete_unused(client, experiment_id)
+    delete_unused_models(client, experiment_id)
     return Imported(
         experiment_id=experiment_id,
         n_new=len(new),
         n_continued=len(new) - len(unmade),
         n_updated=len(updated),
         n_known=len(heads) - len(todo),
+        n_models=len(plan.new),
+        versions=versions,
+        messages=messages,
     )
 
 
@@ -354,14 +391,16 @@ def _state(record: Record) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def _digests(archive: Archive, heads: list[_Head], whole: Mapping[str, Run]) -> dict[str, str]:
+def _digests(
+    archive: Archive, heads: list[_Head], whole: Mapping[str, Run], models: Mapping[str, str]
+) -> dict[str, str]:
     """Return the SHA-256 of each run's content in an archive, independent of its ids there.
 
-    Ids of runs are replaced by original ids, which are marked if the run is known: a run that
-    refers to a run of a later archive must be written again.
+    Ids of runs and models are replaced by original ids, which are marked if the run or model is
+    known: a run that refers to a run of a later archive must be written again.
     """
     known = {made: made for made in chain(whole, (head.origin for head in heads))}
-    known |= {head.run_id: head.origin for head in heads}
+    known |= {**{head.run_id: head.origin for head in heads}, **models}
     canonical = with_ids(
         {run_id: f"<{made}>" for run_id, made in known.items()},
         experiments=(archive.manifest.experiment_id, "home"),
@@ -416,9 +455,12 @@ def _can_become(run: Run, record: Record, version: str) -> bool:
     )
 
 
-def _check_space(archive: Archive, heads: list[_Head], workers: int) -> None:
+def _check_space(
+    archive: Archive, heads: list[_Head], models: Collection[ModelRecord], workers: int
+) -> None:
     sizes: Sequence[int] = sorted(archive.size(head.run_id) for head in heads)
-    needed, folder = sum(sizes[-workers:]), tempfile.gettempdir()
+    largest_model = max((archive.size(each.model_id) for each in models), default=0)
+    needed, folder = max(sum(sizes[-workers:]), largest_model), tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ParameterError(
@@ -428,11 +470,15 @@ def _check_space(archive: Archive, heads: list[_Head], workers: int) -> None:
 
 
 def _target_experiment(
-    client: MlflowClient, name: str, archive: Archive, heads: list[_Head]
+    client: MlflowClient,
+    name: str,
+    archive: Archive,
+    heads: list[_Head],
+    models: Collection[ModelRecord],
 ) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:  # no experiment is created if the import is impossible
-        _check_space(archive, heads, n_workers(client))
+        _check_space(archive, heads, models, n_workers(client))
     try:
         return experiment_id(client, name)
     except MlflowException as error:

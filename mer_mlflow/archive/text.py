@@ -23,7 +23,7 @@ USER = re.compile(r"(?<=://)[^\s/?#,\"'<>\\]*@")
 PASSWORD = re.compile(rf"((?:[?&]|&amp;|\\u0026){NAME_OF_VALUE}=)[^\s&#,\"'<>\\]*", re.IGNORECASE)
 """Pattern of credentials without characters that may end an address in a text. Such a character in
 a credential must be quoted, as in ``%2C``; other text must not be removed."""
-RUN = re.compile(r"(experiments/\d+/runs/)?(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])")
+RUN = re.compile(r"(experiments/\d+/(?:runs/|models/m-))?(?<![0-9a-f])([0-9a-f]{32})(?![0-9a-f])")
 
 Change = Callable[[str], str]
 
@@ -34,20 +34,21 @@ def without_credentials(text: str) -> str:
 
 
 def with_ids(ids: Mapping[str, str], *, experiments: tuple[str, str]) -> Change:
-    """Return a function that replaces ids of runs in a text.
+    """Return a function that replaces ids of runs and models in a text.
 
     Parameters
     ----------
-    ids : new ids by old id; other ids are not changed
-    experiments : old and new id of the experiment, which is a part of the address of a run's page
+    ids : new ids by old id, those of models without ``m-``; other ids are not changed
+    experiments : old and new id of the experiment, which is a part of the addresses of pages
     """
-    old, new = (f"experiments/{each}/runs/" for each in experiments)
+    old, new = (f"experiments/{each}/" for each in experiments)
 
     def replace(match: re.Match[str]) -> str:
         prefix, run_id = match[1] or "", match[2]
         if run_id not in ids:
             return match[0]
-        return (new if prefix == old else prefix) + ids[run_id]
+        moved = new + prefix.removeprefix(old) if prefix.startswith(old) else prefix
+        return moved + ids[run_id]
 
     return lambda text: RUN.sub(replace, text)
 

@@ -1,4 +1,4 @@
-"""export: write the runs of an experiment, with their artifacts, to an archive."""
+"""export: write the runs of an experiment, with their artifacts and models, to an archive."""
 
 from __future__ import annotations
 

@@ -107,6 +107,8 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
     from mer_mlflow.deployment.serving import ARTIFACT
     from mer_mlflow.tracking import Kind, active_run, close_abandoned, open_run, schema, write
     from mer_mlflow.tracking.items import Item, Metric, epoch_metrics, setting_params
+    from mer_mlflow.tracking.models import close_unfinished
+    from mer_mlflow.tracking.outage import outage_in_one_line
 
     setting = resolved.setting
     client = MlflowClient()
@@ -121,8 +123,13 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
         **_evidence_tags(evidence),
     }
     own = {key.removeprefix(schema.TAGS): value for key, value in tags.items()}
-    with active_run(client, run_id, kind=Kind.FIT, **own), scratch_folder() as scratch:
+    with (
+        outage_in_one_line(),
+        active_run(client, run_id, kind=Kind.FIT, **own),
+        scratch_folder() as scratch,
+    ):
         close_abandoned(client, experiment, kind=Kind.FIT, but=run_id)
+        close_unfinished(client, experiment, but=run_id)
         folder = Path(scratch) / ARTIFACT  # its name is that of the artifact
         folder.mkdir()
         result = _train(resolved, examples, folder, evidence=evidence)
@@ -135,7 +142,7 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
         with mlflow.start_run(run_id=run_id):
             info = log_model(
                 folder,
-                setting.method,
+                setting,
                 tags=tags,
                 params={item.key: item.value for item in params},
                 metrics={} if evidence is None else evidence.metrics,

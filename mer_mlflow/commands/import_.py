@@ -1,4 +1,4 @@
-"""import: write an archive's runs to an experiment of this tracking server."""
+"""import: write an archive's runs and models to an experiment of this tracking server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mer_mlflow.tracking import check_store
 
 
 def import_(*, archive: str, experiment: str | None = None) -> int:
-    """Verify an archive, and import runs that do not exist yet.
+    """Verify an archive, and import runs and models that do not exist yet.
 
     Parameters
     ----------
@@ -45,9 +45,10 @@ def import_(*, archive: str, experiment: str | None = None) -> int:
         with progress("import: verified files") as advance:
             opened = stack.enter_context(open_archive(path, on_progress=advance))
         manifest = opened.manifest
+        models = f" and {len(manifest.models)} models" if manifest.models else ""
         print(
-            f"import: {len(manifest.runs)} runs of experiment {manifest.experiment}, exported "
-            f"{manifest.exported} from {manifest.tracking}: all checksums are correct",
+            f"import: {len(manifest.runs)} runs{models} of experiment {manifest.experiment}, "
+            f"exported {manifest.exported} from {manifest.tracking}: all checksums are correct",
             flush=True,
         )
         check_store()
@@ -65,7 +66,13 @@ def _print_outcome(imported: Imported, name: str) -> None:
         print(f"import: {imported.n_new} runs are now in experiment {name}{begun}")
     if imported.n_updated:
         print(f"import: {imported.n_updated} runs of an earlier archive were updated")
-    if not imported.n_new + imported.n_updated:
+    if imported.n_models:
+        print(f"import: {imported.n_models} models are now in experiment {name}")
+    if imported.versions:
+        print(f"import: registered: {', '.join(f'models:/{each}' for each in imported.versions)}")
+    for message in imported.messages:
+        print(f"import: {message}")
+    if not imported.n_new + imported.n_updated + imported.n_models + len(imported.versions):
         print(f"import: nothing was changed: experiment {name} has all of these runs")
     elif imported.n_known:
         print(f"import: {imported.n_known} runs existed already and were not changed")

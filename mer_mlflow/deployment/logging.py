@@ -11,18 +11,21 @@ import numpy as np
 import pandas as pd
 import soundfile
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
+from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.deployment.fitting import CARD
-from mer_mlflow.deployment.requirements import installed, packages_of
+from mer_mlflow.deployment.requirements import PROJECT, installed, packages_of
 from mer_mlflow.deployment.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
 from mer_mlflow.deployment.trained import TrainedModel, load_trained
-from mer_mlflow.errors import ModelError
+from mer_mlflow.errors import ModelError, TrackingError
 from mer_mlflow.tracking import check_store
+from mer_mlflow.tracking.models import lacks_files
 from mer_mlflow.training import Method
 
-NAME = "model"
+PACKAGE = Path(__file__).parents[1]
 CODE = Path(__file__).parent / "model_code.py"
 CANDIDATE = "candidate"
 """Alias of the latest registered version of a methodology."""
@@ -34,7 +37,7 @@ EXAMPLE_SECONDS = 4.0
 
 def log_model(
     folder: Path,
-    method: Method,
+    setting: Setting,
     *,
     tags: Mapping[str, str],
     params: Mapping[str, str],
@@ -43,34 +46,46 @@ def log_model(
 ) -> ModelInfo:
     """Log a trained model to the active run, and register it if a name is given.
 
-    The model card becomes the description of the registered version.
+    It is registered only after the tracking server has all of its files, and its card becomes the
+    description of the version.
 
     Parameters
     ----------
     folder : folder of the trained model
-    method : its methodology
+    setting : setting of its training
     tags, params, metrics : those of the logged model; metrics also are the run's
     registered_name : name in the model registry, None for no registration
+
+    Raises
+    ------
+    TrackingError
+        If the server has lost files of the model.
     """
-    packages = installed(packages_of(method))
+    packages = installed(packages_of(setting.method, setting.inputs))
     info: ModelInfo = mlflow.pyfunc.log_model(
-        name=NAME,
+        name=setting.method.name,
         python_model=str(CODE),
         artifacts={ARTIFACT: str(folder)},
         signature=SIGNATURE,
         input_example=_example(),
-        pip_requirements=[f"{name}=={number}" for name, number in packages.items()],
-        registered_model_name=registered_name,
+        # an image of the model must not depend on an index that has this package
+        code_paths=[str(PACKAGE)],
+        pip_requirements=[
+            f"{name}=={number}" for name, number in packages.items() if name != PROJECT
+        ],
         tags=dict(tags),
         params=dict(params),
     )
     mlflow.log_metrics(dict(metrics), model_id=info.model_id)
+    client = MlflowClient()
+    _require_files(client, info, folder)
     if registered_name is not None:
-        client, number = MlflowClient(), str(info.registered_model_version)
+        number = mlflow.register_model(info.model_uri, registered_name, tags=dict(tags)).version
+        info.registered_model_version = number
         card = (folder / CARD).read_text()
         client.update_model_version(registered_name, number, description=card[:LONGEST])
-        client.update_registered_model(registered_name, description=summary(method))
-        client.set_registered_model_alias(registered_name, CANDIDATE, number)
+        client.update_registered_model(registered_name, description=summary(setting.method))
+        client.set_registered_model_alias(registered_name, CANDIDATE, str(number))
     return info
 
 
@@ -117,6 +132,20 @@ def summary(method: Method) -> str:
         f"{method.title}: {method.summary} Predicts the emotion of a song as one of Russell's four "
         "quadrants. Each version has a model card."
     )
+
+
+def _require_files(client: MlflowClient, info: ModelInfo, folder: Path) -> None:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    sizes = {
+        f"artifacts/{ARTIFACT}/{path.relative_to(folder).as_posix()}": path.stat().st_size
+        for path in paths
+    }
+    if lacks_files(client, info.model_id, sizes):
+        client.finalize_logged_model(info.model_id, LoggedModelStatus.FAILED)
+        raise TrackingError(
+            f"model {info.model_id}: the tracking server has lost some of its files; give the same "
+            "command again"
+        )
 
 
 def _example() -> pd.DataFrame:

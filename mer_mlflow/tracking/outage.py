@@ -98,6 +98,23 @@ def unusable_store(error: BaseException) -> TrackingError:
     return TrackingError(refusal(error) or message)
 
 
+@contextlib.contextmanager
+def outage_in_one_line() -> Iterator[None]:
+    """Turn the error of an unavailable tracking server into one line for the user.
+
+    Raises
+    ------
+    TrackingError
+        If the server became unavailable.
+    """
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        if not is_outage(error):
+            raise
+        raise unusable_store(error) from error
+
+
 def retry(request: Callable[[], Answer], *, most: float = float("inf")) -> Answer:
     """Repeat a request while the tracking server is unavailable.
 

@@ -45,6 +45,7 @@ def manifest_of(writer: ArchiveWriter) -> Manifest:
         experiment_id="1",
         counts={"fold": 1},
         runs=(RUN,),
+        models=(),
         members=writer.members,
     )
 
@@ -183,7 +184,7 @@ ZEROS = hashlib.sha256(b"").hexdigest()
 @pytest.mark.parametrize(
     ("altered", "words"),
     [
-        (lambda facts: facts | {"format": 2}, "format 2 is not that of this version"),
+        (lambda facts: facts | {"format": 3}, "format 3 is not that of this version"),
         (lambda facts: facts | {"content": "models"}, "is not that of an archive of runs"),
         (lambda facts: [facts], "is not that of an archive of runs"),
         (without("members"), "incomplete"),
