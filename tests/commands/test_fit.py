@@ -7,7 +7,10 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -322,6 +325,33 @@ def test_artifacts_have_no_names_of_this_machine(fitted: str, songs: Path) -> No
     assert description.parent.relative_to(downloaded).as_posix() == "artifacts/trained"
     assert str(songs) not in description.read_text()
     assert str(Path.home()) not in description.read_text()
+
+
+WITHOUT_PACKAGE = """
+import sys
+sys.meta_path = [each for each in sys.meta_path if "ditable" not in repr(each)]
+import mlflow, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+found = model.predict(pandas.DataFrame({"path": [sys.argv[2]]}))
+import mer_mlflow
+print(mer_mlflow.__file__, found.loc[0, "quadrant"])
+"""
+
+
+def test_model_works_without_the_package(fitted: str, songs: Path, tmp_path: Path) -> None:
+    model = Path(mlflow.artifacts.download_artifacts(artifact_uri=fitted, dst_path=tmp_path))
+    file = next((songs / "test").glob("*.flac"))
+    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", WITHOUT_PACKAGE, str(model), str(file)]
+    done = subprocess.run(
+        command, env=without, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    place, quadrant = done.stdout.split()
+    assert Path(place).is_relative_to(model / "code")
+    assert quadrant == load_model(fitted).predict(file).quadrant
+    needed = (model / "requirements.txt").read_text().split()
+    assert "mer_mlflow" not in " ".join(needed)
+    assert f"mlflow=={mlflow.__version__}" in needed
 
 
 @pytest.fixture
