@@ -85,7 +85,7 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
         folder.mkdir()
         result = _train(resolved, examples, folder)
         facts = {"dataset": [setting.clips.name, setting.clips.digest], "made_by": __version__}
-        write_model(folder, setting, chosen=result.chosen, facts=facts)
+        write_model(folder, setting, chosen=result.chosen, facts=facts, examples=examples)
         items: list[Item] = [*setting_params(setting)]
         items.append(Metric(key="fit_seconds", value=result.fit_seconds))
         items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]

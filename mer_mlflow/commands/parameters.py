@@ -61,6 +61,15 @@ PREDICT = (
         help="table, csv or json",
         limits=Space(choices=("table", "csv", "json")),
     ),
+    Parameter(
+        name="explain",
+        default=False,
+        kind=bool,
+        help="true for a figure of the seconds, bands and features that carry each prediction",
+    ),
+    Parameter(
+        name="output", default="explanations", kind=str, help="folder for figures of explain"
+    ),
 )
 
 EXPORT = (

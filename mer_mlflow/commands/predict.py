@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mer_mlflow.commands.command import BAD_INPUT, OK
+from mer_mlflow.commands.explanations import check_explanations, explain_songs
 from mer_mlflow.commands.parameters import PREDICT
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.quadrant_folders import AUDIO_SUFFIXES
@@ -28,6 +29,8 @@ def predict(
     hop: float | None = None,
     timeline: bool = False,
     format: str = "table",
+    explain: bool = False,
+    output: str = "explanations",
 ) -> int:
     """Predict the emotion of a song, or of all songs of a folder, and print it.
 
@@ -40,6 +43,8 @@ def predict(
     hop : float > 0 [s], time between the starts of windows, by default half a window
     timeline : whether to print one row per window instead of one per song
     format : ``table``, ``csv`` or ``json``
+    explain : whether to explain each prediction by a figure and two lines of text
+    output : folder for these figures
 
     Returns
     -------
@@ -52,11 +57,17 @@ def predict(
     """
     from mer_mlflow.deployment.logging import load_model
 
-    songs = list(_songs(given_path(clip, name="clip")))
+    root = given_path(clip, name="clip")
+    songs = list(_songs(root))
     trained = load_model(model)
+    if explain:
+        check_explanations(output)
     found, errors = _predictions(trained, songs, hop=hop)
     if found:
         print(_text(found, timeline=timeline, format=format))
+    if found and explain:
+        stream = sys.stdout if format == "table" else sys.stderr
+        explain_songs(trained, songs, root=root, hop=hop, output=output, stream=stream)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     return BAD_INPUT if errors else OK

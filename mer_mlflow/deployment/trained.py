@@ -1,7 +1,8 @@
 """A trained model in a folder: the fitted methodology, its inputs and their weights.
 
 The folder contains ``model.json``, the fitted model below ``fitted``, files of pretrained weights
-below ``weights``, and ``SHA256SUMS`` of them all. Nothing in it is unpickled.
+below ``weights``, handcrafted features of some training clips for explanations in
+``background.npy``, and ``SHA256SUMS`` of them all. Nothing in it is unpickled.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.setting import Setting
+from mer_mlflow.deployment.explanation import BANDS, SECONDS, Explanation, explain_song
+from mer_mlflow.deployment.feature_groups import draw_background
 from mer_mlflow.deployment.prediction import EmotionPrediction, predict_song
 from mer_mlflow.errors import AudioError, ModelError
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.representations import Handcrafted, Input, with_duration
+from mer_mlflow.representations import Examples, Handcrafted, Input, with_duration
 from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.training import FittedModel, Method, Value, require_framework
 from mer_mlflow.weights import Weights
 
 FORMAT = 1
 DESCRIPTION, FITTED, WEIGHTS, SUMS = "model.json", "fitted", "weights", "SHA256SUMS"
+BACKGROUND = "background.npy"
 SAMPLES = "samples"
 """Name of a song that is given as an array."""
 
@@ -43,6 +47,8 @@ class TrainedModel:
     inputs : its inputs, all computed from audio
     fitted : the fitted model
     facts : further content of ``model.json``: dataset and version
+    background : handcrafted features of some training clips [shape=(n_clips, n_features)], None if
+        they are no input, or were not saved
     """
 
     method: Method
@@ -50,6 +56,7 @@ class TrainedModel:
     inputs: tuple[Input, ...]
     fitted: FittedModel
     facts: Mapping[str, Any]
+    background: NDArray[np.floating] | None = None
 
     def predict(
         self,
@@ -79,6 +86,63 @@ class TrainedModel:
         >>> print(model.predict("song.mp3"))  # doctest: +SKIP
         song.mp3: Q1 (Q1 71.2%, Q2 12.4%, Q3 4.1%, Q4 12.3%; arousal +0.67, valence +0.67)
         """
+        audio, name = self._heard(song, sr)
+        return predict_song(self.fitted, self.inputs, audio, song=name, hop=hop)
+
+    def explain(
+        self,
+        song: Path | str | NDArray[np.floating],
+        *,
+        sr: int | None = None,
+        quadrant: str | None = None,
+        seconds: float = SECONDS,
+        bands: int = BANDS,
+        with_map: bool = False,
+        hop: float | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Explanation:
+        """Explain which seconds, frequency bands and groups of features carry a prediction.
+
+        Parameters
+        ----------
+        song : audio file, or samples [shape=(n_samples,) or (n_samples, n_channels)]
+        sr : int > 0 [Hz], sample rate of samples
+        quadrant : ``"Q1"`` to ``"Q4"``, by default the predicted one
+        seconds : float > 0 [s], approximate length of the stretches that are replaced
+        bands : int > 0, number of frequency bands
+        with_map : whether each band is also attenuated in each stretch
+        hop : float > 0 [s], time between the starts of windows, by default half a window
+        on_progress : called with (done, total) after each copy of the excerpt
+
+        Raises
+        ------
+        AudioError
+            If the song cannot be decoded, is silent or too short.
+        ParameterError
+            If a parameter is not allowed, or a package that is needed is not installed.
+
+        Examples
+        --------
+        >>> found = model.explain("song.mp3")  # doctest: +SKIP
+        >>> found.plot().savefig("song.png")  # doctest: +SKIP
+        """
+        audio, name = self._heard(song, sr)
+        return explain_song(
+            self.fitted,
+            self.inputs,
+            audio,
+            song=name,
+            background=self.background,
+            quadrant=quadrant,
+            seconds=seconds,
+            bands=bands,
+            with_map=with_map,
+            hop=hop,
+            on_progress=on_progress,
+        )
+
+    def _heard(self, song: Path | str | NDArray[np.floating], sr: int | None) -> tuple[Audio, str]:
+        """Decode a song that is long enough, and return its name too."""
         if isinstance(song, Path | str):
             audio, name = decode(Path(song)), Path(song).name
         else:
@@ -88,7 +152,7 @@ class TrainedModel:
                 f"{name}: lasts {audio.seconds:.2f} s; {self.method.name} needs at least "
                 f"{self.method.shortest:g}"
             )
-        return predict_song(self.fitted, self.inputs, audio, song=name, hop=hop)
+        return audio, name
 
 
 def write_model(
@@ -97,6 +161,7 @@ def write_model(
     *,
     chosen: Mapping[str, Value],
     facts: Mapping[str, Any],
+    examples: Examples,
 ) -> None:
     """Complete the folder of a model whose fitted part has been saved below ``fitted``.
 
@@ -106,7 +171,11 @@ def write_model(
     setting : setting of the training
     chosen : hyperparameters that were chosen within the training set
     facts : further content of ``model.json``
+    examples : the training examples; the features of some of them are saved for explanations
     """
+    background = draw_background(examples, setting.inputs)
+    if background is not None:
+        np.save(folder / BACKGROUND, background)
     description = {
         "format": FORMAT,
         "method": setting.method.name,
@@ -168,7 +237,16 @@ def load_trained(folder: Path) -> TrainedModel:
         inputs=inputs,
         fitted=method.load(folder / FITTED),
         facts=facts,
+        background=_background(folder),
     )
+
+
+def _background(folder: Path) -> NDArray[np.floating] | None:
+    path = folder / BACKGROUND
+    if not path.is_file():
+        return None
+    values: NDArray[np.floating] = np.load(path, allow_pickle=False)
+    return values
 
 
 def _inputs(
