@@ -170,10 +170,11 @@ def _plot_groups(axes: Axes, groups: pd.DataFrame, *, base: float) -> None:
         )
     axes.set_yticks(range(len(order)), [str(groups["group"][i]) for i in order])
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    margin = 0.08 * max(float(np.ptp(edges)), LEAST_POINTS)
+    axes.set_xlim(edges.min() - margin, edges.max() + margin)
     for edge in (edges[0], edges[-1]):
         axes.axvline(edge, color=GREY, lw=0.8, ls=":")
-    axes.set_xlabel("probability from the mean of training clips to the song, per cent")
+    axes.set_xlabel("probability from the mean of training clips to the song, %")
 
 
 def _colours(drops: Sequence[float] | NDArray[np.float64] | pd.Series) -> list[str]:

