@@ -161,7 +161,7 @@ def _plot_groups(axes: Axes, groups: pd.DataFrame, *, base: float) -> None:
     axes.barh(range(len(order)), values[order], left=edges[:-1], color=_colours(values[order]))
     for row, (before, after) in enumerate(pairwise(edges)):
         axes.annotate(
-            f"{after - before:+.1f}",
+            f"{round(after - before, 1) + 0.0:+.1f}",
             (max(before, after), row),
             xytext=(3, 0),
             textcoords="offset points",
