@@ -61,6 +61,7 @@ def replace_files(
     files: Mapping[str, bytes],
     *,
     kind: str,
+    keep: bool = False,
     earlier: Callable[[Path], Collection[str]] = lambda folder: (),
 ) -> Path | None:
     """Write files, and remove or replace those that the same command wrote before.
@@ -72,6 +73,7 @@ def replace_files(
     folder : an existing folder
     files : contents by name, relative to the folder
     kind : kind of the command; each kind has its own list of files
+    keep : whether files with other names, which the same command wrote before, are kept
     earlier : function of the folder that returns the names of files written by a version without
         a list
 
@@ -94,13 +96,14 @@ def replace_files(
         for name, content in files.items():
             if name not in aside:
                 _check_own(folder, name, content, written)
-        gone = [name for name in written if name not in files]
+        gone = [name for name in written if name not in files and not keep]
         stale = [name for name in gone if _is_own(folder, name, written)]
         with tempfile.TemporaryDirectory(dir=folder, prefix=_prefix(kind)) as temporary:
             swap = _Swap(folder, Path(temporary))
             listed = {name: [_digest(content)] for name, content in files.items()}
             both = {name: [*written.get(name, ()), *listed[name]] for name in listed}
-            lists = [json.dumps({"files": each}) for each in (written | both, listed)]
+            kept = written if keep else {}
+            lists = [json.dumps({"files": each}) for each in (written | both, kept | listed)]
             swap.stage(files, lists)
             with swap.rollback_on_error():
                 moved = swap.put_aside(aside)

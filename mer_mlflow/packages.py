@@ -14,6 +14,7 @@ EXTRAS = {
     "python_stretch": "augment",
     "smote_variants": "augment",
     "jams": "jams",
+    "shap": "explain",
 }
 """Extra of this project that installs a package."""
 

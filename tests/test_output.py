@@ -49,6 +49,14 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_other_own_files_are_kept_on_request(tmp_path: Path) -> None:
+    write(tmp_path, {"a": b"1", "b": b"2"})
+    write(tmp_path, {"b": b"3", "c": b"4"}, keep=True)
+    assert content(tmp_path) == {"a": b"1", "b": b"3", "c": b"4"}
+    write(tmp_path, {"d": b"5"})
+    assert content(tmp_path) == {"d": b"5"}
+
+
 def test_own_files_are_replaced_and_removed(tmp_path: Path) -> None:
     write(tmp_path, {"a": b"1", "x/b": b"2", "x/c": b"3"})
     (tmp_path / "x" / "mine").write_bytes(b"mine")

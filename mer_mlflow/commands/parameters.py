@@ -78,7 +78,13 @@ PREDICT = (
         help="table, csv, json, or jams for a file per song",
         limits=Space(choices=("table", "csv", "json", "jams")),
     ),
-    Parameter(name="output", default="predictions", kind=str, help="folder for files"),
+    Parameter(
+        name="explain",
+        default=False,
+        kind=bool,
+        help="true for a figure of the seconds, bands and features that carry each prediction",
+    ),
+    Parameter(name="output", default="predictions", kind=str, help="folder for files and figures"),
 )
 
 EXPORT = (

@@ -7,7 +7,7 @@ import json
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from mer_mlflow.commands.command import BAD_INPUT, OK
+from mer_mlflow.commands.explanations import check_explanations, explain_songs
 from mer_mlflow.commands.parameters import PREDICT
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.demo import unseen_songs
@@ -55,6 +56,7 @@ def predict(
     timeline: bool = False,
     calibrated: bool = True,
     format: str = "table",
+    explain: bool = False,
     output: str = "predictions",
 ) -> int:
     """Predict the emotion of songs, and print it.
@@ -71,7 +73,8 @@ def predict(
     timeline : whether to print one row per window instead of one per song
     calibrated : whether probabilities are calibrated
     format : ``table``, ``csv``, ``json``, or ``jams`` for a file of each song
-    output : folder for these files
+    explain : whether to explain each prediction by a figure and two lines of text
+    output : folder for files and figures
 
     Returns
     -------
@@ -84,16 +87,22 @@ def predict(
     """
     paths = [unseen_songs() if clip == DEMO else given_path(clip, name=CLIP) for clip in clips]
     songs = [song for path in paths for song in _songs(path)]
+    names = _output_names(songs)
     if format == JAMS:
-        check_output(Path(output), _jams_names(songs))
+        check_output(Path(output), [f"{name}.jams" for name in names.values()])
+    if explain:
+        check_explanations(output)
     # stdout has the predictions alone, which another program may read
     with contextlib.redirect_stdout(sys.stderr):
         models = dict(_loaded(split_names(model)))
         rows, errors = _predictions(models, songs, hop=hop, calibrated=calibrated)
     if rows and format == JAMS:
-        _write_jams(rows, songs, folder=Path(output))
+        _write_jams(rows, names, folder=Path(output))
     elif rows:
         print(_text(rows, timeline=timeline, format=format))
+    if rows and explain:
+        stream = sys.stdout if format == "table" else sys.stderr
+        explain_songs(list(models.values()), names, hop=hop, output=output, stream=stream)
     for error in errors:
         print(f"error: {error}", file=sys.stderr)
     return BAD_INPUT if errors else OK
@@ -177,26 +186,25 @@ def _frame(row: Row, *, timeline: bool) -> pd.DataFrame:
     return own
 
 
-def _jams_names(songs: Sequence[Path]) -> list[str]:
-    """Return a name for each song, with its folders where names occur twice."""
+def _output_names(songs: Sequence[Path]) -> dict[Path, str]:
+    """Return a name for the files of each song, with its folders where names occur twice."""
     counts = Counter(song.name for song in songs)
     whole = ("-".join(song.resolve().parts[1:]) for song in songs)
-    return [
-        f"{song.name if counts[song.name] == 1 else name}.jams"
+    return {
+        song: song.name if counts[song.name] == 1 else name
         for song, name in zip(songs, whole, strict=True)
-    ]
+    }
 
 
-def _write_jams(rows: Sequence[Row], songs: Sequence[Path], *, folder: Path) -> None:
+def _write_jams(rows: Sequence[Row], names: Mapping[Path, str], *, folder: Path) -> None:
     from mer_mlflow.deployment.jams_format import to_jams
 
-    names = dict(zip(songs, _jams_names(songs), strict=True))
     by_song = {row.song: row for row in rows}  # the mean is the last row of a song
     files = {
-        names[song]: to_jams(row.prediction, model=row.model).encode()
+        f"{names[song]}.jams": to_jams(row.prediction, model=row.model).encode()
         for song, row in by_song.items()
     }
-    replace_files(folder, files, kind="predict")
+    replace_files(folder, files, kind="predict", keep=True)
     for name in files:
         print(folder / name)
 

@@ -89,7 +89,14 @@ def fit_model(
             "metrics": evidence.metrics,
         }
     temperature = 1.0 if evidence is None else evidence.calibration.temperature
-    write_model(folder, setting, chosen=result.chosen, temperature=temperature, facts=facts)
+    write_model(
+        folder,
+        setting,
+        chosen=result.chosen,
+        temperature=temperature,
+        facts=facts,
+        examples=examples,
+    )
     return result
 
 

@@ -11,7 +11,7 @@ J. A. Russell, "A circumplex model of affect", Journal of Personality and Social
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,7 +176,7 @@ def predict_song(
     """
     if not np.any(audio.samples):
         raise AudioError(f"{song}: is silent; replace or remove the file")
-    length = _window(inputs)
+    length = window_seconds(inputs)
     starts = windows(audio.seconds, length=length, hop=length / 2 if hop is None else hop)
     found = [
         _predict_windows(fitted, inputs, audio, starts[i : i + WINDOWS_AT_ONCE], length=length)
@@ -194,10 +194,38 @@ def predict_song(
     )
 
 
-def _window(inputs: Sequence[Input]) -> float:
-    """Duration of the excerpt that all inputs depend on [s]."""
+def window_seconds(inputs: Sequence[Input]) -> float:
+    """Return the duration of the excerpt that all inputs depend on [s]."""
     needed = [item.required_seconds for item in map(representation_of, inputs) if item is not None]
     return max(needed)
+
+
+def examples_of(
+    inputs: Sequence[Input],
+    excerpts: Iterable[Audio],
+    *,
+    on_computed: Callable[[], None] = lambda: None,
+) -> Examples:
+    """Compute the inputs of excerpts.
+
+    Parameters
+    ----------
+    inputs : inputs of a model, all computed from audio
+    excerpts : what each example is computed from
+    on_computed : called after each excerpt
+    """
+    representations = [item for item in map(representation_of, inputs) if item is not None]
+    rows = []
+    for excerpt in excerpts:
+        rows.append([item.compute(excerpt) for item in representations])
+        on_computed()
+    weights = {item.network: item.weights for item in inputs if item.network and item.weights}
+    return Examples(
+        inputs=tuple(np.stack(arrays) for arrays in zip(*rows, strict=True)),
+        positions=np.arange(len(rows)),
+        quadrants=None,
+        weights=weights,
+    )
 
 
 def _predict_windows(
@@ -208,18 +236,12 @@ def _predict_windows(
     *,
     length: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    excerpts = [_excerpt(audio, start, length) for start in starts]
-    representations = [item for item in map(representation_of, inputs) if item is not None]
-    arrays = tuple(np.stack([item.compute(each) for each in excerpts]) for item in representations)
-    weights = {item.network: item.weights for item in inputs if item.network and item.weights}
-    examples = Examples(
-        inputs=arrays, positions=np.arange(len(starts)), quadrants=None, weights=weights
-    )
-    prediction = fitted.predict(examples)
+    excerpts = (excerpt(audio, start, length) for start in starts)
+    prediction = fitted.predict(examples_of(inputs, excerpts))
     return prediction.probabilities, prediction.quadrants
 
 
-def _excerpt(audio: Audio, start: float, length: float) -> Audio:
+def excerpt(audio: Audio, start: float, length: float) -> Audio:
     """Cut a window as the beginning of a file is decoded: with a margin for the resampler."""
     first = round(start * audio.sr)
     samples = audio.samples[first : first + int(np.ceil((length + MARGIN) * audio.sr))]

@@ -1,7 +1,8 @@
 """A trained model in a folder: the fitted methodology, its inputs and their weights.
 
 The folder contains ``model.json``, the fitted model below ``fitted``, files of pretrained weights
-below ``weights``, and ``SHA256SUMS`` of them all. Nothing in it is unpickled.
+below ``weights``, handcrafted features of some training clips for explanations in
+``background.npy``, and ``SHA256SUMS`` of them all. Nothing in it is unpickled.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast, overload
@@ -19,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.setting import Setting
+from mer_mlflow.deployment.explanation import BANDS, SECONDS, Explanation, explain_song
+from mer_mlflow.deployment.feature_groups import draw_background
 from mer_mlflow.deployment.prediction import EmotionPrediction, predict_song
 from mer_mlflow.deployment.requirements import installed, packages_of
 from mer_mlflow.errors import AudioError, ModelError
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.representations import Handcrafted, Input, with_duration
+from mer_mlflow.representations import Examples, Handcrafted, Input, with_duration
 from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.training import FittedModel, Method, Value, require_framework
 from mer_mlflow.weights import Weights
@@ -32,6 +35,7 @@ Song = Path | str | NDArray[np.floating]
 """An audio file, or samples."""
 FORMAT = 1
 DESCRIPTION, FITTED, WEIGHTS, SUMS = "model.json", "fitted", "weights", "SHA256SUMS"
+BACKGROUND = "background.npy"
 SAMPLES = "samples"
 """Name of a song that is given as an array."""
 
@@ -48,6 +52,8 @@ class TrainedModel:
     fitted : the fitted model
     temperature : calibrates its probabilities; 1 if it was not validated
     facts : further content of ``model.json``: dataset, validation and versions of packages
+    background : handcrafted features of some training clips [shape=(n_clips, n_features)], None if
+        they are no input, or were not saved
     """
 
     method: Method
@@ -56,6 +62,7 @@ class TrainedModel:
     fitted: FittedModel
     temperature: float
     facts: Mapping[str, Any]
+    background: NDArray[np.floating] | None = None
 
     def __str__(self) -> str:
         dataset, validation = self.facts["dataset"], self.facts.get("validation")
@@ -136,12 +143,71 @@ class TrainedModel:
         """
         if isinstance(song, list):
             return [self.predict(each, sr=sr, hop=hop, calibrated=calibrated) for each in song]
-        temperature = self.temperature if calibrated else 1.0
-        return self._predict(song, sr=sr, hop=hop, temperature=temperature)
+        audio, name = self._heard(song, sr)
+        return predict_song(
+            self.fitted,
+            self.inputs,
+            audio,
+            song=name,
+            hop=hop,
+            temperature=self.temperature if calibrated else 1.0,
+        )
 
-    def _predict(
-        self, song: Song, *, sr: int | None, hop: float | None, temperature: float
-    ) -> EmotionPrediction:
+    def explain(
+        self,
+        song: Song,
+        *,
+        sr: int | None = None,
+        quadrant: str | None = None,
+        seconds: float = SECONDS,
+        bands: int = BANDS,
+        with_map: bool = False,
+        hop: float | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Explanation:
+        """Explain which seconds, frequency bands and groups of features carry a prediction.
+
+        Parameters
+        ----------
+        song : audio file, or samples [shape=(n_samples,) or (n_samples, n_channels)]
+        sr : int > 0 [Hz], sample rate of samples
+        quadrant : ``"Q1"`` to ``"Q4"``, by default the predicted one
+        seconds : float > 0 [s], approximate length of the stretches that are replaced
+        bands : int > 0, number of frequency bands
+        with_map : whether each band is also attenuated in each stretch
+        hop : float > 0 [s], time between the starts of windows, by default half a window
+        on_progress : called with (done, total) after each copy of the excerpt
+
+        Raises
+        ------
+        AudioError
+            If the song cannot be decoded, is silent or too short.
+        ParameterError
+            If a parameter is not allowed, or a package that is needed is not installed.
+
+        Examples
+        --------
+        >>> found = model.explain("song.mp3")  # doctest: +SKIP
+        >>> found.plot().savefig("song.png")  # doctest: +SKIP
+        """
+        audio, name = self._heard(song, sr)
+        return explain_song(
+            self.fitted,
+            self.inputs,
+            audio,
+            song=name,
+            background=self.background,
+            quadrant=quadrant,
+            seconds=seconds,
+            bands=bands,
+            with_map=with_map,
+            hop=hop,
+            temperature=self.temperature,
+            on_progress=on_progress,
+        )
+
+    def _heard(self, song: Song, sr: int | None) -> tuple[Audio, str]:
+        """Decode a song that is long enough, and return its name too."""
         if isinstance(song, Path | str):
             audio, name = decode(Path(song)), Path(song).name
         else:
@@ -151,9 +217,7 @@ class TrainedModel:
                 f"{name}: lasts {audio.seconds:.2f} s; {self.method.name} needs at least "
                 f"{self.method.shortest:g}"
             )
-        return predict_song(
-            self.fitted, self.inputs, audio, song=name, hop=hop, temperature=temperature
-        )
+        return audio, name
 
 
 def write_model(
@@ -163,6 +227,7 @@ def write_model(
     chosen: Mapping[str, Value],
     temperature: float,
     facts: Mapping[str, Any],
+    examples: Examples,
 ) -> None:
     """Complete the folder of a model whose fitted part has been saved below ``fitted``.
 
@@ -173,7 +238,11 @@ def write_model(
     chosen : hyperparameters that were chosen within the training set
     temperature : float > 0, calibrates the model's probabilities
     facts : further content of ``model.json``
+    examples : the training examples; the features of some of them are saved for explanations
     """
+    background = draw_background(examples, setting.inputs)
+    if background is not None:
+        np.save(folder / BACKGROUND, background)
     description = {
         "format": FORMAT,
         "method": setting.method.name,
@@ -239,7 +308,16 @@ def load_trained(folder: Path) -> TrainedModel:
         fitted=method.load(folder / FITTED),
         temperature=temperature,
         facts=facts,
+        background=_background(folder),
     )
+
+
+def _background(folder: Path) -> NDArray[np.floating] | None:
+    path = folder / BACKGROUND
+    if not path.is_file():
+        return None
+    values: NDArray[np.floating] = np.load(path, allow_pickle=False)
+    return values
 
 
 def _inputs(
