@@ -254,6 +254,7 @@ def register(
                         run_id=str(models[made].source_run_id),
                         tags=_changed(version.tags, change),
                         description=change(version.description) or None,
+                        await_creation_for=0,
                         model_id=models[made].model_id,
                     ).version
                 )
@@ -344,7 +345,7 @@ def _require_registered(
 def _link(client: MlflowClient, model: LoggedModel) -> None:
     """Write the versions of a model into the tag by which MLflow's pages find them."""
     versions = versions_of(client, model)
-    links = json.dumps([{"name": each.name, "version": each.version} for each in versions])
+    links = json.dumps([{"name": each.name, "version": int(each.version)} for each in versions])
     tags = client.get_logged_model(model.model_id).tags
     if versions and tags.get(MLFLOW_MODEL_VERSIONS) != links:
         client.set_logged_model_tags(model.model_id, {MLFLOW_MODEL_VERSIONS: links})

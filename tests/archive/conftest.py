@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
-from collections.abc import Callable
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
 
 NewStore = Callable[[str], MlflowClient]
 SECRET = "hunter2"
+START_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -91,3 +99,40 @@ def add(
     if ended:
         client.set_terminated(run_id, "FAILED" if failed else "FINISHED", number * 1000 + 500)
     return run_id
+
+
+@pytest.fixture
+def server(empty_store: Path, tmp_path: Path) -> Iterator[str]:
+    """Address of an MLflow server with a store of its own."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    database = tmp_path / "server.db"
+    database.write_bytes(empty_store.read_bytes())
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{database}"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield wait_for(f"http://127.0.0.1:{port}")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def wait_for(address: str) -> str:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            if requests.get(f"{address}/health", timeout=5).ok:
+                return address
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    raise TimeoutError(address)

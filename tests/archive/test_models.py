@@ -195,7 +195,7 @@ def state(client: MlflowClient, folder: Path) -> dict[str, Any]:
     return {
         "models": described,
         "versions": versions,
-        "registered": (registered.description, registered.tags, dict(registered.aliases)),
+        "registered": (registered.description, registered.tags, aliases_of(registered)),
         "outputs": outputs,
         "report": [
             general(Path(client.download_artifacts(run.info.run_id, "report.html")).read_text())
@@ -203,6 +203,11 @@ def state(client: MlflowClient, folder: Path) -> dict[str, Any]:
             if run.info.run_name == "fit svm"
         ],
     }
+
+
+def aliases_of(registered: Any) -> dict[str, int]:
+    """Versions by alias; servers give them as texts."""
+    return {alias: int(version) for alias, version in registered.aliases.items()}
 
 
 def content(client: MlflowClient, model: LoggedModel, folder: Path) -> dict[str, str]:
@@ -268,6 +273,27 @@ def test_description_names_the_new_model_and_files_with_checksums_are_exact(
     assert model.tags["mer.imported_source"].startswith("experiment study of sqlite:///")
 
 
+def test_everything_arrives_through_a_server_and_comes_back(
+    archive: Path,
+    origin: MlflowClient,
+    new_store: NewStore,
+    place: Place,
+    server: str,
+    tmp_path: Path,
+) -> None:
+    before = state(origin, tmp_path / "a")
+    remote = place(MlflowClient(tracking_uri=server))
+    assert arrived(remote, archive).n_models == 2
+    assert state(remote, tmp_path / "b") == before
+    again = arrived(remote, archive)
+    assert (again.n_models, again.versions, again.messages) == (0, (), ())
+    moved(remote, tmp_path / "back.zip")
+    assert arrived(place(origin), tmp_path / "back.zip").n_models == 0
+    target = place(new_store("target"))
+    assert arrived(target, tmp_path / "back.zip").n_models == 2
+    assert state(target, tmp_path / "c") == before
+
+
 def test_archive_has_a_digest_of_every_file_and_no_credentials(archive: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         manifest = json.loads(file.read(MANIFEST))
@@ -318,7 +344,7 @@ def test_alias_that_another_version_has_stays_there(
     (message,) = imported.messages
     assert "alias champion of mer-svm stays on version 1; version 3, which" in message
     registered = target.get_registered_model(NAME)
-    assert dict(registered.aliases) == {"champion": 1, "candidate": 4}
+    assert aliases_of(registered) == {"champion": 1, "candidate": 4}
     assert registered.description == "of this server"
     assert arrived(target, archive).messages == (message,)
 

@@ -23,16 +23,6 @@ SHORT = ("--method=svm", "--dataset=demo", "--duration=2", "--workers=0", "--pro
 MODEL = "models:/mer-svm@candidate"
 
 
-@pytest.fixture
-def exported(store: Path, demo: Clips, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive with a registered and validated model."""
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "songs")
-    assert train((*SHORT, "--folds=2")) == 0
-    assert fit((*SHORT, "--folds=2", "--register")) == 0
-    assert export(("--archive=songs.zip",)) == 0
-    return store / "songs.zip"
-
-
 def predicted(clip: Path, model: str, capsys: pytest.CaptureFixture[str]) -> Any:
     capsys.readouterr()
     assert predict((f"--clip={clip}", f"--model={model}", "--format=json")) == 0
@@ -40,18 +30,22 @@ def predicted(clip: Path, model: str, capsys: pytest.CaptureFixture[str]) -> Any
 
 
 def test_model_exported_here_predicts_the_same_there(
-    exported: Path,
+    store: Path,
     demo: Clips,
     empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = capsys.readouterr().out
-    assert "1 model, 1 registered version, " in said
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "songs")
+    assert train((*SHORT, "--folds=2")) == 0
+    assert fit((*SHORT, "--folds=2", "--register")) == 0
+    assert export(("--archive=songs.zip",)) == 0
+    assert "1 model, 1 registered version, " in capsys.readouterr().out
+    exported = store / "songs.zip"
     clip = demo.audio_files()[0]
     before = predicted(clip, MODEL, capsys)
     old = MlflowClient().get_model_version_by_alias("mer-svm", "candidate")
-    there = exported.parent / "there"
+    there = store / "there"
     there.mkdir()
     shutil.copy(empty_store, there / "other.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{there / 'other.db'}")
@@ -60,7 +54,7 @@ def test_model_exported_here_predicts_the_same_there(
     said = capsys.readouterr().out
     assert "import: 1 models are now in experiment songs" in said
     assert "import: registered: models:/mer-svm/1" in said
-    shutil.rmtree(exported.parent / "mlruns")  # nothing is read from the first store
+    shutil.rmtree(store / "mlruns")  # nothing is read from the first store
     client = MlflowClient()
     version = client.get_model_version_by_alias("mer-svm", "candidate")
     assert version.source.startswith("models:/m-") and version.source != old.source
