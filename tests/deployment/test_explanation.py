@@ -357,7 +357,15 @@ def folder(heard: Heard, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / FITTED).mkdir()
     fit_svm(heard.train).save(folder / FITTED)
-    write_model(folder, setting, chosen={}, facts={}, examples=heard.train)
+    dataset = {"name": "made", "digest": "", "n_clips": len(heard.train)}
+    write_model(
+        folder,
+        setting,
+        chosen={},
+        temperature=2.0,
+        facts={"dataset": dataset},
+        examples=heard.train,
+    )
     return folder
 
 
@@ -377,7 +385,9 @@ def test_model_explains_a_file_and_its_samples_alike(heard: Heard, folder: Path)
     by_file = model.explain(path, seconds=1.0, bands=1)
     by_samples = model.explain(audio.samples, sr=audio.sr, seconds=1.0, bands=1)
     pd.testing.assert_frame_equal(by_file.seconds, by_samples.seconds)
-    assert by_file.quadrant == model.predict(path).quadrant
+    predicted = model.predict(path)
+    assert by_file.quadrant == predicted.quadrant
+    assert by_file.probability == pytest.approx(predicted.timeline[by_file.quadrant].max())
     assert by_file.groups is not None
     without = replace(model, background=None).explain(path, seconds=1.0, bands=1)
     assert without.groups is None
@@ -397,7 +407,7 @@ def test_command_writes_a_figure_of_each_song_and_touches_no_other_file(
     assert predict((f"--clip={songs}", *command)) == 2
     said = capsys.readouterr().out
     assert said.count("most is lost without") == 4 and said.count("written: ") == 2
-    names = {"one.wav.png", "a%2Ftwo.wav.png"}
+    names = {"one.wav.png", "two.wav.png"}
     assert {path.name for path in output.glob("[!.]*")} == names
     (output / "mine.png").write_bytes(b"mine")
     assert predict((f"--clip={songs / 'one.wav'}", *command, "--format=csv")) == 0
