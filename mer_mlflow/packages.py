@@ -13,6 +13,7 @@ EXTRAS = {
     "audiomentations": "augment",
     "python_stretch": "augment",
     "smote_variants": "augment",
+    "gradio": "page",
 }
 """Extra of this project that installs a package."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from mer_mlflow.errors import AudioError, ParameterError
 from mer_mlflow.representations import Examples, Input, representation_of
 from mer_mlflow.representations.audio import MARGIN, Audio
 from mer_mlflow.training import FittedModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AROUSAL = np.array([1.0, 1.0, -1.0, -1.0])
 VALENCE = np.array([1.0, -1.0, -1.0, 1.0])
@@ -71,6 +74,12 @@ class EmotionPrediction:
             "seconds": float(self.timeline["end"].max()),
             "windows": len(self.timeline),
         }
+
+    def plot(self) -> Figure:
+        """Plot the path on Russell's plane and the probabilities over time, with matplotlib."""
+        from mer_mlflow.deployment.figures import plot_prediction
+
+        return plot_prediction(self.timeline, title=f"{self.song}: {self.quadrant}")
 
     def __str__(self) -> str:
         shares = ", ".join(f"{name} {value:.1%}" for name, value in self.probabilities.items())
