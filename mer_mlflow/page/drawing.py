@@ -152,7 +152,7 @@ def _corner(k: int) -> str:
     anchor = "end" if x > 0 else "start"
     return (
         f'<rect class="mer-{QUADRANTS[k]} mer-corner" x="{left}" y="{top}" width="1.05" '
-        f'height="1.05"/><text class="mer-label" x="{1.02 * x}" y="{-0.9 * y + 0.03 * (y > 0)}" '
+        f'height="1.05"/><text class="mer-label" x="{1.02 * x}" y="{-0.5 * y:.2f}" '
         f'text-anchor="{anchor}">{QUADRANTS[k]} {MOODS[k]}</text>'
     )
 
@@ -182,7 +182,7 @@ def _windows(timeline: pd.DataFrame) -> list[str]:
     edges = boundaries(timeline)
     return [
         f'<circle class="mer-window mer-{row["quadrant"]}" cx="{row["valence"]:.4f}" '
-        f'cy="{-row["arousal"]:.4f}" r=".04" data-start="{start:.3f}" data-end="{end:.3f}">'
+        f'cy="{-row["arousal"]:.4f}" r=".032" data-start="{start:.3f}" data-end="{end:.3f}">'
         f"<title>{_clock(row['start'])}–{_clock(row['end'])}: {row['quadrant']}</title></circle>"
         for (_, row), start, end in zip(timeline.iterrows(), edges[:-1], edges[1:], strict=True)
     ]

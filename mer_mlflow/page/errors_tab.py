@@ -133,7 +133,6 @@ def build_errors_tab(errors: Errors) -> tuple[Any, Any]:
     scores = gr.HTML()
     table = gr.Dataframe(
         headers=list(COLUMNS),
-        datatype=["str", "str", "str", "str", "str", "number", "str"],
         interactive=False,
         show_label=False,
         buttons=[],

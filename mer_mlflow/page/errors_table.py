@@ -41,7 +41,7 @@ def errors_table(
             "title": [each.title or UNKNOWN for each in described],
             "true": means["quadrant"].to_numpy(dtype=object),
             "predicted": means["predicted"].to_numpy(dtype=object),
-            "p(true)": true_probability(means).round(3).to_numpy(),
+            "p(true)": true_probability(means).map("{:.3f}".format).to_numpy(dtype=object),
             "suspect": ["yes" if clip in suspects else "" for clip in means.index],
         },
         columns=list(COLUMNS),

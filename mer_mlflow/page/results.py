@@ -94,12 +94,16 @@ def compared(comparison: Comparison, *, n_methods: int) -> str:
         )
     return (
         f'<p class="mer-summary">macro F1 <b>{comparison.everything:.2%}</b>, without '
-        f"{comparison.n_left_out} label suspects of {comparison.n_clips} clips "
+        f"{_counted(comparison.n_left_out, "label suspect")} of {comparison.n_clips} clips "
         f"<b>{comparison.without:.2%}</b></p>"
         f'<p class="mer-quiet">Suspects: confident learning over the mean out-of-fold '
         f"probabilities of {of}. They are chosen by predictions, so that leaving them out raises "
         "the score also where all labels are right: listen before you relabel.</p>"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _card(

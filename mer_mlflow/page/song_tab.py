@@ -100,10 +100,10 @@ def build_song_tab(song: Song) -> None:
         buttons=[],
         waveform_options=gr.WaveformOptions(show_recording_waveform=False),
     )
-    result, state = gr.HTML(), gr.State()
     with gr.Column(visible=False) as answers:
         buttons = _buttons()
         message = gr.HTML()
+    result, state = gr.HTML(), gr.State()
     shown = gr.on(
         [audio.change, chosen.change],
         song.predict,
