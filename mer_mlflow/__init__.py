@@ -36,7 +36,7 @@ _MODULES = {
     "cross_validate": "crossval",
     "get_method": "methods",
     "load_dataset": "datasets",
-    "load_model": "models.logging",
+    "load_model": "deployment.logging",
     "split_plan": "crossval",
 }
 

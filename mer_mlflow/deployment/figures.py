@@ -65,13 +65,13 @@ def _draw_plane(axes: Axes, timeline: pd.DataFrame) -> None:
     for quadrant, colour in zip(QUADRANTS, QUADRANT_COLOURS, strict=True):
         x, y = CORNERS[quadrant]
         axes.fill_between([0, x * LIMIT], 0, y * LIMIT, color=colour, alpha=0.12, lw=0)
-        axes.text(0.92 * x, 0.92 * y, quadrant, ha="center", va="center", color=colour, weight=700)
+        axes.text(0.5 * x, 0.5 * y, quadrant, ha="center", va="center", color=colour, weight=700)
     valence, arousal = timeline["valence"], timeline["arousal"]
     axes.plot(valence, arousal, color=GREY, lw=1)
     axes.scatter(valence, arousal, c=_colours(timeline), s=36, edgecolors="white", zorder=3)
     for i, word in ((0, "start"), (len(timeline) - 1, "end"))[: len(timeline)]:
         place = (valence.iloc[i], arousal.iloc[i])
-        offset = (6, 6) if place[0] < 0.6 else (-26, 6)
+        offset = (6 if place[0] < 0.6 else -26, 6 if place[1] < 0.8 else -14)
         axes.annotate(word, place, xytext=offset, textcoords="offset points", fontsize=8)
     axes.axhline(0, color=GREY, lw=0.8)
     axes.axvline(0, color=GREY, lw=0.8)

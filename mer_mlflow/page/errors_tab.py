@@ -128,8 +128,10 @@ def build_errors_tab(errors: Errors) -> tuple[Any, Any]:
     function that updates the list of cross-validations, and the component that shows it
     """
     with gr.Row():
-        runs = gr.Dropdown(label="Cross-validation", choices=[], interactive=True, scale=3)
-        order = gr.Radio(list(ORDERS), value=HARDEST, label="Order", scale=2)
+        runs = gr.Dropdown(
+            label="Cross-validation", choices=[], interactive=True, scale=3, min_width=300
+        )
+        order = gr.Radio(list(ORDERS), value=HARDEST, label="Order", scale=2, min_width=300)
     scores = gr.HTML()
     table = gr.Dataframe(
         headers=list(COLUMNS),

@@ -12,7 +12,7 @@ from mer_mlflow.reporting.validations import Validation
 
 HARDEST, SUSPECTS = "Hardest clips first", "Label suspects first"
 ORDERS = (HARDEST, SUSPECTS)
-COLUMNS = ("clip", "artist", "title", "true", "predicted", "p(true)", "suspect")
+COLUMNS = ("clip", "true", "predicted", "p(true)", "suspect", "artist", "title")
 UNKNOWN = "–"
 
 

@@ -94,7 +94,7 @@ def compared(comparison: Comparison, *, n_methods: int) -> str:
         )
     return (
         f'<p class="mer-summary">macro F1 <b>{comparison.everything:.2%}</b>, without '
-        f"{_counted(comparison.n_left_out, "label suspect")} of {comparison.n_clips} clips "
+        f"{_counted(comparison.n_left_out, 'label suspect')} of {comparison.n_clips} clips "
         f"<b>{comparison.without:.2%}</b></p>"
         f'<p class="mer-quiet">Suspects: confident learning over the mean out-of-fold '
         f"probabilities of {of}. They are chosen by predictions, so that leaving them out raises "
