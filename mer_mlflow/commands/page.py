@@ -66,8 +66,7 @@ def page(
             split_names(models) or default_models(client),
             on_warning=lambda text: print(f"warning: {text}", flush=True),
         )
-        facts = [model.trained.facts.get("dataset", [None])[0] for model in loaded]
-        name = _dataset(dataset, data_root, facts)
+        name = _dataset(dataset, data_root, [model.dataset for model in loaded])
         described = library(announced_clips(name, data_root)[0]) if name else Library()
 
         def make_app(folder: Path) -> Any:

@@ -129,7 +129,7 @@ def build_errors_tab(errors: Errors) -> tuple[Any, Any]:
     """
     with gr.Row():
         runs = gr.Dropdown(
-            label="Cross-validation", choices=[], interactive=True, scale=3, min_width=300
+            errors.runs(), label="Cross-validation", interactive=True, scale=3, min_width=300
         )
         order = gr.Radio(list(ORDERS), value=HARDEST, label="Order", scale=2, min_width=300)
     scores = gr.HTML()

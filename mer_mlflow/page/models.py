@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from mlflow.models import get_model_info
 
 from mer_mlflow.datasets.clips import QUADRANTS
@@ -34,25 +33,27 @@ class PageModel:
     ----------
     address : address by which it was loaded
     trained : the model
+    dataset : name of the dataset that it was fitted to; None if unknown
     validation : the cross-validation that it is linked to; None if there is none
     known : rows of :func:`mean_predictions` of that cross-validation; empty if there is none
     """
 
     address: str
     trained: TrainedModel
+    dataset: str | None
     validation: Validation | None
     known: pd.DataFrame
 
     @property
     def facts(self) -> str:
         """Training data and score, as one sentence."""
-        dataset = str(next(iter(self.trained.facts.get("dataset", ())), "unknown clips"))
-        if dataset == DEMO:
+        if self.dataset == DEMO:
             return "Trained on the synthesised demo: not meaningful for real music."
         score = "not validated"
         if self.validation is not None:
             score = f"macro F1 {self.validation.metrics['f1_macro_mean']:.1%} in cross-validation"
-        return f"Trained on {dataset_title(dataset)}, {score}."
+        trained_on = "unknown clips" if self.dataset is None else dataset_title(self.dataset)
+        return f"Trained on {trained_on}, {score}."
 
 
 def default_models(client: MlflowClient) -> list[str]:
@@ -84,10 +85,16 @@ def load_models(
     found = []
     for address in dict.fromkeys(addresses):
         trained = load_model(address)
-        validation = _validation(client, address, on_warning)
-        known = pd.DataFrame() if validation is None else mean_predictions(validation)
+        tags = _tags(client, address)
+        validation = _validation(client, tags.get(schema.VALIDATED_BY), on_warning)
         found.append(
-            PageModel(address=address, trained=trained, validation=validation, known=known)
+            PageModel(
+                address=address,
+                trained=trained,
+                dataset=tags.get(schema.DATASET),
+                validation=validation,
+                known=pd.DataFrame() if validation is None else mean_predictions(validation),
+            )
         )
     return found
 
@@ -113,15 +120,21 @@ def predict_all(models: Sequence[PageModel], song: Path) -> list[EmotionPredicti
         raise AudioError(str(error).replace(str(song), song.name)) from error
 
 
-def _validation(
-    client: MlflowClient, address: str, on_warning: Callable[[str], None]
-) -> Validation | None:
+def _tags(client: MlflowClient, address: str) -> Mapping[str, str]:
+    """Return the tags of a logged model; empty for a folder, which has none."""
     if ":/" not in address:
+        return {}
+    tags: Mapping[str, str] = client.get_logged_model(get_model_info(address).model_id).tags
+    return tags
+
+
+def _validation(
+    client: MlflowClient, run_id: str | None, on_warning: Callable[[str], None]
+) -> Validation | None:
+    if run_id is None:
         return None
     try:
-        model_id = get_model_info(address).model_id
-        run_id = client.get_logged_model(model_id).tags.get(schema.VALIDATED_BY)
-        return None if run_id is None else read_validation(client, run_id)
-    except (MlflowException, RunDataError) as error:
-        on_warning(f"{address}: its cross-validation cannot be read ({error})")
+        return read_validation(client, run_id)
+    except RunDataError as error:
+        on_warning(f"the cross-validation of a model cannot be read ({error})")
         return None

@@ -45,6 +45,7 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
+        bound.listen()  # so that requests wait for the page instead of being refused
     except OSError as error:
         bound.close()
         raise ParameterError(

@@ -39,10 +39,6 @@ class Loudness:
 
     share: float = 0.7
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        return {"dataset": ["folder", "d"]}
-
     def predict(self, song: Path) -> EmotionPrediction:
         audio = decode(song)
         rest = (1 - self.share) / 3
@@ -123,6 +119,7 @@ def model(validation: Validation | None, share: float = 0.7) -> PageModel:
     return PageModel(
         address=f"models:/mer-loud-{share:g}@candidate",
         trained=cast(Any, Loudness(share=share)),
+        dataset="folder",
         validation=validation,
         known=known,
     )
