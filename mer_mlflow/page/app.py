@@ -24,8 +24,7 @@ def build_page(song: Song, errors: Errors) -> Any:
         with gr.Tab("Song"):
             build_song_tab(song)
         with gr.Tab("Errors"):
-            load, listed = build_errors_tab(errors)
-        blocks.load(load, None, listed, api_visibility="private")
+            build_errors_tab(errors, blocks)
     return blocks
 
 

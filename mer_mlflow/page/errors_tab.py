@@ -72,15 +72,24 @@ class Errors:
         """Return title and id of each complete cross-validation, newest first."""
         return [(_title(item), item.run_id) for item in self.complete()]
 
+    def choices(self) -> Any:
+        """Return an update of the list of cross-validations, of which the newest is selected."""
+        try:
+            found = self.runs()
+        except MerError:  # show has the message
+            found = []
+        return gr.Dropdown(choices=found, value=found[0][1] if found else None)
+
     def show(self, run_id: str | None, order: str) -> tuple[str, pd.DataFrame]:
         """Return the scores with and without suspects in HTML, and the table of clips."""
-        if run_id is None:
-            return f'<p class="mer-quiet">{NO_RUN}</p>', pd.DataFrame(columns=list(COLUMNS))
+        nothing = pd.DataFrame(columns=list(COLUMNS))
         try:
             everything = self.complete()
+            if run_id is None:
+                return f'<p class="mer-quiet">{NO_RUN}</p>', nothing
             chosen = _find(everything, run_id)
         except MerError as error:
-            return failed(error), pd.DataFrame(columns=list(COLUMNS))
+            return failed(error), nothing
         same = same_clips(chosen, everything)
         found = suspects(same)
         table = errors_table(chosen, found, self.library, order=order)
@@ -120,13 +129,8 @@ class Errors:
         )
 
 
-def build_errors_tab(errors: Errors) -> tuple[Any, Any]:
-    """Build the tab within the current page.
-
-    Returns
-    -------
-    function that updates the list of cross-validations, and the component that shows it
-    """
+def build_errors_tab(errors: Errors, blocks: Any) -> None:
+    """Build the tab within a page; its cross-validations are read when a browser loads the page."""
     with gr.Row():
         runs = gr.Dropdown(
             errors.runs(), label="Cross-validation", interactive=True, scale=3, min_width=300
@@ -158,24 +162,13 @@ def build_errors_tab(errors: Errors) -> tuple[Any, Any]:
         missing = failed(ParameterError(NO_AUDIO.format(clip=found.clip)))
         return found, gr.Audio(value=copy, label=found.clip), missing if copy is None else ""
 
-    gr.on(
-        [runs.change, order.change], errors.show, [runs, order], [scores, table], api_name="errors"
-    )
+    gr.on([runs.input, order.input], errors.show, [runs, order], [scores, table], api_name="errors")
     table.select(pick, runs, [picked, audio, message], api_visibility="private")
     for quadrant, button in buttons.items():
         button.click(partial(errors.relabel, quadrant), picked, message, api_visibility="private")
-
-    def load() -> tuple[Any, str]:
-        try:
-            found = errors.runs()
-        except MerError as error:
-            return gr.Dropdown(choices=[], value=None), failed(error)
-        return (
-            gr.Dropdown(choices=found, value=found[0][1] if found else None),
-            "" if found else f'<p class="mer-quiet">{NO_RUN}</p>',
-        )
-
-    return load, [runs, scores]
+    blocks.load(errors.choices, None, runs, api_visibility="private").then(
+        errors.show, [runs, order], [scores, table], api_visibility="private"
+    )
 
 
 def _find(validations: Sequence[Validation], run_id: str) -> Validation:
