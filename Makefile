@@ -4,12 +4,13 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" mlflow run .
 HOST ?= 127.0.0.1
 PORT ?= 5000
 DASHBOARD_PORT ?= 8080
+PAGE_PORT ?= 7860
 LOCKS := requirements.lock requirements-cuda.lock server/requirements.lock
 PARALLEL := -n logical --dist worksteal
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header $(UPGRADE)
 
-.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard mlproject
+.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject
 
 setup: .venv/installed
 	@$(BIN)/python -m mer_mlflow.commands.environment
@@ -73,6 +74,9 @@ ui: setup
 
 dashboard: setup
 	$(BIN)/optuna-dashboard --host $(HOST) --port $(DASHBOARD_PORT) $${MER_OPTUNA_STORAGE:-sqlite:///optuna.db}
+
+page: setup
+	$(BIN)/mer page --host=$(HOST) --port=$(PAGE_PORT)
 
 mlproject:
 	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject

@@ -15,6 +15,7 @@ EXTRAS = {
     "smote_variants": "augment",
     "jams": "jams",
     "shap": "explain",
+    "gradio": "page",
 }
 """Extra of this project that installs a package."""
 

@@ -10,6 +10,7 @@ from mer_mlflow.commands.parameters import (
     FIT,
     IMPORT,
     METHOD,
+    PAGE,
     PREDICT,
     PREPARE,
     REPORT,
@@ -100,6 +101,12 @@ COMMANDS = {
         ),
         Command(
             name="import", summary="Write an archive's runs to an experiment.", parameters=IMPORT
+        ),
+        Command(
+            name="page",
+            summary="Serve a web page: emotion of songs, and errors of cross-validations.",
+            parameters=PAGE,
+            is_entry=False,
         ),
         Command(name="methods", summary="List the methodologies.", is_entry=False),
         Command(name="datasets", summary="List the datasets.", is_entry=False),

@@ -87,6 +87,29 @@ PREDICT = (
     Parameter(name="output", default="predictions", kind=str, help="folder for files and figures"),
 )
 
+PAGE = (
+    Parameter(
+        name="models",
+        default=None,
+        kind=str,
+        help="addresses of models, with commas; default a registered candidate, or demo",
+    ),
+    Parameter(
+        name="dataset", default=None, kind=str, help="clips to play; default those of the model"
+    ),
+    Parameter(name="data_root", default=None, kind=str, help="its folder, or MER_DATA_ROOT"),
+    Parameter(name="experiment", default=None, kind=str, help="its name; by default Default"),
+    Parameter(name="host", default="127.0.0.1", kind=str, help="address to listen at"),
+    Parameter(
+        name="port",
+        default=7860,
+        kind=int,
+        help="port to listen at; 0 for a free one",
+        limits=Space(low=0, high=65535),
+    ),
+    Parameter(name="heard", default="heard.csv", kind=str, help="CSV of what listeners heard"),
+)
+
 EXPORT = (
     Parameter(name="experiment", default=None, kind=str, help="its name; default this run's"),
     Parameter(name="archive", default=None, kind=str, help="file to write; default EXPERIMENT.zip"),

@@ -121,13 +121,12 @@ def _songs(path: Path) -> Iterator[Path]:
 
 def _loaded(addresses: Sequence[str]) -> Iterator[tuple[str, TrainedModel]]:
     """Load models by address, and print what each one is worth."""
-    from mer_mlflow.deployment.demo_model import demo_model
     from mer_mlflow.deployment.logging import load_model
 
     for address in dict.fromkeys(addresses or [DEMO]):
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always", UserWarning)
-            trained = load_model(demo_model() if address == DEMO else address)
+            trained = load_model(address)
         print(f"model: {trained}")
         for warning in found:
             print(f"warning: {warning.message}")

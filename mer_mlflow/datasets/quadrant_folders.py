@@ -45,7 +45,7 @@ def read_quadrant_folders(
     name : name of the dataset
     audio_root : folder with subfolders Q1 to Q4, None for features without audio
     annotations : CSV of labels, by default labels are the names of the folders
-    metadata : CSV with an ``Artist`` column
+    metadata : CSV with a column ``Artist``, ``Title`` or both
     features : feature CSVs by table name
     rankings : for a feature table, the CSV whose column ``feature`` names the columns to read,
         most relevant first
@@ -79,9 +79,10 @@ def read_quadrant_folders(
     ids = tuple(sorted(labels))
     feature_tables = _feature_tables(features or {}, rankings or {}, published or {}, ids, tables)
     artists: Mapping[str, str] = {}
+    titles: Mapping[str, str] = {}
     if metadata is not None:
         tables.append(read_table(metadata))
-        artists = _artists_of(tables[-1])
+        artists, titles = (_cells_of(tables[-1], name) for name in ("Artist", "Title"))
     audio = tuple(files[clip][0][1] if clip in files else None for clip in ids)
     unread = unread_files(audio_root) if audio_root is not None else []
     clips = Clips(
@@ -91,6 +92,7 @@ def read_quadrant_folders(
         audio=audio,
         audio_hashes=content_hashes(audio),
         artists=tuple(artists.get(clip) or None for clip in ids),
+        titles=tuple(titles.get(clip) or None for clip in ids) if titles else (),
         features=feature_tables,
         fixed_splits={
             split: _parts_of(parts, ids, errors) for split, parts in (partitions or {}).items()
@@ -189,10 +191,11 @@ def _feature_tables(
     return found
 
 
-def _artists_of(table: Table) -> dict[str, str]:
-    if not table.has("Artist"):
+def _cells_of(table: Table, name: str) -> dict[str, str]:
+    """Return the cells of a column by clip id; empty if the table has no such column."""
+    if not table.has(name):
         return {}
-    return dict(zip(table.column(ID_COLUMNS), table.column(("Artist",)), strict=True))
+    return dict(zip(table.column(ID_COLUMNS), table.column((name,)), strict=True))
 
 
 def _parts_of(

@@ -17,6 +17,8 @@ from mer_mlflow.paths import draft_name, remedy
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
 
+DEMO = "demo"
+"""Address of the model."""
 EXPERIMENT = Experiment(method="svm", dataset="demo")
 
 

@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
 from mer_mlflow.crossval.setting import Setting
+from mer_mlflow.deployment.demo_model import DEMO, demo_model
 from mer_mlflow.deployment.fitting import CARD
 from mer_mlflow.deployment.requirements import PROJECT, installed, packages_of
 from mer_mlflow.deployment.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
@@ -94,8 +95,9 @@ def load_model(address: str | Path) -> TrainedModel:
 
     Parameters
     ----------
-    address : ``models:/mer-svm@candidate``, ``models:/m-…`` as printed by ``fit``, ``runs:/…``, or
-        the folder of a trained model
+    address : ``models:/mer-svm@candidate``, ``models:/m-…`` as printed by ``fit``, ``runs:/…``, the
+        folder of a trained model, or ``demo`` for a model of the demo, which is fitted first if it
+        is not in the cache
 
     Raises
     ------
@@ -115,6 +117,8 @@ def load_model(address: str | Path) -> TrainedModel:
 
 
 def _folder(address: str | Path) -> Path:
+    if address == DEMO:
+        return demo_model()
     if ":/" not in str(address):
         return Path(address)
     check_store()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,9 @@ from mer_mlflow.errors import AudioError, ParameterError
 from mer_mlflow.representations import Examples, Input, representation_of
 from mer_mlflow.representations.audio import MARGIN, Audio
 from mer_mlflow.training import FittedModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AROUSAL = np.array([1.0, 1.0, -1.0, -1.0])
 VALENCE = np.array([1.0, -1.0, -1.0, 1.0])
@@ -73,6 +76,12 @@ class EmotionPrediction:
             "windows": len(self.timeline),
         }
 
+    def plot(self) -> Figure:
+        """Plot the path on Russell's plane and the probabilities over time, with matplotlib."""
+        from mer_mlflow.deployment.figures import plot_prediction
+
+        return plot_prediction(self.timeline, title=f"{self.song}: {self.quadrant}")
+
     def __str__(self) -> str:
         shares = ", ".join(f"{name} {value:.1%}" for name, value in self.probabilities.items())
         return (
@@ -90,9 +99,11 @@ def mean_of(predictions: Sequence[EmotionPrediction]) -> EmotionPrediction:
 
     Returns
     -------
-    mean of the probabilities. Its timeline is the mean of the timelines where all have the same
-    windows, else one row for the whole song
+    that of a single model as it is; else the mean of the probabilities. Its timeline is the mean of
+    the timelines where all have the same windows, else one row for the whole song
     """
+    if len(predictions) == 1:
+        return predictions[0]
     timelines = [each.timeline for each in predictions]
     first, probabilities = timelines[0], np.array([_shares(each) for each in predictions])
     rows = probabilities.mean(axis=0, keepdims=True)

@@ -27,6 +27,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.deployment.figures import QUADRANT_COLOURS
 
 Numbers = NDArray[np.float64]
 
@@ -64,7 +65,6 @@ CHANCE = 100 / len(QUADRANTS)
 MOODS = ("happy, excited", "angry, frantic", "sad, melancholic", "calm, content")
 CORNERS = ((1, 1), (-1, 1), (-1, -1), (1, -1))
 """Signs of valence and arousal by quadrant."""
-QUADRANT_COLOURS = (ORANGE, VERMILION, BLUE, GREEN)
 QUADRANT_MARKERS = ("o", "^", "s", "D")
 LONGEST_NAME = 18
 """Maximum length of a clip's name [characters]."""

@@ -26,6 +26,7 @@ from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import Kind, Status, check_store, reading, schema, search
 from mer_mlflow.tracking.items import readable_mixture
 from mer_mlflow.tracking.outage import is_outage, reason
+from mer_mlflow.tracking.runs import live_run
 from mer_mlflow.training import converted
 
 SHOWN = (Status.COMPLETE, Status.INCOMPLETE, Status.INTERRUPTED, Status.RUNNING)
@@ -371,6 +372,28 @@ def read_validations(
         n_set_aside=sum(n_others for _, _, n_others in found),
         left_out=(*left_out, *others),
     )
+
+
+def read_validation(client: MlflowClient, run_id: str) -> Validation:
+    """Read one complete cross-validation with its tables.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    run_id : id of its parent run
+
+    Raises
+    ------
+    RunDataError
+        If the run was deleted, is not complete or cannot be read.
+    """
+    run = live_run(client, run_id)
+    if run is None:
+        raise RunDataError(f"run {printable(run_id, most=MOST_SHOWN)} was deleted")
+    item = _validation(run)
+    if not item.is_complete:
+        raise RunDataError(f"run {item.run_id} is not complete")
+    return _with_tables(item)
 
 
 def _parents(client: MlflowClient, experiment: str) -> Iterator[Run]:

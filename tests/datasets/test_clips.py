@@ -21,6 +21,7 @@ def clips():
         audio=(Path("a.wav"), None, Path("c.wav")),
         audio_hashes=("00", None, "11"),
         artists=("Ann", None, "Cy"),
+        titles=("One", "Two", None),
         features={"top100": table((1, 2), (3, 4), (5, np.nan))},
         fixed_splits={"70_15_15": ("train", None, "test")},
     )
@@ -36,7 +37,7 @@ def test_ids_must_be_unique_and_sorted(clips, ids):
         replace(clips, ids=ids)
 
 
-@pytest.mark.parametrize("column", ["audio", "audio_hashes", "artists", "quadrants"])
+@pytest.mark.parametrize("column", ["audio", "audio_hashes", "artists", "titles", "quadrants"])
 def test_columns_must_have_one_entry_a_clip(clips, column):
     with pytest.raises(ValueError, match="one entry a clip"):
         replace(clips, **{column: getattr(clips, column)[:2]})
@@ -71,6 +72,8 @@ def test_take_keeps_the_order_of_the_dataset(clips):
     taken = clips.take(np.array([2, 0, 2]))
     assert taken.ids == ("a", "c")
     assert taken.artists == ("Ann", "Cy")
+    assert taken.titles == ("One", None)
+    assert replace(clips, titles=()).take(np.array([0])).titles == ()
     assert taken.fixed_splits == {"70_15_15": ("train", "test")}
     np.testing.assert_array_equal(taken.features["top100"].values, [[1, 2], [5, np.nan]])
 

@@ -208,7 +208,18 @@ def test_missing_quadrant_column_is_named(copy):
 
 def test_metadata_without_artists_is_enough(copy):
     copy.metadata.write_text(f"Song,Title\n{FIRST},A title\n")
-    assert set(copy.load().artists) == {None}
+    clips = copy.load()
+    assert set(clips.artists) == {None}
+    titles = dict(zip(clips.ids, clips.titles, strict=True))
+    assert titles.pop(FIRST) == "A title"
+    assert set(titles.values()) == {None}
+
+
+def test_metadata_without_titles_is_enough(copy):
+    copy.metadata.write_text(f"Song,Artist\n{FIRST},Ann\n")
+    clips = copy.load()
+    assert clips.titles == ()
+    assert set(clips.artists) == {None, "Ann"}
 
 
 def test_file_without_a_label_is_a_warning(copy, write_sound):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -82,3 +83,23 @@ def test_axes_have_the_signs_of_the_quadrants() -> None:
 def test_silence_is_refused() -> None:
     with pytest.raises(AudioError, match=r"nothing\.wav: is silent"):
         predict_song(Level(), (Waveform(sr=SR, duration=4.0),), song(0), song="nothing.wav")
+
+
+def test_plot_has_a_point_for_each_window_and_full_probabilities() -> None:
+    inputs = (Waveform(sr=SR, duration=4.0),)
+    prediction = predict_song(Level(), inputs, song(0, 2, seconds=8.0), song="$a_b.wav", hop=2.0)
+    plane, probabilities = prediction.plot().axes
+    points = np.asarray(plane.collections[-1].get_offsets())
+    expected = prediction.timeline[["valence", "arousal"]].to_numpy()
+    assert np.allclose(points, expected)
+    tops = [patch.get_data().values for patch in probabilities.patches]
+    assert len(tops) == 4
+    assert np.allclose(tops[-1], 1)
+
+
+def test_plot_of_one_window_can_be_drawn() -> None:
+    inputs = (Waveform(sr=SR, duration=4.0),)
+    figure = predict_song(Level(), inputs, song(3), song="$a_b$.wav").plot()
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    assert content.getvalue().startswith(b"\x89PNG")

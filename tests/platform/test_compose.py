@@ -71,6 +71,7 @@ def test_ports_are_few_and_bound_to_this_computer(services: dict[str, Any]) -> N
     assert ports == {
         "mlflow": ["127.0.0.1:5000:5000"],
         "optuna-dashboard": ["127.0.0.1:8080:8080"],
+        "page": ["127.0.0.1:7860:7860"],
     }
     assert not any("network_mode" in each for each in services.values())
 
@@ -158,6 +159,13 @@ def test_secrets_are_files(
     for name in ("worker", "worker-cuda"):
         worker = {"mlflow_writer_password", "optuna_database_password"}
         assert set(compose["services"][name]["secrets"]) == worker
+
+
+def test_page_only_reads_from_mlflow(compose: dict[str, Any]) -> None:
+    page = compose["services"]["page"]
+    assert page["environment"]["MLFLOW_TRACKING_USERNAME"] == "reader"
+    assert page["secrets"] == ["mlflow_reader_password"]
+    assert "PGHOST" not in page["environment"] and page["networks"] == ["front"]
 
 
 def test_no_password_is_written_down() -> None:

@@ -1,0 +1,75 @@
+"""Clips at hand: names and audio of the clips of cross-validations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mer_mlflow.datasets.clips import Clips
+from mer_mlflow.page.out_of_fold import digest
+from mer_mlflow.reporting.validations import Validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """Facts about a clip, each of them None if unknown.
+
+    Attributes
+    ----------
+    artist, title : its artist and title
+    audio : its audio file
+    """
+
+    artist: str | None = None
+    title: str | None = None
+    audio: Path | None = None
+
+
+NOTHING = Description()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """Descriptions of clips.
+
+    Attributes
+    ----------
+    dataset, digest : name and digest of the described clips
+    descriptions : description of each clip, by id
+    """
+
+    dataset: str = ""
+    digest: str = ""
+    descriptions: dict[str, Description] = field(default_factory=dict)
+
+    def has(self, validation: Validation) -> bool:
+        """Return whether the clips of a cross-validation are the described ones."""
+        return bool(self.digest) and (self.dataset, self.digest) == (
+            validation.dataset,
+            digest(validation),
+        )
+
+    def describe(self, validation: Validation | None, clip: str) -> Description:
+        """Return the description of a clip of a cross-validation."""
+        if validation is None or not self.has(validation):
+            return NOTHING
+        return self.descriptions.get(clip, NOTHING)
+
+
+def library(clips: Clips) -> Library:
+    """Describe the clips of a dataset."""
+    titles = clips.titles or (None,) * len(clips)
+    rows = zip(clips.ids, clips.artists, titles, clips.audio, strict=True)
+    return Library(
+        dataset=clips.name,
+        digest=clips.digest,
+        descriptions={
+            clip: Description(artist=artist, title=title, audio=audio)
+            for clip, artist, title, audio in rows
+        },
+    )
+
+
+def label(clip: str, described: Description) -> str:
+    """Return a clip's id, with artist and title if they are known."""
+    return " – ".join(filter(None, (clip, described.artist, described.title)))
