@@ -90,10 +90,13 @@ def find_evidence(client: MlflowClient, experiment: str, setting: Setting) -> Ev
 
 
 def with_interval(summary: Summary) -> str:
-    """Return a mean with its interval in per cent, such as ``75.81% [72.60%, 79.02%]``."""
+    """Return a mean with its interval in per cent, such as ``75.81% [72.60%, 79.02%]``.
+
+    An interval ends at 0 and 100 %, which Student's distribution does not know of.
+    """
     if np.isnan(summary.low):
         return f"{summary.mean:.2%}"
-    return f"{summary.mean:.2%} [{summary.low:.2%}, {summary.high:.2%}]"
+    return f"{summary.mean:.2%} [{max(summary.low, 0.0):.2%}, {min(summary.high, 1.0):.2%}]"
 
 
 def _bounded(name: str, summary: Summary) -> dict[str, float]:
