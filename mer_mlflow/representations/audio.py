@@ -211,7 +211,7 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
     checksum, n_read = 0, 0
     for block in source.blocks:
         _refuse_impossible(path, block)
-        mono = block[: most - n_read].mean(axis=1)
+        mono = _mono(block[: most - n_read])
         checksum = zlib.crc32(mono.tobytes(), checksum)
         if n_read < n_kept:
             kept.append(mono[: n_kept - n_read].copy())
@@ -229,6 +229,16 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
         file_seconds=source.announced if is_long else n_read / sr,
         file_checksum=checksum,
     )
+
+
+def _mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean over channels; NumPy's ``mean`` gives the same bits, but is slow for few."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    if block.shape[1] == 2:
+        return (block[:, 0] + block[:, 1]) * np.float32(0.5)
+    mean: NDArray[np.float32] = block.mean(axis=1)
+    return mean
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]

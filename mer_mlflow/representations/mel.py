@@ -18,6 +18,8 @@ from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.audio import Audio, resample
 from mer_mlflow.representations.representation import parameter_key
 
+FRAMES_AT_ONCE = 32
+"""Number of frames whose spectra fit into the cache of a processor; results do not depend on it."""
 FLOOR = 1e-10
 """Minimum power before the logarithm, librosa's ``amin``."""
 
@@ -78,8 +80,11 @@ class Mel:
         padded = np.pad(samples, self.n_fft // 2)
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
         window = scipy.signal.get_window("hann", self.n_fft)
-        spectrum = scipy.fft.rfft(frames * window, axis=1)
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+        power = np.empty((len(frames), self.n_fft // 2 + 1), dtype=np.float32)
+        for first in range(0, len(frames), FRAMES_AT_ONCE):
+            block = slice(first, first + FRAMES_AT_ONCE)
+            spectrum = scipy.fft.rfft(frames[block] * window, axis=1)
+            power[block] = spectrum.real**2 + spectrum.imag**2
         mel = _filterbank(self.sr, self.n_fft, self.n_mels) @ power.T
         decibels = 10.0 * np.log10(np.maximum(mel, FLOOR))
         limited: NDArray[np.floating] = np.maximum(decibels, decibels.max() - self.top_db)

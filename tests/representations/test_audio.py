@@ -1,6 +1,7 @@
 import gc
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import librosa
@@ -38,6 +39,15 @@ def test_channels_are_averaged(tmp_path, noisy_tones):
     audio = decode(tmp_path / "a.wav")
     assert audio.n_channels == 2
     np.testing.assert_allclose(audio.samples, (left + right) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+def test_average_has_the_bits_of_the_mean(tmp_path, n_channels):
+    samples = np.random.default_rng(0).normal(size=(50_000, n_channels)).astype(np.float32)
+    soundfile.write(tmp_path / "clip.wav", samples, 16_000, subtype="FLOAT")
+    audio = decode(tmp_path / "clip.wav")
+    assert audio.samples.tobytes() == samples.mean(axis=1).tobytes()
+    assert audio.checksum == zlib.crc32(samples.mean(axis=1).tobytes())
 
 
 @needs_ffmpeg

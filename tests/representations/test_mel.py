@@ -48,6 +48,14 @@ def test_equal_to_librosa_on_real_music(real_data):
         )
 
 
+def test_result_does_not_depend_on_the_frames_at_once(make_audio, monkeypatch):
+    audio = make_audio(seconds=3.0)
+    found = Mel(duration=3.0).compute(audio)
+    for number in (1, 7, 10_000):
+        monkeypatch.setattr("mer_mlflow.representations.mel.FRAMES_AT_ONCE", number)
+        assert Mel(duration=3.0).compute(audio).tobytes() == found.tobytes()
+
+
 def test_thirty_seconds_are_128_by_938(make_audio):
     spectrogram = Mel().compute(make_audio(seconds=30.0))
     assert spectrogram.shape == Mel().shape == (128, 938)
