@@ -22,6 +22,7 @@ SLOW = (
     "crossval/executors",
     "crossval/test_surroundings.py",
     "crossval/test_validation.py",
+    "deployment/test_fitting.py",
     "faults",
     "methods",
     "networks",
