@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -21,14 +20,13 @@ from mer_mlflow.archive.parallel import with_advice
 from mer_mlflow.archive.record import of_one_origin, origin
 from mer_mlflow.archive.text import is_text, rewrite, without_credentials
 from mer_mlflow.errors import ParameterError, TrackingError
-from mer_mlflow.tracking.models import search_models
+from mer_mlflow.tracking.models import search_models, versions_of
 
 MLMODEL = "MLmodel"
 EXACT = "artifacts/"
 """Folder of a logged model whose files are covered by checksums of their own, and never changed."""
 OF_DOWNLOADS = ("registered_model_meta", "__pycache__")
 """Files that MLflow and Python write into a model's folder when it is loaded."""
-READY = "READY"
 ADVICE = "nothing was exported; correct or delete the model, or try again"
 
 
@@ -79,19 +77,6 @@ def write_models(
 def is_rewritten(name: str) -> bool:
     """Return whether ids and credentials are replaced in a file of a model."""
     return not name.startswith(EXACT) and (name == MLMODEL or is_text(name))
-
-
-def versions_of(client: MlflowClient, model: LoggedModel) -> list[ModelVersion]:
-    """Return the versions in the model registry that are a logged model, by number."""
-    condition = f"run_id = '{model.source_run_id}'"
-    found: list[ModelVersion] = []
-    token: str | None = None
-    while True:
-        page: Any = client.search_model_versions(condition, page_token=token)
-        found += [each for each in page if each.source == model.model_uri and each.status == READY]
-        token = page.token
-        if not token:
-            return sorted(found, key=lambda each: (each.name, int(each.version)))
 
 
 def _write(

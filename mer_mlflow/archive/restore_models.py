@@ -20,14 +20,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from mer_mlflow.archive.container import MODEL_ID, Archive
-from mer_mlflow.archive.export_models import MLMODEL, is_rewritten, versions_of
+from mer_mlflow.archive.export_models import MLMODEL, is_rewritten
 from mer_mlflow.archive.model_record import ModelRecord, Registered, from_json
 from mer_mlflow.archive.parallel import with_advice
 from mer_mlflow.archive.record import of_one_origin, origin
 from mer_mlflow.archive.text import Change, rewrite
 from mer_mlflow.errors import TrackingError
 from mer_mlflow.scratch import scratch_folder
-from mer_mlflow.tracking.models import lacks_files, search_models
+from mer_mlflow.tracking.models import lacks_files, search_models, versions_of
 from mer_mlflow.tracking.runs import is_missing
 from mer_mlflow.tracking.schema import IMPORTED_FROM, IMPORTED_SOURCE
 

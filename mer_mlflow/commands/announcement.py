@@ -1,12 +1,16 @@
-"""First lines of train, search and prepare: the dataset and the folds."""
+"""Lines that several commands print: the dataset, the folds, the method, a logged model."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets import Clips, data_root_or_default, default_dataset, load_dataset
+
+if TYPE_CHECKING:
+    from mer_mlflow.deployment.delivery import Delivered
 
 
 def announce_dataset(dataset: str | None, data_root: str | None) -> str:
@@ -102,3 +106,10 @@ def announce_method(setting: Setting, *, chosen: str | None) -> None:
         print(f"augmentation: {n_copies} synthesised copies of each training clip", flush=True)
     if any(isinstance(each, BackgroundNoise) and not each.files for each in setting.augmentations):
         print("notice: the background noise is synthesised; give recordings by -P noise_root=")
+
+
+def print_delivered(delivered: Delivered) -> None:
+    """Print the addresses of a model that was logged."""
+    print(f"model: {delivered.address}")
+    if delivered.registered is not None:
+        print(f"registered: {delivered.registered} (alias candidate)")

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mer_mlflow.arithmetic import require
-from mer_mlflow.commands.announcement import announce_dataset, announce_method, announced_clips
+from mer_mlflow.commands.announcement import (
+    announce_dataset,
+    announce_method,
+    announced_clips,
+    print_delivered,
+)
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import FIT, METHOD, SEARCHED, experiment_values
 from mer_mlflow.commands.train import train
@@ -25,6 +30,7 @@ from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.training.hyperparameters import Role, values_of
 
 if TYPE_CHECKING:
+    from mer_mlflow.deployment.delivery import Delivered
     from mer_mlflow.deployment.evidence import Evidence
 
 RUN, EXPERIMENT = "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"
@@ -99,11 +105,10 @@ def _without_run() -> Iterator[None]:
 
 
 def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], register: bool) -> int:
-    import mlflow
     from mlflow import MlflowClient
 
+    from mer_mlflow.deployment.delivery import deliver, keep
     from mer_mlflow.deployment.evidence import find_evidence
-    from mer_mlflow.deployment.logging import log_model
     from mer_mlflow.deployment.serving import ARTIFACT
     from mer_mlflow.tracking import Kind, active_run, close_abandoned, open_run, schema, write
     from mer_mlflow.tracking.items import Item, Metric, epoch_metrics, setting_params
@@ -138,19 +143,19 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
         items.append(Metric(key="fit_seconds", value=result.fit_seconds))
         items += [metric for epoch in result.epochs for metric in epoch_metrics(epoch)]
         write(client, run_id, items)
-        registered = f"mer-{setting.method.name}" if register else None
-        with mlflow.start_run(run_id=run_id):
-            info = log_model(
-                folder,
-                setting,
-                tags=tags,
-                params={item.key: item.value for item in params},
-                metrics={} if evidence is None else evidence.metrics,
-                registered_name=registered,
-            )
-        client.set_terminated(run_id, "FINISHED")
+        kept = keep(
+            folder,
+            client,
+            run_id=run_id,
+            experiment_id=experiment,
+            tags=tags,
+            params={item.key: item.value for item in params},
+            metrics={} if evidence is None else evidence.metrics,
+            registered_name=f"mer-{setting.method.name}" if register else None,
+        )
+        delivered = deliver(client, kept)
     print(f"fitted to {len(setting.clips)} clips in {result.fit_seconds:.1f} s")
-    _print_model(info.model_uri, registered, info.registered_model_version, evidence)
+    _print_model(delivered, evidence)
     print_where(run_id, experiment)
     return OK
 
@@ -184,12 +189,8 @@ def _evidence_tags(evidence: Evidence | None) -> dict[str, str]:
     }
 
 
-def _print_model(
-    address: str, registered: str | None, number: object, evidence: Evidence | None
-) -> None:
-    print(f"model: {address}")
-    if registered is not None:
-        print(f"registered: models:/{registered}/{number} (alias candidate)")
+def _print_model(delivered: Delivered, evidence: Evidence | None) -> None:
+    print_delivered(delivered)
     if evidence is None:
         print("not validated: the same command with -P validate=true cross-validates it first")
         return

@@ -1,4 +1,4 @@
-"""sync: deliver results in journals, which the tracking server has not accepted yet."""
+"""sync: deliver results and models that the tracking server has not accepted yet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mer_mlflow.commands.announcement import print_delivered
 from mer_mlflow.commands.command import BAD_INPUT, INCOMPLETE, OK, name_run
 from mer_mlflow.commands.parameters import SYNC
 from mer_mlflow.errors import DeletedError, JournalError, UndeliveredError
@@ -16,14 +17,17 @@ from mer_mlflow.progress import progress
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from mer_mlflow.deployment.delivery import KeptModel
+
 
 def sync(*, journal: str | None = None) -> int:
-    """Deliver journals, and close the runs of processes that have ended.
+    """Deliver journals and fitted models, and close the runs of processes that have ended.
 
     Parameters
     ----------
     journal : file of a journal, which is delivered to the current tracking server even if it was
-        written for another one; by default all journals of ``MER_JOURNAL_ROOT`` for this server
+        written for another one; by default all journals and models of ``MER_JOURNAL_ROOT`` for
+        this server
 
     Returns
     -------
@@ -36,6 +40,7 @@ def sync(*, journal: str | None = None) -> int:
     """
     from mlflow import MlflowClient
 
+    from mer_mlflow.deployment.delivery import kept_models
     from mer_mlflow.tracking import check_store
     from mer_mlflow.tracking.journal import Journal, journal_root, journals
     from mer_mlflow.tracking.outage import without_client_retries
@@ -48,7 +53,9 @@ def sync(*, journal: str | None = None) -> int:
     client = MlflowClient()
     with without_client_retries():
         codes = [_deliver(client, file, is_chosen=journal is not None) for file in files]
-    if not files:
+    models = [] if journal is not None else list(kept_models())
+    codes += [_deliver_model(client, kept) for kept in models]
+    if not codes:
         print(f"nothing to deliver in {journal_root()}")
     return next((code for code in (BAD_INPUT, INCOMPLETE) if code in codes), OK)
 
@@ -93,6 +100,32 @@ def _deliver(client: MlflowClient, file: Path, *, is_chosen: bool) -> int:
     finally:
         waiting.close()
     print(f"{name}: {n_delivered} writes delivered")
+    return OK
+
+
+def _deliver_model(client: MlflowClient, kept: KeptModel) -> int:
+    """Deliver a fitted model, print the result and return the exit code."""
+    from mer_mlflow.deployment.delivery import deliver
+    from mer_mlflow.tracking.delivery import server_name
+    from mer_mlflow.tracking.environment import is_alive
+
+    name = f"model of run {kept.order.run_id}"
+    if is_alive(kept.order.process):
+        print(f"{name}: its process is still running")
+        return OK
+    if kept.order.server != server_name(client.tracking_uri):
+        print(
+            f"{name}: is to be delivered to {kept.order.server}; set MLFLOW_TRACKING_URI to it, "
+            f"or remove {kept.folder}"
+        )
+        return INCOMPLETE
+    try:
+        delivered = deliver(client, kept)
+    except UndeliveredError as error:
+        print(f"error: {name}: {error}", file=sys.stderr)
+        return INCOMPLETE
+    print(f"{name}: delivered")
+    print_delivered(delivered)
     return OK
 
 

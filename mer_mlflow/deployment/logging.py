@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import soundfile
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
-from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.deployment.demo_model import DEMO, demo_model
 from mer_mlflow.deployment.fitting import CARD
-from mer_mlflow.deployment.requirements import PROJECT, installed, packages_of
+from mer_mlflow.deployment.requirements import PROJECT
 from mer_mlflow.deployment.serving import ARTIFACT, AUDIO, PATH, SIGNATURE
-from mer_mlflow.deployment.trained import TrainedModel, load_trained
+from mer_mlflow.deployment.trained import TrainedModel, load_trained, read_description
 from mer_mlflow.errors import ModelError, TrackingError
+from mer_mlflow.methods import get_method
 from mer_mlflow.tracking import check_store
-from mer_mlflow.tracking.models import lacks_files
+from mer_mlflow.tracking.models import lacks_files, versions_of
 from mer_mlflow.training import Method
 
 PACKAGE = Path(__file__).parents[1]
@@ -37,57 +37,86 @@ EXAMPLE_SECONDS = 4.0
 
 
 def log_model(
-    folder: Path,
-    setting: Setting,
-    *,
-    tags: Mapping[str, str],
-    params: Mapping[str, str],
-    metrics: Mapping[str, float],
-    registered_name: str | None = None,
-) -> ModelInfo:
-    """Log a trained model to the active run, and register it if a name is given.
-
-    It is registered only after the tracking server has all of its files, and its card becomes the
-    description of the version.
+    client: MlflowClient, folder: Path, *, tags: Mapping[str, str], params: Mapping[str, str]
+) -> LoggedModel:
+    """Log a trained model to the active run.
 
     Parameters
     ----------
+    client : client of the tracking server
     folder : folder of the trained model
-    setting : setting of its training
-    tags, params, metrics : those of the logged model; metrics also are the run's
-    registered_name : name in the model registry, None for no registration
+    tags, params : those of the logged model
 
     Raises
     ------
     TrackingError
         If the server has lost files of the model.
     """
-    packages = installed(packages_of(setting.method, setting.inputs))
+    description = read_description(folder)
+    versions = {name: each for name, each in description["packages"].items() if name != PROJECT}
     info: ModelInfo = mlflow.pyfunc.log_model(
-        name=setting.method.name,
+        name=description["method"],
         python_model=str(CODE),
         artifacts={ARTIFACT: str(folder)},
         signature=SIGNATURE,
         input_example=_example(),
         # an image of the model must not depend on an index that has this package
         code_paths=[str(PACKAGE)],
-        pip_requirements=[
-            f"{name}=={number}" for name, number in packages.items() if name != PROJECT
-        ],
+        pip_requirements=[f"{name}=={version}" for name, version in versions.items()],
         tags=dict(tags),
         params=dict(params),
     )
-    mlflow.log_metrics(dict(metrics), model_id=info.model_id)
-    client = MlflowClient()
-    _require_files(client, info, folder)
-    if registered_name is not None:
-        number = mlflow.register_model(info.model_uri, registered_name, tags=dict(tags)).version
-        info.registered_model_version = number
-        card = (folder / CARD).read_text()
-        client.update_model_version(registered_name, number, description=card[:LONGEST])
-        client.update_registered_model(registered_name, description=summary(setting.method))
-        client.set_registered_model_alias(registered_name, CANDIDATE, str(number))
-    return info
+    logged = client.get_logged_model(info.model_id)
+    if not has_files(client, logged, folder):
+        client.finalize_logged_model(info.model_id, LoggedModelStatus.FAILED)
+        raise TrackingError(f"model {info.model_id}: the tracking server has lost some files of it")
+    return logged
+
+
+def has_files(client: MlflowClient, logged: LoggedModel, folder: Path) -> bool:
+    """Return whether the server has all files of a trained model.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    logged : the logged model
+    folder : folder of the trained model
+    """
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    sizes = {
+        f"artifacts/{ARTIFACT}/{path.relative_to(folder).as_posix()}": path.stat().st_size
+        for path in paths
+    }
+    return not lacks_files(client, logged.model_id, sizes)
+
+
+def register(
+    client: MlflowClient, logged: LoggedModel, folder: Path, *, name: str, tags: Mapping[str, str]
+) -> str:
+    """Register a logged model as a candidate, unless it is registered, and return its version.
+
+    The model card becomes the description of the version.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    logged : the logged model
+    folder : folder of the trained model
+    name : name in the model registry
+    tags : tags of a new version
+    """
+    known = [str(each.version) for each in versions_of(client, logged) if each.name == name]
+    number = known[-1] if known else _new_version(logged, name=name, tags=tags)
+    card = (folder / CARD).read_text()
+    client.update_model_version(name, number, description=card[:LONGEST])
+    method = get_method(read_description(folder)["method"])
+    client.update_registered_model(name, description=summary(method))
+    client.set_registered_model_alias(name, CANDIDATE, number)
+    return number
+
+
+def _new_version(logged: LoggedModel, *, name: str, tags: Mapping[str, str]) -> str:
+    return str(mlflow.register_model(logged.model_uri, name, tags=dict(tags)).version)
 
 
 def load_model(address: str | Path) -> TrainedModel:
@@ -136,20 +165,6 @@ def summary(method: Method) -> str:
         f"{method.title}: {method.summary} Predicts the emotion of a song as one of Russell's four "
         "quadrants. Each version has a model card."
     )
-
-
-def _require_files(client: MlflowClient, info: ModelInfo, folder: Path) -> None:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    sizes = {
-        f"artifacts/{ARTIFACT}/{path.relative_to(folder).as_posix()}": path.stat().st_size
-        for path in paths
-    }
-    if lacks_files(client, info.model_id, sizes):
-        client.finalize_logged_model(info.model_id, LoggedModelStatus.FAILED)
-        raise TrackingError(
-            f"model {info.model_id}: the tracking server has lost some of its files; give the same "
-            "command again"
-        )
 
 
 def _example() -> pd.DataFrame:

@@ -260,6 +260,12 @@ def write_model(
     (folder / SUMS).write_text("\n".join(lines) + "\n")
 
 
+def read_description(folder: Path) -> dict[str, Any]:
+    """Read ``model.json`` of a model that this version has written."""
+    found: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
+    return found
+
+
 def load_trained(folder: Path) -> TrainedModel:
     """Read a model written by :func:`write_model`.
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from mer_mlflow.errors import TrackingError
 from mer_mlflow.tracking.runs import MOST_PAGES, Kind, is_missing
 from mer_mlflow.tracking.schema import IMPORTED_FROM, KIND
 
+READY = "READY"
+"""Status of a version that is complete."""
 PAGE = 50
 """Models per page."""
 
@@ -93,6 +96,19 @@ def lacks_files(client: MlflowClient, model_id: str, sizes: Mapping[str, int]) -
     """
     found = file_sizes(client, model_id)
     return any(name not in found or found[name] not in (None, size) for name, size in sizes.items())
+
+
+def versions_of(client: MlflowClient, model: LoggedModel) -> list[ModelVersion]:
+    """Return the versions in the model registry that are a logged model, by number."""
+    condition = f"run_id = '{model.source_run_id}'"
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page: Any = client.search_model_versions(condition, page_token=token)
+        found += [each for each in page if each.source == model.model_uri and each.status == READY]
+        token = page.token
+        if not token:
+            return sorted(found, key=lambda each: (each.name, int(each.version)))
 
 
 def _has_ended(client: MlflowClient, run_id: str) -> bool:

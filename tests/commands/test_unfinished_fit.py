@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel
+from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from mer_mlflow.commands.command import run_command
 from mer_mlflow.commands.fit import main as fit
+from mer_mlflow.commands.sync import sync
 from mer_mlflow.deployment import load_trained
+from mer_mlflow.deployment.delivery import keep, kept_models
+from mer_mlflow.errors import ModelError
 from mer_mlflow.tracking.models import close_unfinished
 
-pytestmark = pytest.mark.usefixtures("store", "demo")
+pytestmark = pytest.mark.usefixtures("store", "demo", "journals")
+READY = LoggedModelStatus.READY
 COMMAND = (
     "--method=svm",
     "--dataset=demo",
@@ -41,6 +47,12 @@ def kill(*arguments, **named):
 setattr(MlflowClient, sys.argv[1], kill)
 main(sys.argv[2:])
 """
+
+
+@pytest.fixture
+def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of journals of this test alone."""
+    monkeypatch.setenv("MER_JOURNAL_ROOT", str(tmp_path / "journals"))
 
 
 def models() -> dict[str, LoggedModel]:
@@ -87,13 +99,56 @@ def test_fit_whose_server_goes_away_at_any_step(
         owner = "mlflow.tracking.fluent.finalize_logged_model" if "final" in step else None
         patch.setattr(owner, gone) if owner else patch.setattr(MlflowClient, step, gone)
         run_command(lambda: fit(COMMAND))
-    assert stop.value.code == 2
+    assert stop.value.code == 3
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: tracking store") and "the server is gone" in error
+    assert "the server is gone; the fitted model is kept in" in error
     assert models().keys() == set(left)
     assert statuses() == ["FAILED"]
     assert len(MlflowClient().search_model_versions()) == n_versions
     assert_registered_versions_are_complete()
+    assert_that_sync_delivers(capsys)
+
+
+def assert_that_sync_delivers(capsys: pytest.CaptureFixture[str]) -> None:
+    """A kept model is logged once, and registered once."""
+    (kept,) = kept_models()
+    others = {**kept.order.process, "mer.pid": "1", "mer.process_started": "0"}
+    order = kept.folder / "order.json"
+    order.write_text(json.dumps({**asdict(kept.order), "process": others}))
+    assert sync() == 0
+    assert "registered: models:/mer-svm/1 (alias candidate)" in capsys.readouterr().out
+    assert statuses() == ["FINISHED"]
+    ready = [each for each in MlflowClient().search_logged_models(["0"]) if each.status == READY]
+    assert len(ready) == 1
+    (version,) = MlflowClient().search_model_versions()
+    assert version.source == ready[0].model_uri
+    assert version.description.startswith("# SVM on Demo")
+    assert MlflowClient().get_model_version_by_alias("mer-svm", "candidate").version == 1
+    assert_registered_versions_are_complete()
+    assert not kept.folder.exists()
+    assert sync() == 0
+    assert "nothing to deliver" in capsys.readouterr().out
+
+
+def test_model_of_another_server_is_named_and_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = tmp_path / "trained"
+    model.mkdir()
+    client = MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    facts = {"run_id": run_id, "experiment_id": "0", "registered_name": None}
+    kept = keep(model, client, tags={}, params={}, metrics={}, **facts)
+    assert sync() == 0
+    assert "its process is still running" in capsys.readouterr().out
+    order = {**asdict(kept.order), "process": {}, "server": "http://elsewhere"}
+    (kept.folder / "order.json").write_text(json.dumps(order))
+    assert sync() == 3
+    assert "is to be delivered to http://elsewhere; set MLFLOW_TR" in capsys.readouterr().out
+    (kept.folder / "order.json").write_text("{")
+    with pytest.raises(ModelError, match=r"order\.json: cannot be read"):
+        sync()
+    assert (kept.folder / "trained").is_dir()
 
 
 def test_files_that_the_server_has_lost_are_not_registered(
@@ -105,13 +160,14 @@ def test_files_that_the_server_has_lost_are_not_registered(
         (Path(folder) / "artifacts" / "trained" / "SHA256SUMS").unlink()
         log(self, model_id, folder, *others)
 
-    monkeypatch.setattr(MlflowClient, "log_model_artifacts", lossy)
-    with pytest.raises(SystemExit) as stop:
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(MlflowClient, "log_model_artifacts", lossy)
         run_command(lambda: fit(COMMAND))
-    assert stop.value.code == 2
-    assert "the tracking server has lost some of its files" in capsys.readouterr().err
+    assert stop.value.code == 3
+    assert "the tracking server has lost some files of it" in capsys.readouterr().err
     assert models().keys() == {"FAILED"}
     assert not MlflowClient().search_registered_models()
+    assert_that_sync_delivers(capsys)
 
 
 def test_killed_fit_is_closed_by_the_next_one(store: Path) -> None:
@@ -132,6 +188,10 @@ def test_killed_fit_is_closed_by_the_next_one(store: Path) -> None:
     assert found.keys() == {"FAILED", "READY"}
     (version,) = MlflowClient().search_model_versions()
     assert version.source == found["READY"].model_uri
+    assert_registered_versions_are_complete()
+    assert sync() == 0  # the model of the killed one was kept, too
+    assert statuses() == ["FINISHED", "FINISHED"]
+    assert len(MlflowClient().search_model_versions()) == 2
     assert_registered_versions_are_complete()
 
 
