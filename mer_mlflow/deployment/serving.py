@@ -81,10 +81,12 @@ class EmotionModel(PythonModel):
         Raises
         ------
         BadRequestError
-            If a row has neither or both of audio and path, or a song cannot be decoded, is silent
-            or too short.
+            If there is no row, a row has neither or both of audio and path, or a song cannot be
+            decoded, is silent or too short.
         """
         columns = [model_input.get(name, [None] * len(model_input)) for name in (AUDIO, PATH)]
+        if not len(model_input):
+            raise BadRequestError(f"there is no song; give rows with {AUDIO} or {PATH}")
         numbered = zip(range(len(model_input)), *columns, strict=True)
         try:
             rows = [self._row(*given) for given in numbered]

@@ -243,6 +243,9 @@ def test_request_that_cannot_be_used_gets_one_line(fitted: str) -> None:
         assert words in answer.json()["message"] and "\n" not in answer.json()["message"]
         assert "/tmp" not in answer.text and "Traceback" not in answer.text
     neither = app.post("/invocations", json={"dataframe_records": [{"path": None}]})
+    for nothing in ({"inputs": 3}, {"inputs": []}, {"dataframe_records": []}):
+        answer = app.post("/invocations", json=nothing)
+        assert answer.status_code == 400 and "there is no song" in answer.json()["message"]
     assert neither.status_code == 400 and "row 0: give either audio or path" in neither.text
 
 
