@@ -10,7 +10,7 @@ PARALLEL := -n logical --dist worksteal
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header $(UPGRADE)
 
-.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject
+.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject docs
 
 setup: .venv/installed
 	@$(BIN)/python -m mer_mlflow.commands.environment
@@ -80,3 +80,7 @@ page: setup
 
 mlproject:
 	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject
+
+# documentation in site/, from docs/ and the declarations; needs no network
+docs: setup
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH="$(CURDIR)" $(BIN)/python -m mkdocs build --quiet --strict
