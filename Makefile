@@ -78,8 +78,10 @@ dashboard: setup
 page: setup
 	$(BIN)/mer page --host=$(HOST) --port=$(PAGE_PORT)
 
+# what follows from declarations: the entry points, and the README's table
 mlproject:
 	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject
+	$(BIN)/python -m mer_mlflow.commands.readme README.md
 
 # documentation in site/, from docs/ and the declarations; needs no network
 docs: setup

@@ -6,6 +6,7 @@ Numpydoc reads the second half of that line as the type, so it is moved to a lin
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,8 @@ LIMITS = re.compile(r"^(int|float) (>=?) 0?1?(, |$)|^``sgd`` or ``adam``$")
 NAMED = ("Parameters", "Attributes", "Other Parameters")
 UNNAMED = ("Returns", "Yields")
 CITED = "References"
+DECLARATIONS = ("declared", "searchable")
+"""Functions that declare a field, whose first argument is its default."""
 
 
 def sections(text: str) -> list[tuple[str, list[str]]]:
@@ -121,11 +124,25 @@ def _items(lines: list[str]) -> Iterator[str]:
             yield line
 
 
+def default_of(value: str) -> str | None:
+    """Return the default in a declaration of a field; None if it is not one."""
+    try:
+        call = ast.parse(value, mode="eval").body
+    except SyntaxError:
+        return None
+    if isinstance(call, ast.Call) and call.args and ast.unparse(call.func) in DECLARATIONS:
+        return ast.get_source_segment(value, call.args[0])
+    return None
+
+
 class Docstrings(Extension):
-    """Rewrites every docstring when mkdocstrings reads the package."""
+    """Rewrites docstrings and defaults when mkdocstrings reads the package."""
 
     def on_object(self, *, obj: Any, **_: Any) -> None:
         """Rewrite the docstring of a module, class, function or attribute."""
         if obj.docstring is not None:
             returned = str(obj.returns or "") if obj.is_function else ""
             obj.docstring.value = numpydoc(obj.docstring.value, returned)
+        for item in obj.parameters if obj.is_function else ():
+            if (shown := default_of(str(item.default))) is not None:
+                item.default = shown

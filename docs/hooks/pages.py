@@ -12,6 +12,7 @@ import method_pages
 import notebook_pages
 import schema_page
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 from mer_mlflow.datasets import dataset_names, get_dataset
@@ -24,6 +25,9 @@ COPIED = {
     "guides/platform.md": "server/README.md",
 }
 """Files of the project that are pages, by page."""
+LOADED = re.compile(
+    r"""<(?:script|img|link|iframe|audio|video)\b[^>]*?\b(?:src|href)=["']?((?:https?:)?//[^\s"'>]+)"""
+)
 PICTURE = "<!-- picture -->"
 
 
@@ -55,6 +59,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Put the picture of the architecture into its page."""
     return markdown.replace(PICTURE, architecture.picture())
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Refuse a page that would load something from another computer."""
+    if found := foreign(output):
+        raise PluginError(f"a page loads {', '.join(found)}; pages load nothing from elsewhere")
+    return output
+
+
+def foreign(html: str) -> list[str]:
+    """Return the addresses from which a page would load scripts, styles or pictures."""
+    return LOADED.findall(html)
 
 
 def _generated() -> dict[str, str]:
