@@ -165,7 +165,7 @@ def _hyperparameters(method: Method) -> str:
     rows = [
         f"| `{name}` | `{_value(method.defaults[name])}` | {_range(space)} | "
         f"{', '.join(f'`{_value(value)}`' for value in space.grid)} | "
-        f"{words.get(name) or _role(method.roles[name])} |"
+        f"{words.get(name) or _spoken(name, method.roles[name])} |"
         for name, space in method.spaces.items()
     ]
     return "\n".join(
@@ -188,8 +188,9 @@ def _descriptions(declaration: type[Any]) -> Mapping[str, str]:
     return words
 
 
-def _role(role: Role) -> str:
-    return " and ".join(each.name.lower() for each in role if each.name)
+def _spoken(name: str, role: Role) -> str:
+    roles = [each.name.lower() for each in role if each.name]
+    return f"{name.replace('_', ' ')} ({', '.join(roles)})"
 
 
 def _value(value: Value) -> str:
