@@ -83,6 +83,6 @@ mlproject:
 	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject
 	$(BIN)/python -m mer_mlflow.commands.readme README.md
 
-# documentation in site/, from docs/ and the declarations; needs no network
+# documentation in site/, without network; --quiet would hide broken links from --strict
 docs: setup
-	NO_MKDOCS_2_WARNING=1 PYTHONPATH="$(CURDIR)" $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH="$(CURDIR)" $(BIN)/python -m mkdocs build --strict
