@@ -10,7 +10,7 @@ PARALLEL := -n logical --dist worksteal
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header $(UPGRADE)
 
-.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject
+.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject docs
 
 setup: .venv/installed
 	@$(BIN)/python -m mer_mlflow.commands.environment
@@ -78,5 +78,11 @@ dashboard: setup
 page: setup
 	$(BIN)/mer page --host=$(HOST) --port=$(PAGE_PORT)
 
+# what follows from declarations: the entry points, and the README's table
 mlproject:
 	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject
+	$(BIN)/python -m mer_mlflow.commands.readme README.md
+
+# documentation in site/, without network; --quiet would hide broken links from --strict
+docs: setup
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH="$(CURDIR)" $(BIN)/python -m mkdocs build --strict

@@ -115,5 +115,5 @@ def main(arguments: Sequence[str]) -> int:
     given = parse(AUGMENT, arguments)
     for name in ("transform", "clip"):
         if given[name] is None:
-            raise ParameterError(f"{name}: is required; see the README for the parameters")
+            raise ParameterError(f"{name}: is required; `mer augment --help` lists the parameters")
     return augment(**given)

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         table.add_row(
             method.name,
             method.title,
-            ", ".join(dict.fromkeys(_read(method))),
+            inputs_text(method),
             method.framework,
             str(len(method.augmentations) or ""),
             f"{published.f1:.2f}" if published else "",
@@ -40,5 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     return OK
 
 
-def _read(method: Method) -> list[str]:
-    return [item.table or item.network or type(item).__name__.lower() for item in method.inputs]
+def inputs_text(method: Method) -> str:
+    """Return the names of what a methodology reads."""
+    names = (item.table or item.network or type(item).__name__.lower() for item in method.inputs)
+    return ", ".join(dict.fromkeys(names))
