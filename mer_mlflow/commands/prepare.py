@@ -30,6 +30,7 @@ from mer_mlflow.representations import (
     with_features,
     with_weights,
 )
+from mer_mlflow.representations.audio import shortfalls
 from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
 from mer_mlflow.terminal import cell
 
@@ -145,6 +146,8 @@ def _findings(
     very_short = inspection.shorter_than(VERY_SHORT_SECONDS)
     if very_short:
         yield f"warning: {len(very_short)} clips are very short: {listing(list(very_short))}"
+    if inspection.shortfalls:
+        yield f"warning: {shortfalls(inspection.shortfalls)}"
     if inspection.silent:
         yield f"warning: silent clips: {listing(list(inspection.silent))}"
     for name, table in clips.features.items():
