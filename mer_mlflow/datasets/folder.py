@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.datasets.layout import described, has_audio, nested
 from mer_mlflow.datasets.listed_files import clip_ids, earlier_ids, is_file, length_fault, locate
 from mer_mlflow.datasets.quadrant_folders import (
     audio_in_two_quadrants,
@@ -17,9 +19,10 @@ from mer_mlflow.datasets.quadrant_folders import (
     findings,
     read_quadrant_folders,
 )
-from mer_mlflow.datasets.tables import read_quadrants, read_table
+from mer_mlflow.datasets.tables import ID_COLUMNS, read_quadrants, read_table
 from mer_mlflow.errors import DatasetError, excerpt, listing
 
+METADATA = "metadata.csv"
 REORDERED = (
     "clip ids are now relative to one folder; an earlier version used the paths as written, in "
     "another order, and its runs on these clips are not continued"
@@ -31,7 +34,8 @@ def read_folder(root: Path | None) -> Reading:
 
     Parameters
     ----------
-    root : the folder, the CSV, or a folder that contains one CSV. Relative paths start at the
+    root : the folder, the CSV, or a folder that contains one CSV. Beside subfolders,
+        ``metadata.csv`` may have columns ``Song`` and ``Artist``. Relative paths start at the
         CSV's folder, and a column ``artist`` is optional. Clip ids are those of
         :mod:`mer_mlflow.datasets.listed_files`
 
@@ -44,18 +48,38 @@ def read_folder(root: Path | None) -> Reading:
     if root.is_file():
         return _read_csv(root)
     if any((root / quadrant).is_dir() for quadrant in QUADRANTS):
-        return read_quadrant_folders(name="folder", audio_root=root)
+        return _read_quadrants(root)
     tables = sorted(root.glob("*.csv"))
-    if len(tables) != 1:
-        raise DatasetError(
-            f"{root}: neither subfolders Q1 to Q4 nor exactly one CSV of path and quadrant "
-            f"({len(tables)} CSV files)"
-        )
-    return _read_csv(tables[0])
+    if len(tables) == 1 and read_table(tables[0]).has("path"):
+        return _read_csv(tables[0])
+    if (place := nested(root, has_audio)) is not None:
+        return _read_quadrants(place)
+    if len(tables) == 1:
+        return _read_csv(tables[0])
+    raise DatasetError(
+        f"{root}: neither subfolders Q1 to Q4 nor exactly one CSV of path and quadrant "
+        f"({len(tables)} CSV files); {described(root)}"
+    )
+
+
+def _read_quadrants(root: Path) -> Reading:
+    """Read quadrant folders, and the artists and titles of a CSV beside them."""
+    metadata = root / METADATA
+    if not metadata.is_file():
+        return read_quadrant_folders(name="folder", audio_root=root)
+    try:
+        return read_quadrant_folders(name="folder", audio_root=root, metadata=metadata)
+    except DatasetError as error:
+        reading = read_quadrant_folders(name="folder", audio_root=root)
+        return replace(reading, warnings=(*reading.warnings, f"not used: {error}"))
 
 
 def _read_csv(path: Path) -> Reading:
     table = read_table(path)
+    if not table.has("path") and any(map(table.has, ID_COLUMNS)):
+        return read_quadrant_folders(
+            name="folder", audio_root=None, annotations=path, metadata=path
+        )
     files = table.column(("path",))
     artists = table.column(("artist",)) if table.has("artist") else ("",) * len(files)
     for (line, _), file in zip(table.rows, files, strict=True):

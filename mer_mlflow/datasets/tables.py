@@ -7,8 +7,8 @@ import csv
 import io
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +82,17 @@ class Table:
         """Return the stripped cells of the first of these columns that the table has."""
         position = self.position(names)
         return tuple(cells[position].strip() for _, cells in self.rows)
+
+    def renamed(self, names: Mapping[str, str]) -> Table:
+        """Return the table with other ids of clips."""
+        if not names:
+            return self
+        position = self.position(ID_COLUMNS)
+        rows = []
+        for line, cells in self.rows:
+            clip = cells[position].strip()
+            rows.append((line, (*cells[:position], names.get(clip, clip), *cells[position + 1 :])))
+        return replace(self, rows=tuple(rows))
 
 
 def read_table(path: Path) -> Table:
