@@ -52,7 +52,7 @@ def train(experiment: Experiment) -> int:
     require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
-    clips, source = announced_clips(name, experiment.data_root)
+    clips, source = announced_clips(name, experiment.data_root, av_scale=experiment.av_scale)
     winner = find_winner(experiment, dataset=name)
     resolved = resolve(experiment, clips, winner=winner)
     setting = resolved.setting

@@ -25,6 +25,7 @@ from mer_mlflow.datasets.layout import (
 from mer_mlflow.datasets.tables import (
     ID_COLUMNS,
     Table,
+    known,
     ranked,
     read_features,
     read_quadrants,
@@ -102,7 +103,7 @@ def read_quadrant_folders(
         quadrants=np.array([labels[clip] for clip in ids], dtype=np.int64),
         audio=audio,
         audio_hashes=content_hashes(audio),
-        artists=tuple(artists.get(clip) or None for clip in ids),
+        artists=tuple(known(artists.get(clip, "")) for clip in ids),
         titles=tuple(titles.get(clip) or None for clip in ids) if titles else (),
         features=feature_tables,
         fixed_splits={
@@ -139,9 +140,9 @@ def _loose_files(root: Path, labels: Mapping[str, int]) -> dict[str, list[tuple[
     """Return labelled audio files of a folder or its first subfolder that has any, by clip id."""
     for folder in (root, *subfolders(root)):
         paths = {path.stem: path for path in audio_in(folder)}
-        known = {name: name for name in paths if name in labels} | renamed(paths, labels)
-        if known:
-            return {name: [(labels[clip], paths[name])] for name, clip in sorted(known.items())}
+        clip_of = {name: name for name in paths if name in labels} | renamed(paths, labels)
+        if clip_of:
+            return {name: [(labels[clip], paths[name])] for name, clip in sorted(clip_of.items())}
     return {}
 
 
