@@ -20,6 +20,7 @@ import soxr
 from numpy.typing import NDArray
 
 from mer_mlflow.errors import AudioError, listing
+from mer_mlflow.paths import whence
 from mer_mlflow.representations.mpeg import MpegView
 
 COMPLETE = 0.95
@@ -115,7 +116,7 @@ def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
         If the file is missing, empty, truncated or not audio.
     """
     if not path.is_file():
-        raise AudioError(f"{path}: no such file")
+        raise AudioError(f"{path}: no such file{whence(path)}")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes)")
     try:
