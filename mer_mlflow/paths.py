@@ -40,6 +40,14 @@ def given_path(text: Path | str, *, name: str) -> Path:
     return path
 
 
+def whence(path: Path) -> str:
+    """Return the folder from which a relative path starts, for an error message.
+
+    Commands of ``mlflow run DIR`` run in DIR, not where the user gave the command.
+    """
+    return "" if path.is_absolute() else f" in {Path.cwd()}, from where relative paths start"
+
+
 def name_fault(name: str) -> str | None:
     """Return why a file name cannot be stored as text in tables and runs; None if it can.
 

@@ -14,11 +14,12 @@ from functools import cache
 from pathlib import Path
 
 from mer_mlflow.errors import ParameterError, WeightsError
-from mer_mlflow.paths import given_path
+from mer_mlflow.paths import given_path, whence
 
 ROOT_VARIABLE = "MER_WEIGHTS_ROOT"
 UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
 CHUNK_BYTES = 1 << 20
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 MOST_BYTES = 1 << 28
 """Maximum size of a file; the published ones have up to 20 MiB."""
 
@@ -115,6 +116,11 @@ def find_published(
             f"{wanted.source} ({wanted.licence}) and give its folder by weights= or {ROOT_VARIABLE}"
         )
     digest = _digest_of(file)
+    if _is_pointer(file):
+        raise WeightsError(
+            f"{name}: {file} is a pointer of Git LFS, not the weights; run `git lfs pull` in its "
+            "repository"
+        )
     is_known = digest in wanted.sha256
     other = next((each.name for each in published if digest in each.sha256), name)
     if other != name:
@@ -134,7 +140,7 @@ def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:
         name = "weights" if given else ROOT_VARIABLE
         place = given_path(root, name=name)
         if not place.exists():
-            raise ParameterError(f"{name}={root}: does not exist")
+            raise ParameterError(f"{name}={root}: does not exist{whence(place)}")
         if place.is_file():
             return place
         held = _held(place, wanted)
@@ -167,6 +173,11 @@ def _digest_of(file: Path) -> str:
         return _sha256(file, status.st_mtime_ns)
     except OSError as error:
         raise _unreadable(file, error) from error
+
+
+def _is_pointer(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def _unreadable(file: Path, error: OSError) -> WeightsError:

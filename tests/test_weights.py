@@ -80,6 +80,21 @@ def test_unknown_digest_is_taken_only_when_allowed(tmp_path: Path, name: str) ->
     assert (found.file, found.is_known) == (file, False)
 
 
+def test_relative_path_says_from_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ParameterError, match=f"weights=gone: does not exist in {tmp_path}, from"):
+        find_weights("crnn_msd", "gone")
+
+
+@pytest.mark.parametrize("allow", [True, False])
+def test_pointer_of_git_lfs_is_named(tmp_path: Path, allow: bool) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+    file = write(tmp_path)
+    file.write_bytes(pointer)
+    with pytest.raises(WeightsError, match="is a pointer of Git LFS, not the weights; run `git"):
+        find_weights("crnn_msd", tmp_path, allow_unverified=allow)
+
+
 @pytest.mark.usefixtures("known")
 def test_weights_of_another_network_are_never_taken(tmp_path: Path) -> None:
     file = write(tmp_path)

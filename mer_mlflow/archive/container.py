@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from mer_mlflow.archive.text import check_printable
 from mer_mlflow.errors import ParameterError
-from mer_mlflow.paths import FULL, given_path
+from mer_mlflow.paths import FULL, given_path, whence
 from mer_mlflow.scratch import remove_abandoned, scratch_folder
 
 FORMAT, WITHOUT_MODELS = 2, 1
@@ -383,7 +383,7 @@ def open_archive(
         If the file does not exist, was changed, or was written by other software.
     """
     if not path.is_file():
-        raise ParameterError(f"archive={path}: no such file")
+        raise ParameterError(f"archive={path}: no such file{whence(path)}")
     try:
         file = path.open("rb")
     except OSError as error:

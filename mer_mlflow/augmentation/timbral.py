@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.errors import AudioError, ParameterError
-from mer_mlflow.paths import given_path
+from mer_mlflow.paths import given_path, whence
 from mer_mlflow.representations.audio import Audio, decode, resample
 from mer_mlflow.representations.representation import parameter_key
 
@@ -184,7 +184,7 @@ def with_noise(transform: BackgroundNoise, noise_root: Path | str) -> Background
     """
     root = given_path(noise_root, name="noise_root")
     if not root.is_dir():
-        raise ParameterError(f"noise_root={noise_root}: no such folder")
+        raise ParameterError(f"noise_root={noise_root}: no such folder{whence(root)}")
     found = sorted(
         path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
     )

@@ -41,13 +41,16 @@ def announce_dataset(dataset: str | None, data_root: str | None) -> str:
     return dataset
 
 
-def announced_clips(dataset: str, data_root: str | None) -> tuple[Clips, str]:
+def announced_clips(
+    dataset: str, data_root: str | None, *, av_scale: str | None = None
+) -> tuple[Clips, str]:
     """Load a dataset and print its warnings.
 
     Parameters
     ----------
     dataset : its name
     data_root : data root given by the user, which overrides ``MER_DATA_ROOT``
+    av_scale : scale of arousal and valence, by default guessed
 
     Returns
     -------
@@ -58,7 +61,12 @@ def announced_clips(dataset: str, data_root: str | None) -> tuple[Clips, str]:
     MerError
         If the dataset cannot be used.
     """
-    clips = load_dataset(dataset, data_root, on_warning=lambda text: print(f"warning: {text}"))
+    clips = load_dataset(
+        dataset,
+        data_root,
+        av_scale=av_scale,
+        on_warning=lambda text: print(f"warning: {text}", flush=True),
+    )
     return clips, str(data_root_or_default(data_root) or dataset)
 
 

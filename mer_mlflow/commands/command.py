@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import re
 import select
 import signal
 import sys
@@ -24,6 +26,8 @@ from mer_mlflow.terminal import guard_output
 TOGETHER_SECONDS = 2.0
 OK, BAD_INPUT, INCOMPLETE, INTERRUPTED, CLOSED_PIPE = 0, 2, 3, 130, 141
 STDOUT = 1
+RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
+"""Names that MLflow gives to runs."""
 
 
 def run_command(command: Callable[[], int]) -> None:
@@ -130,6 +134,25 @@ def name_run(name: str) -> None:
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
         MlflowClient().update_run(run_id, name=name)
+
+
+def name_refused(command: str) -> None:
+    """Name the run that ``mlflow run`` has created for a command whose parameters are refused.
+
+    A command that has begun has named it already. The refusal itself is not hidden by a store
+    that is not available.
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return
+    from mlflow import MlflowClient
+
+    from mer_mlflow.tracking.outage import without_client_retries
+
+    with contextlib.suppress(Exception), without_client_retries():
+        client = MlflowClient()
+        if RANDOM_NAME.fullmatch(client.get_run(run_id).info.run_name or ""):
+            client.update_run(run_id, name=f"{command}: refused parameters")
 
 
 def print_where(run_id: str, experiment_id: str) -> None:

@@ -65,7 +65,7 @@ def fit(experiment: Experiment, *, register: bool = False, validate: bool = Fals
             return code
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
-    clips, _ = announced_clips(name, experiment.data_root)
+    clips, _ = announced_clips(name, experiment.data_root, av_scale=experiment.av_scale)
     winner = find_winner(experiment, dataset=name)
     resolved = resolve(experiment, clips, winner=winner)
     require_audio(resolved.setting)

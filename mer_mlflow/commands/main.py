@@ -9,7 +9,7 @@ from importlib import import_module
 
 from mer_mlflow import __version__
 from mer_mlflow.commands.catalogue import COMMANDS, Command
-from mer_mlflow.commands.command import OK, run_command
+from mer_mlflow.commands.command import OK, name_refused, run_command
 from mer_mlflow.commands.parameters import hyperparameter_options, requested_method
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments import Parameter, Role
@@ -71,7 +71,11 @@ def dispatch(arguments: Sequence[str]) -> int:
         others = [argument for argument in given if argument not in HELP]
         _print_help(_parser(command, method=requested_method(command.parameters, others)))
         return OK
-    code: int = import_module(command.module).main(given)
+    try:
+        code: int = import_module(command.module).main(given)
+    except ParameterError:
+        name_refused(command.name)
+        raise
     return code
 
 

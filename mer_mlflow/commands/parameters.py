@@ -19,7 +19,7 @@ SEARCHED = tuple(item for item in TRAIN if item.name not in TRAIN_ONLY)
 """Parameters of the search's experiment."""
 ALLOW_COLUMNS = next(item for item in TRAIN if item.name == "allow_columns")
 ARITHMETIC = next(item for item in TRAIN if item.name == "arithmetic")
-DATASET = tuple(item for item in TRAIN if item.name in ("dataset", "data_root"))
+DATASET = tuple(item for item in TRAIN if item.name in ("dataset", "data_root", "av_scale"))
 EXECUTION = tuple(item for item in TRAIN if item.role == Role.EXECUTION and item not in DATASET)
 """Parameters that control the execution of a study's experiments."""
 

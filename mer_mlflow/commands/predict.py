@@ -19,7 +19,7 @@ from mer_mlflow.commands.explanations import check_explanations, explain_songs
 from mer_mlflow.commands.parameters import PREDICT
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.demo import unseen_songs
-from mer_mlflow.datasets.quadrant_folders import AUDIO_SUFFIXES
+from mer_mlflow.datasets.layout import AUDIO_SUFFIXES
 from mer_mlflow.deployment.prediction import EmotionPrediction, mean_of
 from mer_mlflow.deployment.trained import TrainedModel
 from mer_mlflow.errors import AudioError, ParameterError

@@ -17,7 +17,7 @@ from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
 from mer_mlflow.commands.announcement import announce_dataset
 from mer_mlflow.commands.command import BAD_INPUT, OK, print_where
 from mer_mlflow.commands.parameters import PREPARE
-from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, read_dataset
+from mer_mlflow.datasets import QUADRANTS, Clips, Reading, get_dataset, read_dataset
 from mer_mlflow.errors import WeightsError, listing
 from mer_mlflow.experiments.text import parse, split_columns
 from mer_mlflow.methods import get_method, method_names
@@ -30,6 +30,7 @@ from mer_mlflow.representations import (
     with_features,
     with_weights,
 )
+from mer_mlflow.representations.audio import shortfalls
 from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
 from mer_mlflow.terminal import cell
 
@@ -38,6 +39,7 @@ def prepare(
     *,
     dataset: str | None = None,
     data_root: str | None = None,
+    av_scale: str | None = None,
     duration: float = 30.0,
     allow_columns: str | None = None,
     arithmetic: str = NATIVE,
@@ -48,6 +50,7 @@ def prepare(
     ----------
     dataset : name; by default original-4qaed if a data root is given, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
+    av_scale : scale of arousal and valence in its table, by default guessed
     duration : length of the excerpt of each clip [s]; shorter clips are listed
     allow_columns : comma-separated columns of feature tables that are allowed in spite of checks
     arithmetic : ``native`` or ``portable``, each of which has a separate store
@@ -72,13 +75,11 @@ def prepare(
     with ExitStack() as stack:
         if given := os.environ.get("MLFLOW_RUN_ID"):  # the run exists already
             stack.enter_context(active_run(MlflowClient(), given, kind=Kind.PREPARE))
-        return _prepare(name, data_root, duration, allowed, arithmetic)
+        reading = read_dataset(name, data_root, av_scale=av_scale)
+        return _prepare(reading, duration, allowed, arithmetic)
 
 
-def _prepare(
-    name: str, data_root: str | None, duration: float, allowed: Sequence[str], arithmetic: str
-) -> int:
-    reading = read_dataset(name, data_root)
+def _prepare(reading: Reading, duration: float, allowed: Sequence[str], arithmetic: str) -> int:
     clips = reading.clips
     representations = _representations(clips, duration)
     with progress("decoding") as advance:
@@ -145,6 +146,8 @@ def _findings(
     very_short = inspection.shorter_than(VERY_SHORT_SECONDS)
     if very_short:
         yield f"warning: {len(very_short)} clips are very short: {listing(list(very_short))}"
+    if inspection.shortfalls:
+        yield f"warning: {shortfalls(inspection.shortfalls)}"
     if inspection.silent:
         yield f"warning: silent clips: {listing(list(inspection.silent))}"
     for name, table in clips.features.items():

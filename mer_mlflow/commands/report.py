@@ -165,7 +165,9 @@ def _experiments(client: MlflowClient, names: str | None) -> list[str]:
         return []
     if names == ALL:
         return [str(item.experiment_id) for item in client.search_experiments()]
-    return [experiment_id(client, name, create=False) for name in split_names(names)]
+    is_one = client.get_experiment_by_name(names.strip()) is not None  # its name has commas
+    chosen = [names.strip()] if is_one else split_names(names)
+    return [experiment_id(client, name, create=False) for name in chosen]
 
 
 def _print_ranking(selection: Selection) -> None:

@@ -49,7 +49,7 @@ def search(requested: Search) -> int:
     require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
-    clips, source = announced_clips(name, experiment.data_root)
+    clips, source = announced_clips(name, experiment.data_root, av_scale=experiment.av_scale)
     resolved = resolve_search(requested, clips)
     announce_protocol(resolved.setting, profile=resolved.profile)
     url = storage_url(requested.storage)

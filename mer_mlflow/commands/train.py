@@ -16,6 +16,7 @@ from mer_mlflow.commands.announcement import (
 from mer_mlflow.commands.command import INCOMPLETE, OK, print_where
 from mer_mlflow.commands.parameters import METHOD, TRAIN, experiment_values
 from mer_mlflow.commands.winner import find_winner, tuning_tags
+from mer_mlflow.crossval.executors import EpochEnded
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.crossval.results import CHANGED, CrossValidation
 from mer_mlflow.crossval.setting import gather, gather_probes
@@ -52,7 +53,7 @@ def train(experiment: Experiment) -> int:
     require(experiment.arithmetic)
     name = announce_dataset(experiment.dataset, experiment.data_root)
     get_method(experiment.method)
-    clips, source = announced_clips(name, experiment.data_root)
+    clips, source = announced_clips(name, experiment.data_root, av_scale=experiment.av_scale)
     winner = find_winner(experiment, dataset=name)
     resolved = resolve(experiment, clips, winner=winner)
     setting = resolved.setting
@@ -76,6 +77,7 @@ def train(experiment: Experiment) -> int:
         with progress(f"{experiment.method} folds") as advance:
             advance(runs.n_adopted, len(setting.plan.splits))
             runs.on_fold = lambda done, total, event: advance(done, total)
+            runs.on_epoch = lambda done, total, event: advance(done, total, _epoch(event))
             validation = validate(
                 setting,
                 examples,
@@ -101,6 +103,11 @@ def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
             print("test_curve and probe: those folds are not changed")
     for message in runs.warnings:
         print(f"warning: {message}")
+
+
+def _epoch(event: EpochEnded) -> str:
+    stage = f" of {event.epoch.stage}" if event.epoch.stage else ""
+    return f"fold {event.job.split.id}: epoch {event.epoch.epoch}{stage}"
 
 
 def _print_outcome(validation: CrossValidation) -> None:

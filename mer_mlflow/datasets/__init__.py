@@ -78,22 +78,28 @@ def default_dataset(data_root: Path | str | None) -> str:
     return "original-4qaed" if data_root_or_default(data_root) else "demo"
 
 
-def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
+def read_dataset(
+    name: str, data_root: Path | str | None = None, *, av_scale: str | None = None
+) -> Reading:
     """Read a dataset, and list all contradictions in it.
 
     Parameters
     ----------
     name : name of a registered dataset
     data_root : folder of its files, by default ``MER_DATA_ROOT``; not used by the demo
+    av_scale : scale of arousal and valence, by default guessed from the values
 
     Raises
     ------
     ParameterError
-        If the name is unknown or the data root is missing.
+        If the name is unknown, the data root is missing, or the dataset has no such scale.
     DatasetError
         If the files cannot be read as this dataset.
     """
     dataset = get_dataset(name)
+    if av_scale is not None and not dataset.has_scale:
+        raise ParameterError(f"av_scale={av_scale}: the scale of dataset {name} is known")
+    options = {"av_scale": av_scale} if dataset.has_scale else {}
     if not dataset.needs_root:
         try:
             return _checked(dataset.read(None))
@@ -116,7 +122,7 @@ def read_dataset(name: str, data_root: Path | str | None = None) -> Reading:
     try:
         if root.is_dir() and not any(root.iterdir()):
             raise DatasetError(f"data_root={root}: the folder is empty")
-        return _checked(dataset.read(root))
+        return _checked(dataset.read(root, **options))
     except OSError as error:
         where = error.filename or f"data_root={root}"
         raise DatasetError(f"{where}: cannot be read ({error.strerror})") from error
@@ -139,6 +145,7 @@ def load_dataset(
     name: str,
     data_root: Path | str | None = None,
     *,
+    av_scale: str | None = None,
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> Clips:
     """Load the clips of a dataset.
@@ -147,6 +154,7 @@ def load_dataset(
     ----------
     name : name of a registered dataset
     data_root : folder of its files, by default ``MER_DATA_ROOT``; not used by the demo
+    av_scale : scale of arousal and valence, by default guessed from the values
     on_warning : called with each problem that leaves the dataset usable, such as unlabelled files
 
     Raises
@@ -162,7 +170,7 @@ def load_dataset(
     >>> clips.counts  # doctest: +SKIP
     {'Q1': 40, 'Q2': 40, 'Q3': 40, 'Q4': 40}
     """
-    reading = read_dataset(name, data_root)
+    reading = read_dataset(name, data_root, av_scale=av_scale)
     if reading.errors:
         raise DatasetError(f"dataset {name}: {listing(list(reading.errors), most=3)}")
     for words in reading.warnings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from mer_mlflow.datasets.clips import Clips
 
@@ -43,6 +42,7 @@ class Dataset:
     read : function that reads the files below a data root
     archive : name of the folder in the published archive; identifies the dataset in a folder with
         several datasets. Empty if nothing is published
+    has_scale : whether ``read`` has an argument ``av_scale``, the scale of arousal and valence
     """
 
     name: str
@@ -52,5 +52,6 @@ class Dataset:
     licence: str
     published_counts: Mapping[str, int] | None
     needs_root: bool
-    read: Callable[[Path | None], Reading]
+    read: Callable[..., Reading]
     archive: str = ""
+    has_scale: bool = False

@@ -21,6 +21,13 @@ from pathlib import Path
 
 from mer_mlflow.datasets.clips import QUADRANTS, FeatureTable
 from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.datasets.layout import (
+    described,
+    has_audio,
+    nested,
+    quadrant_folders,
+    subfolders,
+)
 from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
 from mer_mlflow.datasets.tables import as_published, read_table
 from mer_mlflow.errors import DatasetError
@@ -54,17 +61,17 @@ def read_4qaed(root: Path | None, *, name: str) -> Reading:
         If the folder has neither annotations nor quadrant folders.
     """
     assert root is not None
-    places = (root, root / ARCHIVE, *_folders(root))
-    audio_root = next(
-        (place for place in places if any((place / q).is_dir() for q in QUADRANTS)), None
-    )
+    places = _places(root)
+    audio_root = _first_folder(places)
     annotations = _first(places, ANNOTATIONS)
     if audio_root is None and annotations is None:
         raise DatasetError(
             f"{root}: neither {ANNOTATIONS[0]} nor folders Q1 to Q4, here or in a subfolder; "
-            f"give the folder that contains {ARCHIVE}"
+            f"give the folder that contains {ARCHIVE}; {described(root)}"
         )
-    beside = (*places, *_folders(root.parent)) if root.name == ARCHIVE else places
+    beside = (*places, *subfolders(root))
+    if root.name == ARCHIVE:
+        beside = (*beside, *subfolders(root.parent))
     features = {
         table: path
         for table, file in FEATURE_FILES.items()
@@ -106,8 +113,24 @@ def _as_described(table: FeatureTable, *, descriptions: Path) -> FeatureTable:
     return replace(table, unpublished=tuple(name for name in others if name not in described))
 
 
-def _folders(root: Path) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in root.iterdir() if path.is_dir()))
+def _places(root: Path) -> tuple[Path, ...]:
+    """Return the folders in which files are looked for, also if archives are nested."""
+
+    def around(folder: Path) -> tuple[Path, ...]:
+        archives = [folder / ARCHIVE] if (folder / ARCHIVE).is_dir() else []
+        return (folder, *archives, *subfolders(folder))
+
+    def fits(folder: Path) -> bool:
+        places = around(folder)
+        return _first(places, ANNOTATIONS) is not None or any(map(has_audio, places))
+
+    return around(nested(root, fits) or root)
+
+
+def _first_folder(places: Iterable[Path]) -> Path | None:
+    """Return the first folder with quadrant folders that contain audio, else with any."""
+    folders = [place for place in places if quadrant_folders(place)]
+    return next(filter(has_audio, folders), next(iter(folders), None))
 
 
 def _first(places: Iterable[Path], files: Iterable[str]) -> Path | None:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote
 
 from mer_mlflow.errors import excerpt
 
@@ -20,6 +21,7 @@ HOMES = tuple(Path(folder) for folder in ("/home", "/Users", "/var/home"))
 """Parent folders of users' home folders."""
 MOST_NAME_BYTES, MOST_PATH_BYTES = 255, 4096
 """Limits of common file systems: bytes of a name, and of a path with its terminating zero."""
+SCHEME = "file://"
 ROOT_HOME = Path("/root")
 
 
@@ -66,6 +68,13 @@ def clip_ids(folder: Path, files: Sequence[Path]) -> list[str]:
 def earlier_ids(spelled: Sequence[str]) -> list[str]:
     """Return the ids of an earlier version, which used the paths as written."""
     return [str(PurePosixPath(cell).with_suffix("")) for cell in spelled]
+
+
+def without_scheme(spelled: str) -> str:
+    """Return the path of a ``file://`` address, and any other text unchanged."""
+    if not spelled.lower().startswith(SCHEME):
+        return spelled
+    return unquote(spelled[len(SCHEME) :].removeprefix("localhost"))
 
 
 def is_file(path: Path) -> bool:

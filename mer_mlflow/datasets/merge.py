@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.dataset import Dataset, Reading
+from mer_mlflow.datasets.layout import described, nested
 from mer_mlflow.datasets.quadrant_folders import read_quadrant_folders
 from mer_mlflow.errors import DatasetError
 
@@ -35,11 +36,11 @@ def read_merge(root: Path | None, *, version: str) -> Reading:
     """
     assert root is not None
     metadata_file = f"merge_audio_{version}_metadata.csv"
-    places = (root, root / f"MERGE_Audio_{version.capitalize()}")
-    folder = next((place for place in places if (place / metadata_file).is_file()), None)
+    folder = nested(root, lambda place: (place / metadata_file).is_file())
     if folder is None:
         raise DatasetError(
-            f"{root}: no {metadata_file}, here or in {places[1].name}; unpack the archive there"
+            f"{root}: no {metadata_file}, here or in a subfolder; unpack "
+            f"MERGE_Audio_{version.capitalize()} there; {described(root)}"
         )
     return read_quadrant_folders(
         name=f"merge-{version}",

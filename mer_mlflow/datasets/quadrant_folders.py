@@ -13,9 +13,19 @@ import numpy as np
 
 from mer_mlflow.datasets.clips import QUADRANTS, Clips, FeatureTable
 from mer_mlflow.datasets.dataset import Reading
+from mer_mlflow.datasets.layout import (
+    AUDIO_SUFFIXES,
+    audio_in,
+    described,
+    quadrant_folders,
+    renamed,
+    subfolders,
+    without_suffix,
+)
 from mer_mlflow.datasets.tables import (
     ID_COLUMNS,
     Table,
+    known,
     ranked,
     read_features,
     read_quadrants,
@@ -23,7 +33,6 @@ from mer_mlflow.datasets.tables import (
 )
 from mer_mlflow.errors import DatasetError, listing
 
-AUDIO_SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
 OTHER_AUDIO_SUFFIXES = (".aac", ".aif", ".aiff", ".ape", ".mp4", ".opus", ".wma")
 
 
@@ -43,7 +52,8 @@ def read_quadrant_folders(
     Parameters
     ----------
     name : name of the dataset
-    audio_root : folder with subfolders Q1 to Q4, None for features without audio
+    audio_root : folder with subfolders Q1 to Q4, None for features without audio, or for audio
+        in the folder of the annotations or a subfolder of it
     annotations : CSV of labels, by default labels are the names of the folders
     metadata : CSV with a column ``Artist``, ``Title`` or both
     features : feature CSVs by table name
@@ -68,20 +78,22 @@ def read_quadrant_folders(
     if annotations is not None:
         tables.append(read_table(annotations))
         labels, conflicts = _labels_of(tables[0])
+        files = files or _loose_files(annotations.parent, labels)
+        labels, files = _matched(labels, files)
         errors += conflicts + _folders_against_labels(files, labels)
     else:
         labels = {clip: found[0][0] for clip, found in files.items()}
     if not labels:
         raise DatasetError(
             f"{audio_root}: no clips; subfolders Q1 to Q4 with audio files "
-            f"({', '.join(AUDIO_SUFFIXES)}) are expected"
+            f"({', '.join(AUDIO_SUFFIXES)}) are expected{_contents(audio_root)}"
         )
     ids = tuple(sorted(labels))
     feature_tables = _feature_tables(features or {}, rankings or {}, published or {}, ids, tables)
     artists: Mapping[str, str] = {}
     titles: Mapping[str, str] = {}
     if metadata is not None:
-        tables.append(read_table(metadata))
+        tables.append(_with_ids(read_table(metadata), ids))
         artists, titles = (_cells_of(tables[-1], name) for name in ("Artist", "Title"))
     audio = tuple(files[clip][0][1] if clip in files else None for clip in ids)
     unread = unread_files(audio_root) if audio_root is not None else []
@@ -91,7 +103,7 @@ def read_quadrant_folders(
         quadrants=np.array([labels[clip] for clip in ids], dtype=np.int64),
         audio=audio,
         audio_hashes=content_hashes(audio),
-        artists=tuple(artists.get(clip) or None for clip in ids),
+        artists=tuple(known(artists.get(clip, "")) for clip in ids),
         titles=tuple(titles.get(clip) or None for clip in ids) if titles else (),
         features=feature_tables,
         fixed_splits={
@@ -118,12 +130,41 @@ def audio_files(root: Path) -> dict[str, list[tuple[int, Path]]]:
     (label, file) of each file, by clip id
     """
     found: dict[str, list[tuple[int, Path]]] = defaultdict(list)
-    for label, quadrant in enumerate(QUADRANTS):
-        folder = root / quadrant
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith("."):
-                found[path.stem].append((label, path))
+    for label, folder in quadrant_folders(root):
+        for path in audio_in(folder):
+            found[path.stem].append((label, path))
     return dict(found)
+
+
+def _loose_files(root: Path, labels: Mapping[str, int]) -> dict[str, list[tuple[int, Path]]]:
+    """Return labelled audio files of a folder or its first subfolder that has any, by clip id."""
+    for folder in (root, *subfolders(root)):
+        paths = {path.stem: path for path in audio_in(folder)}
+        clip_of = {name: name for name in paths if name in labels} | renamed(paths, labels)
+        if clip_of:
+            return {name: [(labels[clip], paths[name])] for name, clip in sorted(clip_of.items())}
+    return {}
+
+
+def _matched(
+    labels: Mapping[str, int], files: Mapping[str, list[tuple[int, Path]]]
+) -> tuple[dict[str, int], dict[str, list[tuple[int, Path]]]]:
+    """Name clips alike whose files have other names than in the table."""
+    clip_of = renamed(files, labels)
+    ids = {clip: without_suffix(clip) for clip in clip_of.values()}
+    return (
+        {ids.get(clip, clip): label for clip, label in labels.items()},
+        {ids.get(clip_of.get(name, name), name): found for name, found in files.items()},
+    )
+
+
+def _with_ids(table: Table, ids: Iterable[str]) -> Table:
+    """Return a table in which clips are named by their ids."""
+    return table.renamed(renamed(table.column(ID_COLUMNS), ids))
+
+
+def _contents(root: Path | None) -> str:
+    return "" if root is None else f"; {described(root)}"
 
 
 def content_hashes(paths: Sequence[Path | None]) -> tuple[str | None, ...]:
@@ -181,7 +222,7 @@ def _feature_tables(
 ) -> dict[str, FeatureTable]:
     found = {}
     for name, path in features.items():
-        tables.append(read_table(path))
+        tables.append(_with_ids(read_table(path), ids))
         found[name] = read_features(tables[-1], clip_ids=ids)
         if name in published:
             found[name] = published[name](found[name])
@@ -203,7 +244,7 @@ def _parts_of(
 ) -> tuple[str | None, ...]:
     part_of: dict[str, str] = {}
     for part, path in parts.items():
-        for clip in read_table(path).column(ID_COLUMNS):
+        for clip in _with_ids(read_table(path), ids).column(ID_COLUMNS):
             if part_of.setdefault(clip, part) != part:
                 errors.append(f"{path}: clip {clip} is in {part_of[clip]} and in {part}")
     unknown = sorted(set(part_of) - set(ids))
@@ -239,10 +280,9 @@ def _folders_against_labels(
 def unread_files(root: Path) -> list[str]:
     """Return warnings about subfolders and files in other formats, which are ignored."""
     unread = [
-        f"{quadrant}/{path.name}"
-        for quadrant in QUADRANTS
-        if (root / quadrant).is_dir()
-        for path in sorted((root / quadrant).iterdir())
+        str(path.relative_to(root))
+        for _, folder in quadrant_folders(root)
+        for path in sorted(folder.iterdir())
         if path.is_dir() or path.suffix.lower() in OTHER_AUDIO_SUFFIXES
     ]
     return [f"{len(unread)} entries are ignored: {listing(unread)}"] if unread else []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,13 @@ PACKED = {
     b"Rar!": "rar",
 }
 """First bytes of compressed files. They are rejected, whatever their names."""
-DECODERS = {"utf-8": "utf-8-sig", "cp1252": "cp1252"}
+DECODERS = {"utf-8": "utf-8-sig", "cp1252": "cp1252", "utf-16": "utf-16"}
+DELIMITERS = ",;\t"
+SEPARATOR = re.compile(r"\ufeff?\"?sep=(.)\"?\s*", re.IGNORECASE)
+"""First line of a CSV that names its delimiter, as spreadsheet programs write it."""
+UNKNOWN = {"", "nan", "n/a", "#n/a", "<na>"}
+"""Cells that mean a missing value, in lower case."""
+QUADRANT_NAMES = {name: i for i, q in enumerate(QUADRANTS) for name in (q, q[1:], f"{q[1:]}.0")}
 BLOCK = 1 << 20
 FIELD_LIMIT = "field larger than field limit"
 CELL_TOO_LONG = (
@@ -46,7 +53,7 @@ class Table:
     Attributes
     ----------
     path : path of the file
-    encoding : ``"utf-8"`` or ``"cp1252"``
+    encoding : ``"utf-8"``, ``"cp1252"`` or ``"utf-16"``
     columns : header
     rows : (line number in the file, cells) of each row; as many cells as columns
     """
@@ -83,9 +90,22 @@ class Table:
         position = self.position(names)
         return tuple(cells[position].strip() for _, cells in self.rows)
 
+    def renamed(self, names: Mapping[str, str]) -> Table:
+        """Return the table with other ids of clips."""
+        if not names:
+            return self
+        position = self.position(ID_COLUMNS)
+        rows = []
+        for line, cells in self.rows:
+            clip = cells[position].strip()
+            rows.append((line, (*cells[:position], names.get(clip, clip), *cells[position + 1 :])))
+        return replace(self, rows=tuple(rows))
+
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file: UTF-8 or cp1252, commas or semicolons, LF or CRLF.
+    """Read a CSV file: UTF-8, UTF-16 or cp1252; commas, semicolons or tabs; LF or CRLF.
+
+    Empty rows are left out, and so is a first line such as ``sep=;``.
 
     Raises
     ------
@@ -96,29 +116,61 @@ def read_table(path: Path) -> Table:
     bounds = table_bounds()
     content = _content(path, bounds)
     encoding = _encoding(path, content)
-    header = content.partition(b"\n")[0]
-    delimiter = ";" if header.count(b";") > header.count(b",") else ","
+    try:
+        columns, rows = _parsed(path, content, encoding, bounds)
+    except _NotCsvError:
+        if rb"\"" not in content:
+            raise
+        columns, rows = _parsed(path, content, encoding, bounds, escape="\\")
+    if not rows:
+        raise DatasetError(f"{path}: no rows; a header and one row a clip are expected")
+    return Table(path=path, encoding=encoding, columns=columns, rows=tuple(rows))
+
+
+class _NotCsvError(DatasetError):
+    pass
+
+
+def _parsed(
+    path: Path, content: bytes, encoding: str, bounds: Bounds, *, escape: str | None = None
+) -> tuple[tuple[str, ...], list[tuple[int, tuple[str, ...]]]]:
+    """Return the header and the rows of a CSV, in which quotation marks may be escaped."""
     lines = io.TextIOWrapper(io.BytesIO(content), DECODERS[encoding], newline="")
+    delimiter, n_skipped = _delimiter(lines)
     checked = bounds.checked_lines(path, lines, delimiter=delimiter)
-    reader = csv.reader(checked, delimiter=delimiter, strict=True)
+    reader = csv.reader(checked, delimiter=delimiter, strict=True, escapechar=escape)
     rows: list[tuple[int, tuple[str, ...]]] = []
     try:
         columns = tuple(name.strip() for name in next(reader, []))
         for cells in reader:
-            if cells and len(cells) != len(columns):
+            line = reader.line_num + n_skipped
+            if not any(map(str.strip, cells)):
+                continue
+            if len(cells) != len(columns):
                 raise DatasetError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells where the header has "
+                    f"{path}, line {line}: {len(cells)} cells where the header has "
                     f"{len(columns)}; correct or remove the line"
                 )
-            if cells:
-                rows.append((reader.line_num, tuple(cells)))
-                bounds.check_cells(path, n_rows=len(rows), n_columns=len(columns))
+            rows.append((line, tuple(cells)))
+            bounds.check_cells(path, n_rows=len(rows), n_columns=len(columns))
     except csv.Error as error:
         fault = CELL_TOO_LONG if FIELD_LIMIT in str(error) else f"not a CSV file ({error})"
-        raise DatasetError(f"{path}, line {reader.line_num}: {fault}") from error
-    if not rows:
-        raise DatasetError(f"{path}: no rows; a header and one row a clip are expected")
-    return Table(path=path, encoding=encoding, columns=columns, rows=tuple(rows))
+        raise _NotCsvError(f"{path}, line {reader.line_num + n_skipped}: {fault}") from error
+    return columns, rows
+
+
+def _delimiter(lines: io.TextIOWrapper) -> tuple[str, int]:
+    """Return the delimiter and the number of lines before the header, and move to the header."""
+    first = lines.readline()
+    named = SEPARATOR.fullmatch(first)
+    if named is None:
+        lines.seek(0)
+    return (named[1] if named else max(DELIMITERS, key=first.count)), int(named is not None)
+
+
+def known(cell: str) -> str | None:
+    """Return a cell, None if it means a missing value."""
+    return None if cell.strip().lower() in UNKNOWN else cell
 
 
 def read_quadrants(table: Table, *, ids: Sequence[str]) -> tuple[int, ...]:
@@ -136,19 +188,19 @@ def read_quadrants(table: Table, *, ids: Sequence[str]) -> tuple[int, ...]:
     Raises
     ------
     DatasetError
-        If a row's quadrant is not one of Q1, Q2, Q3, Q4.
+        If a row's quadrant is not one of Q1, Q2, Q3, Q4, or their numbers.
     """
     position = table.position(("Quadrant",))
     labels = []
     for clip, (line, cells) in zip(ids, table.rows, strict=True):
         quadrant = cells[position].strip().upper()
-        if quadrant not in QUADRANTS:
+        if quadrant not in QUADRANT_NAMES:
             raise DatasetError(
                 f"{table.path}, line {line}: unknown quadrant '{excerpt(cells[position])}' of clip "
                 f"{excerpt(clip)}; "
                 "quadrants are Q1, Q2, Q3, Q4"
             )
-        labels.append(QUADRANTS.index(quadrant))
+        labels.append(QUADRANT_NAMES[quadrant])
     return tuple(labels)
 
 
@@ -266,10 +318,14 @@ def _encoding(path: Path, content: bytes) -> str:
     packed = next((name for start, name in PACKED.items() if content.startswith(start)), None)
     if packed is not None:
         raise DatasetError(f"{path}: is compressed ({packed}); unpack it and name the CSV file")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if not _is_readable(content, "utf-16"):
+            raise DatasetError(f"{path}: not a text file; a CSV in UTF-8 or cp1252 is expected")
+        return "utf-16"
     if b"\0" in content:
         raise DatasetError(f"{path}: not a text file; a CSV in UTF-8 or cp1252 is expected")
-    for encoding, decoder in DECODERS.items():
-        if _is_readable(content, decoder):
+    for encoding in ("utf-8", "cp1252"):
+        if _is_readable(content, DECODERS[encoding]):
             return encoding
     raise DatasetError(f"{path}: neither UTF-8 nor cp1252; save it as UTF-8")
 

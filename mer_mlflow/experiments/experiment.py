@@ -38,6 +38,7 @@ class Experiment:
         latest search on Original-4QAED; ``"best of STUDY"`` for that of the search with this name
     dataset : name; by default original-4qaed if a data root is given, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
+    av_scale : scale of arousal and valence in the dataset's table, by default guessed
     profile : ``paper`` or ``quick``; by default quick for the demo, else paper
     protocol : ``paper``, ``grouped``, ``fixed`` or ``fixed-NAME``
     folds, repeats, max_epochs, duration : override the profile
@@ -80,6 +81,12 @@ class Experiment:
     )
     data_root: str | None = declared(
         None, kind=str, help="folder of the dataset, or MER_DATA_ROOT", role=Role.EXECUTION
+    )
+    av_scale: str | None = declared(
+        None,
+        kind=str,
+        help="scale of arousal and valence: 1-9, 0-1 or -1-1; by default guessed",
+        role=Role.EXECUTION,
     )
     profile: str | None = declared(
         None,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 import traceback
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import AudioError
+from mer_mlflow.errors import AudioError, listing
+from mer_mlflow.paths import whence
+from mer_mlflow.representations.mpeg import MpegView
 
 COMPLETE = 0.95
 """Minimum share of the length in the header; a shorter file counts as truncated."""
@@ -38,6 +42,17 @@ BLOCK_VALUES = 1 << 18
 BLOCK_BYTES = 1 << 18
 HIGHEST_SR, MOST_CHANNELS = 768_000, 64
 """Limits of a header; larger values are damaged, or would exhaust the memory."""
+MPEG_TIMES = 16
+"""Length of the view from which an MPEG file without a frame count is decoded: the bit rates of
+frames, from the first of which the length is estimated, differ at most by 320 / 8 kbit/s, and
+rarely by more than this."""
+ESTIMATED = b"Estimating duration from bitrate"
+"""Message of ffmpeg about a file whose header does not say its length."""
+FOREIGN = {"m4a": (4, b"ftyp"), "webm": (0, b"\x1a\x45\xdf\xa3")}
+"""Formats that libsndfile mistakes for MPEG audio if the file is named so: the position and the
+bytes that identify them."""
+NEEDS_FFMPEG = FOREIGN | {"opus": (0, b"OggS"), "AAC": (0, b"\xff\xf1")}
+"""Formats that not every version of libsndfile can read."""
 STDERR = 2
 """File descriptor of libmpg123's messages, which bypass Python's stderr. They are suppressed."""
 
@@ -53,6 +68,8 @@ class Audio:
     n_channels : number of channels of the file
     file_seconds : length of the file [s], None if it equals that of the samples
     file_checksum : CRC-32 of the file's mono samples, None if it equals that of ``samples``
+    estimated_seconds : length that was estimated from the size of a file without a length in its
+        header [s], if it is clearly longer than what was decoded; else None
     """
 
     samples: NDArray[np.float32]
@@ -60,6 +77,7 @@ class Audio:
     n_channels: int
     file_seconds: float | None = None
     file_checksum: int | None = None
+    estimated_seconds: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -72,12 +90,20 @@ class Audio:
         known = self.file_checksum
         return zlib.crc32(self.samples.tobytes()) if known is None else known
 
+    @property
+    def shortfall(self) -> str | None:
+        """The length of the file and its estimate, if that is clearly longer."""
+        if self.estimated_seconds is None:
+            return None
+        return f"{self.file_seconds or self.seconds:.1f} of {self.estimated_seconds:.1f} s"
+
 
 def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
     """Decode an audio file with soundfile, or with audioread if soundfile cannot read it.
 
-    A file of up to 101 minutes is checked completely, in blocks. Memory is allocated only for the
-    excerpt, whatever length the file has or its header states.
+    A file of up to 101 minutes is checked completely, in blocks. A file without a length in its
+    header is never truncated: its length is an estimate by the decoder. Memory is allocated only
+    for the excerpt, whatever length the file has or its header states.
 
     Parameters
     ----------
@@ -90,14 +116,30 @@ def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
         If the file is missing, empty, truncated or not audio.
     """
     if not path.is_file():
-        raise AudioError(f"{path}: no such file")
+        raise AudioError(f"{path}: no such file{whence(path)}")
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty (0 bytes)")
     try:
+        if _kind(path, FOREIGN) is not None:
+            return _decode_audioread(path, seconds=seconds)
         with _opened_by_soundfile(path) as source:
             return _read(path, source, seconds=seconds)
     except soundfile.LibsndfileError:
         return _decode_audioread(path, seconds=seconds)
+
+
+def shortfalls(clips: Mapping[str, str]) -> str:
+    """Return a warning about files that decode shorter than they say.
+
+    Parameters
+    ----------
+    clips : :attr:`Audio.shortfall` by clip id
+    """
+    named = [f"{clip} {lengths}" for clip, lengths in clips.items()]
+    return (
+        f"{len(clips)} clips decode shorter than estimated from the sizes of their files, which "
+        f"state no length: {listing(named)}; check that these files are complete"
+    )
 
 
 def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
@@ -187,13 +229,15 @@ class _Source:
     Attributes
     ----------
     sr, n_channels : sample rate and number of channels of the file
-    announced : length according to its header [s]
+    announced : length according to its header, or estimated from its size [s]
+    is_estimated : function that returns whether the length is an estimate
     blocks : iterator over blocks of samples in full scale units [shape=(n_frames, n_channels)]
     """
 
     sr: int
     n_channels: int
     announced: float
+    is_estimated: Callable[[], bool]
     blocks: Iterable[NDArray[np.float32]]
 
 
@@ -208,7 +252,7 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
     is_long = source.announced * sr * n_channels > MOST_VALUES
     most = n_kept if is_long else max(n_kept, MOST_VALUES // n_channels)
     kept: list[NDArray[np.float32]] = []
-    checksum, n_read = 0, 0
+    checksum, n_read, estimate = 0, 0, None
     for block in source.blocks:
         _refuse_impossible(path, block)
         mono = _mono(block[: most - n_read])
@@ -219,7 +263,7 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
         if n_read >= most:
             break
     else:
-        _refuse_truncated(path, seconds=n_read / sr, announced=source.announced)
+        estimate = _overestimate(path, source, seconds=n_read / sr)
     if n_read == 0:
         raise AudioError(f"{path}: contains no samples; replace or remove the file")
     return Audio(
@@ -228,6 +272,18 @@ def _read(path: Path, source: _Source, *, seconds: float) -> Audio:
         n_channels=n_channels,
         file_seconds=source.announced if is_long else n_read / sr,
         file_checksum=checksum,
+        estimated_seconds=estimate,
+    )
+
+
+def _overestimate(path: Path, source: _Source, *, seconds: float) -> float | None:
+    """Return the estimated length if it is too long; reject a file shorter than its header says."""
+    if seconds >= COMPLETE * source.announced:
+        return None
+    if source.is_estimated():
+        return source.announced
+    raise AudioError(
+        f"{path}: truncated, {seconds:.1f} of {source.announced:.1f} s decoded; replace the file"
     )
 
 
@@ -250,14 +306,61 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
+def _mpeg(path: Path, *, times: int) -> Iterator[soundfile.SoundFile]:
+    with path.open("rb") as content, _Forward(MpegView(content, times=times)) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _opened_by_libsndfile(path: Path) -> Iterator[soundfile.SoundFile]:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(_Forward(os.fsencode(path)))
+        except soundfile.LibsndfileError:
+            if path.suffix.lower() != ".mp3" or _kind(path, {"ID3": (0, b"ID3")}) is None:
+                raise
+            file = stack.enter_context(_mpeg(path, times=1))
+        yield file
+
+
+@contextlib.contextmanager
 def _opened_by_soundfile(path: Path) -> Iterator[_Source]:
-    with _silence(), _Forward(os.fsencode(path)) as file:
+    with _silence(), _opened_by_libsndfile(path) as file:
+        is_estimated = file.format == "MP3" and _is_estimated(path, file.frames)
         yield _Source(
             sr=file.samplerate,
             n_channels=file.channels,
             announced=file.frames / file.samplerate * _cut_wav_factor(path),
-            blocks=_blocks(file),
+            is_estimated=lambda: is_estimated,
+            blocks=_all_blocks(path, file) if is_estimated else _blocks(file),
         )
+
+
+def _is_estimated(path: Path, n_frames: int) -> bool:
+    try:
+        with _mpeg(path, times=MPEG_TIMES) as longer:
+            return bool(longer.frames > 2 * n_frames)
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _all_blocks(path: Path, file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+    """Yield the blocks of a file whose length is estimated, and those beyond the estimate."""
+    n_read = 0
+    for block in _blocks(file):
+        n_read += len(block)
+        yield block
+    if n_read >= file.frames:
+        with _mpeg(path, times=MPEG_TIMES) as longer:
+            yield from _later(_blocks(longer), n_read)
+
+
+def _later(blocks: Iterable[NDArray[np.float32]], n_frames: int) -> Iterator[NDArray[np.float32]]:
+    """Yield blocks without the first samples of their channels."""
+    for block in blocks:
+        if n_frames < len(block):
+            yield block[n_frames:]
+        n_frames = max(0, n_frames - len(block))
 
 
 def _blocks(file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
@@ -278,15 +381,41 @@ def _decode_audioread(path: Path, *, seconds: float) -> Audio:
                 sr=file.samplerate,
                 n_channels=file.channels,
                 announced=file.duration,
+                is_estimated=partial(_is_estimated_by_ffmpeg, path),
                 blocks=_samples(file, n_channels=file.channels),
             )
             return _read(path, source, seconds=seconds)
     except (DecodeError, ValueError, OSError) as error:
         traceback.clear_frames(error.__traceback__)  # its frames keep ffmpeg's pipes open
-        hint = "; m4a files need the ffmpeg program" if path.suffix.lower() == ".m4a" else ""
         raise AudioError(
-            f"{path}: not decodable audio; replace or remove the file{hint}"
+            f"{path}: not decodable audio; replace or remove the file{_ffmpeg_hint(path)}"
         ) from error
+
+
+def _is_estimated_by_ffmpeg(path: Path) -> bool:
+    from audioread.ffdec import COMMANDS, popen_multiple
+
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    about = popen_multiple(COMMANDS, ["-i", str(path)], stderr=subprocess.PIPE, **streams)
+    return ESTIMATED in about.communicate()[1]
+
+
+def _ffmpeg_hint(path: Path) -> str:
+    """Return what to install if the file is in a format that needs it, whatever its name."""
+    from audioread.ffdec import available
+
+    kind = _kind(path, NEEDS_FFMPEG) or ("m4a" if path.suffix.lower() == ".m4a" else None)
+    return "" if kind is None or available() else f"; {kind} files need the ffmpeg program"
+
+
+def _kind(path: Path, kinds: Mapping[str, tuple[int, bytes]]) -> str | None:
+    """Return the format of a file by its first bytes, None if it is not one of these."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:  # the decoder's message names the file
+        return None
+    return next((kind for kind, (at, magic) in kinds.items() if start.startswith(magic, at)), None)
 
 
 def _samples(pieces: Iterable[bytes], *, n_channels: int) -> Iterator[NDArray[np.float32]]:
@@ -308,13 +437,6 @@ def _refuse_impossible(path: Path, block: NDArray[np.float32]) -> None:
     loudest = np.abs(block).max(initial=0.0)
     if loudest > LOUDEST:
         raise AudioError(f"{path}: contains samples of {loudest:.3g} times full scale")
-
-
-def _refuse_truncated(path: Path, *, seconds: float, announced: float) -> None:
-    if seconds < COMPLETE * announced:
-        raise AudioError(
-            f"{path}: truncated, {seconds:.1f} of {announced:.1f} s decoded; replace the file"
-        )
 
 
 def _cut_wav_factor(path: Path) -> float:

@@ -300,6 +300,7 @@ def assemble(
     """Return the inputs of a method for clips; missing representations are computed.
 
     Feature tables are read first, so that a missing table is reported before the computation.
+    Files that decode shorter than they say are reported in one printed line.
 
     Parameters
     ----------
@@ -331,11 +332,18 @@ def assemble(
         if item.table is not None
     }
 
+    said: set[str] = set()
+
+    def warn(words: str) -> None:
+        if words not in said:
+            print(f"warning: {words}", flush=True)
+        said.add(words)
+
     def array(which: int, item: Input) -> ClipArray:
         computed = representation_of(item)
         if computed is None:
             return tables[which]
-        stored = store.fill(clips, computed, on_progress=on_progress)
+        stored = store.fill(clips, computed, on_progress=on_progress, on_warning=warn)
         return stored[everything] if math.prod(computed.shape) <= SMALL else stored
 
     return Examples(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ class Inspection:
     sample_rates, channels : number of files by sample rate and by number of channels
     broken : one line for each file that cannot be used
     silent : ids of silent clips
+    shortfalls : lengths of files that decode shorter than estimated, by clip id
     """
 
     seconds: dict[str, float]
@@ -37,6 +38,7 @@ class Inspection:
     channels: Counter[int]
     broken: tuple[str, ...]
     silent: tuple[str, ...]
+    shortfalls: Mapping[str, str]
 
     def shorter_than(self, seconds: float) -> tuple[str, ...]:
         """Return the ids of clips shorter than some length, the shortest first."""
@@ -67,6 +69,7 @@ def inspect_audio(
     channels: Counter[int] = Counter()
     broken: list[str] = []
     silent: list[str] = []
+    shortfalls: dict[str, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = pool.map(lambda item: _measure(item[1], duration), files)
         for done, ((clip, _), outcome) in enumerate(zip(files, outcomes, strict=True), start=1):
@@ -78,6 +81,8 @@ def inspect_audio(
                 channels[outcome.n_channels] += 1
                 if outcome.level < SILENT_DB:
                     silent.append(clip)
+                if outcome.shortfall is not None:
+                    shortfalls[clip] = outcome.shortfall
             on_progress(done, len(files))
     return Inspection(
         seconds=seconds,
@@ -85,6 +90,7 @@ def inspect_audio(
         channels=channels,
         broken=tuple(broken),
         silent=tuple(silent),
+        shortfalls=shortfalls,
     )
 
 
@@ -94,6 +100,7 @@ class _Measures:
     sr: int
     n_channels: int
     level: float
+    shortfall: str | None
 
 
 def _measure(path: Path, duration: float) -> _Measures | AudioError:
@@ -106,6 +113,7 @@ def _measure(path: Path, duration: float) -> _Measures | AudioError:
         sr=audio.sr,
         n_channels=audio.n_channels,
         level=_level(audio),
+        shortfall=audio.shortfall,
     )
 
 

@@ -28,7 +28,7 @@ from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import AudioError, StoreError, listing
 from mer_mlflow.paths import draft_name, remedy
-from mer_mlflow.representations.audio import decode
+from mer_mlflow.representations.audio import decode, shortfalls
 from mer_mlflow.representations.representation import Representation
 
 CHECKSUM_BYTES = 4
@@ -134,6 +134,7 @@ class Store:
         representation: Representation,
         *,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_warning: Callable[[str], None] = lambda words: None,
     ) -> StoredArray:
         """Compute missing or damaged entries on all cores, and return the arrays of all clips.
 
@@ -144,6 +145,7 @@ class Store:
         clips : clips with audio
         representation : representation to compute
         on_progress : called with (number computed, number to compute) after each clip
+        on_warning : called with a warning about files that decode shorter than they say
 
         Returns
         -------
@@ -167,6 +169,7 @@ class Store:
             require(self.arithmetic)
         self._sweep(representation)
         failures, damages = [], []
+        short: dict[str, str] = {}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             outcomes = pool.map(
                 lambda i: _compute_entry(files[i], paths[i], representation, faults[i]), faults
@@ -174,11 +177,17 @@ class Store:
             for done, (i, outcome) in enumerate(zip(faults, outcomes, strict=True), start=1):
                 if isinstance(outcome, AudioError):
                     failures.append(str(outcome))
-                elif faults[i] != ABSENT and outcome:
+                    on_progress(done, len(faults))
+                    continue
+                if faults[i] != ABSENT and outcome.is_written:
                     damages.append(f"{paths[i]} ({faults[i]})")
+                if outcome.shortfall is not None:
+                    short[clips.ids[i]] = outcome.shortfall
                 on_progress(done, len(faults))
         if damages:
             print(f"damaged in the store, computed again: {listing(damages, most=3)}", flush=True)
+        if short:
+            on_warning(shortfalls(short))
         if failures:
             raise AudioError(
                 f"{len(failures)} of {len(clips)} audio files cannot be used: "
@@ -277,25 +286,29 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Computed:
+    is_written: bool
+    shortfall: str | None
+
+
 def _compute_entry(
     file: Path, path: Path, representation: Representation, fault: str
-) -> AudioError | bool:
-    """Compute an entry, and write it unless it equals the existing one.
-
-    Return whether it was written, or the error of the audio file.
-    """
+) -> AudioError | _Computed:
+    """Compute an entry, and write it unless it equals the existing one."""
     try:
-        array = representation.compute(decode(file, seconds=representation.required_seconds))
+        audio = decode(file, seconds=representation.required_seconds)
+        array = representation.compute(audio)
     except AudioError as error:
         return error
     if not np.isfinite(array).all():
         return AudioError(f"{file}: its representation is not finite; its samples are too large")
     if (array.shape, array.dtype) != (representation.shape, np.dtype(representation.dtype)):
         raise ValueError(f"{representation.key} gives {array.dtype} {array.shape}, not as declared")
-    if fault == ZEROS and not array.any():
-        return False
-    write_entry(path, array)
-    return True
+    is_known = fault == ZEROS and not array.any()
+    if not is_known:
+        write_entry(path, array)
+    return _Computed(is_written=not is_known, shortfall=audio.shortfall)
 
 
 def open_store(root: Path | None = None, *, arithmetic: str = NATIVE) -> Store:

@@ -29,6 +29,13 @@ TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 DATABASE = "sqlalche.me"
 """Text in all errors of SQLAlchemy; some are returned to MLflow's clients as bad requests."""
 MOST_CHARACTERS = 160
+FOLDER_STORE = "filesystem tracking backend"
+"""Part of MLflow's message about a store that is a folder."""
+NO_FOLDERS = (
+    "it is a folder, to which MLflow does not write any more: name a database such as "
+    "sqlite:///mlflow.db, to which `mlflow migrate-filestore` copies its runs, or set "
+    "MLFLOW_ALLOW_FILE_STORE=true"
+)
 LOCKED = "another process keeps the database locked"
 
 Answer = TypeVar("Answer")
@@ -87,7 +94,12 @@ def reason(error: BaseException) -> str:
             return "no connection"
         cause = cause.__cause__ or cause.__context__
     first = (str(error).splitlines() or [""])[0]
-    return redacted(first or type(error).__name__)[:MOST_CHARACTERS]
+    if FOLDER_STORE in first:
+        return NO_FOLDERS
+    words = redacted(first or type(error).__name__)
+    if len(words) <= MOST_CHARACTERS:
+        return words
+    return f"{words[:MOST_CHARACTERS].rsplit(' ', 1)[0]} …"
 
 
 def unusable_store(error: BaseException) -> TrackingError:

@@ -121,6 +121,7 @@ class RunTree(AbstractContextManager["RunTree"]):
     Attributes
     ----------
     on_fold : optional callback after each fold: (finished, expected, result or failure)
+    on_epoch : optional callback after each epoch of a fold: (finished folds, expected, epoch)
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         is_main: bool = True,
     ) -> None:
         self.on_fold: Callable[[int, int, FoldFinished | FoldFailed], None] = lambda *_: None
+        self.on_epoch: Callable[[int, int, EpochEnded], None] = lambda *_: None
         self.known: dict[str, FoldResult] = {}
         self.duplicate_of: str | None = None
         self.n_adopted = 0
@@ -237,6 +239,8 @@ class RunTree(AbstractContextManager["RunTree"]):
                     self._finish_child(event.job.split, items, "FINISHED")
                 case FoldRetried() | FoldFailed():
                     self._finish_child(event.job.split, items, "FAILED")
+        if isinstance(event, EpochEnded):
+            self.on_epoch(self._n_finished, len(self._setting.plan.splits), event)
         if isinstance(event, FoldFinished | FoldFailed):
             self._n_finished += isinstance(event, FoldFinished)
             self.on_fold(self._n_finished, len(self._setting.plan.splits), event)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+from mlflow import MlflowClient
 
 from mer_mlflow import __version__
 from mer_mlflow.commands.catalogue import COMMANDS
@@ -50,6 +51,29 @@ def test_help_has_choices_defaults_and_the_methods_hyperparameters(
     assert "--profile {paper,quick}" in text
     assert "(default: 0)" in text
     assert all(f"--{name} " in text for name in get_method("crnn").defaults)
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [("bright-fox-123", "train: refused parameters"), ("my run", "my run")],
+)
+def test_run_of_refused_parameters_is_named(
+    monkeypatch: pytest.MonkeyPatch, given: str, named: str
+) -> None:
+    client = MlflowClient()
+    run_id = client.create_run("0", run_name=given).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    with pytest.raises(ParameterError, match="methode=svm: unknown parameter"):
+        dispatch(["train", "--methode=svm"])
+    assert client.get_run(run_id).info.run_name == named
+
+
+def test_refusal_does_not_depend_on_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(ParameterError, match="methode=svm"):
+        dispatch(["train", "--methode=svm"])
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

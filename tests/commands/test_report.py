@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow.commands.command import run_command
-from mer_mlflow.commands.report import main, report
+from mer_mlflow.commands.report import _experiments, main, report
 from mer_mlflow.commands.study import study
 from mer_mlflow.commands.train import train
 from mer_mlflow.datasets import Clips
@@ -48,6 +48,15 @@ def trained(trained_store: Path, store: Path) -> Path:
     ):
         source.backup(target)
     return store
+
+
+@pytest.mark.parametrize("chosen", ["a,b: c", "Default", "Default,other", "a,b: c "])
+def test_name_of_an_experiment_may_have_commas(trained: Path, chosen: str) -> None:
+    client = MlflowClient()
+    other = client.create_experiment("a,b: c")
+    found = _experiments(client, chosen)
+    assert len(found) == (2 if chosen == "Default,other" else 1)
+    assert (found == [other]) == chosen.startswith("a,b")
 
 
 def test_trained_methods_are_compared(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

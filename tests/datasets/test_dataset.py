@@ -15,7 +15,7 @@ from mer_mlflow.datasets import (
     read_dataset,
 )
 from mer_mlflow.datasets.demo import VERSION
-from mer_mlflow.datasets.quadrant_folders import AUDIO_SUFFIXES
+from mer_mlflow.datasets.layout import AUDIO_SUFFIXES
 from mer_mlflow.errors import DatasetError, ParameterError
 
 LABELS = {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mer_mlflow.datasets import load_dataset
-from mer_mlflow.errors import DatasetError
+from mer_mlflow.datasets import load_dataset, read_dataset
+from mer_mlflow.errors import DatasetError, ParameterError
 from mer_mlflow.representations.audio import decode
 
 SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".m4a")
@@ -88,6 +88,91 @@ def test_what_is_wrong_in_the_csv_is_named(listed, write_csv, rows, message):
     write_csv(listed, *rows)
     with pytest.raises(DatasetError, match=message):
         load_dataset("folder", listed)
+
+
+def test_artists_that_are_not_known_are_none(listed, write_csv):
+    rows = zip(("b/one.wav", "a/two.flac", "three.ogg"), ("nan", "N/A", "Ann"), strict=True)
+    write_csv(
+        listed, ("path", "quadrant", "artist"), *((path, "1.0", artist) for path, artist in rows)
+    )
+    clips = load_dataset("folder", listed)
+    assert clips.artists == (None, None, "Ann")
+    assert clips.quadrants.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("start", ["file://", "file://localhost", "FILE://"])
+def test_addresses_of_files(listed, write_csv, write_sound, start):
+    path = write_sound(listed.parent / "a b%.wav")
+    address = path.as_uri().replace("file://", start)
+    write_csv(listed, ("path", "quadrant"), (address, "Q1"))
+    clips = load_dataset("folder", listed)
+    assert clips.ids == ("a b%",)
+    assert clips.audio_files() == (path,)
+
+
+def test_paths_with_backslashes(listed, write_csv):
+    write_csv(listed, ("path", "quadrant"), (r".\b\one.wav", "Q1"), (r"a\two.flac", "Q2"))
+    reading = read_dataset("folder", listed)
+    assert reading.clips.ids == ("a/two", "b/one")
+    assert reading.errors == ()
+
+
+SCALED = {"1-9": (5, 4), "0-1": (0.5, 0.5), "-1-1": (0, 1)}
+SIDES = {"three.ogg": (0.9, 0.8), "a/two.flac": (-0.5, 0.4), "b/one.wav": (0.2, -0.6)}
+
+
+def write_values(write_csv, path, scale, sides=SIDES, columns=("path", " Valence ", "AROUSAL")):
+    middle, half = SCALED[scale]
+    rows = ((file, f" {middle + half * v} ", middle + half * a) for file, (v, a) in sides.items())
+    return write_csv(path, columns, *rows)
+
+
+@pytest.mark.parametrize("scale", SCALED)
+@pytest.mark.parametrize("given", [True, False])
+def test_valence_and_arousal_give_quadrants(listed, write_csv, scale, given):
+    said = []
+    write_values(write_csv, listed, scale)
+    av_scale = scale if given else None
+    clips = load_dataset("folder", listed, av_scale=av_scale, on_warning=said.append)
+    assert clips.ids == ("a/two", "b/one", "three")
+    assert clips.quadrants.tolist() == [1, 3, 0]
+    assert len(said) == (not given)
+    assert given or f"on the scale {scale}, because they are from" in said[0]
+
+
+def test_clips_on_an_axis_are_left_out_and_counted(listed, write_csv):
+    said = []
+    write_values(write_csv, listed, "1-9", SIDES | {"three.ogg": (0, 0.5)})
+    clips = load_dataset("folder", listed, av_scale="1-9", on_warning=said.append)
+    assert clips.ids == ("a/two", "b/one")
+    assert len(said) == 1
+    assert "1 clips lie on an axis, in no quadrant, and are left out: three" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("sides", "av_scale", "message"),
+    [
+        ({"three.ogg": (0.5, 0.5)}, None, "cannot be guessed from values between 7 and 7"),
+        ({"three.ogg": (9, 0.5)}, None, "cannot be guessed"),
+        ({"three.ogg": (9, 0.5)}, "1-9", "line 2: valence or arousal is not on the scale 1-9"),
+        ({"three.ogg": (float("nan"), 0.5)}, None, "line 2: 'nan' is no value"),
+        ({"three.ogg": (0, 0)}, "1-9", "no clip is in a quadrant"),
+    ],
+)
+def test_values_that_cannot_be_used_are_named(listed, write_csv, sides, av_scale, message):
+    write_values(write_csv, listed, "1-9", sides)
+    with pytest.raises(DatasetError, match=message):
+        load_dataset("folder", listed, av_scale=av_scale)
+
+
+def test_scale_that_does_not_apply_is_named(listed, write_csv):
+    with pytest.raises(ParameterError, match=r"av_scale=1-9: .* is read by its quadrants"):
+        load_dataset("folder", listed, av_scale="1-9")
+    with pytest.raises(ParameterError, match="av_scale=1-9: the scale of dataset demo is known"):
+        load_dataset("demo", av_scale="1-9")
+    write_values(write_csv, listed, "1-9")
+    with pytest.raises(ParameterError, match="av_scale=1-5: unknown; scales are 1-9, 0-1, -1-1"):
+        load_dataset("folder", listed, av_scale="1-5")
 
 
 def test_two_csvs_are_one_too_many(listed):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mer_mlflow.datasets.tables import Table, read_features, read_quadrants, read_table
+from mer_mlflow.datasets.tables import Table, known, read_features, read_quadrants, read_table
 from mer_mlflow.errors import DatasetError
 
 NAMES = st.text("abcdefgXYZ_ 0123", min_size=1, max_size=8).map(str.strip).filter(bool)
@@ -27,7 +27,7 @@ def text(alphabet: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def tables(draw, alphabet):
     """A header of at least two columns, so that its delimiter shows, and rows of any text."""
     header = draw(st.lists(NAMES, min_size=2, max_size=5))
-    row = st.tuples(*(text(alphabet) for _ in header))
+    row = st.tuples(*(text(alphabet) for _ in header)).filter(lambda row: any(map(str.strip, row)))
     return tuple(header), tuple(draw(st.lists(row, min_size=1, max_size=5)))
 
 
@@ -122,7 +122,10 @@ def test_a_damaged_csv_gives_a_table_or_a_dataset_error(file, start, removed, in
         (b"Song,Quadrant\nA001,Q1,x\n", "line 2: 3 cells where the header has 2"),
         (b'Song,Quadrant\n"A001"x,Q1\n', "line 2: not a CSV file"),
         (b"\x89PNG\r\n\0\0", "not a text file"),
-        ("Song,Quadrant\n".encode("utf-16"), "not a text file"),
+        ("Song,Quadrant\n".encode("utf-16"), "no rows"),
+        ("Song,Quadrant\n".encode("utf-16-le"), "not a text file"),
+        (b"\xff\xfeS\0\0\xd8\n\0", "not a text file"),
+        (b"sep=;\nSong;Quadrant\nA001\n", "line 3: 1 cells where the header has 2"),
         (b"Song,Quadrant\nBj\xf6rk\x81,Q1\n", "neither UTF-8 nor cp1252"),
     ],
 )
@@ -157,11 +160,46 @@ def test_columns_are_found_whatever_their_case():
 
 
 def test_quadrants_become_labels():
-    some = table("Song,Quadrant", "A,Q2", "B, q4 ", "C,Q1")
-    assert read_quadrants(some, ids=("A", "B", "C")) == (1, 3, 0)
+    some = table("Song,Quadrant", "A,Q2", "B, q4 ", "C,Q1", "D,3", "E, 1.0")
+    assert read_quadrants(some, ids=tuple("ABCDE")) == (1, 3, 0, 2, 0)
 
 
-@pytest.mark.parametrize("quadrant", ["Q5", "", "1", "happy"])
+ROWS = (("Song", "Artist"), ("A001", "Ann, B"), ("A002", "Sigur Rós"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("first", ["", "sep={}\n", '"sep={}"\r\n'])
+def test_tables_of_spreadsheet_programs_are_read(
+    tmp_path: Path, write_csv, delimiter: str, encoding: str, first: str
+) -> None:
+    path = write_csv(tmp_path / "a.csv", *ROWS, delimiter=delimiter)
+    content = first.format(delimiter) + path.read_text(encoding="utf-8")
+    path.write_text(content, encoding=encoding)
+    found = read_table(path)
+    assert (found.columns, cells(found)) == (ROWS[0], ROWS[1:])
+    assert [line for line, _ in found.rows] == ([3, 4] if first else [2, 3])
+
+
+def test_empty_rows_are_left_out(file: Path) -> None:
+    file.write_bytes(b"Song,Quadrant\r\n,\r\nA,Q1\r\n \r\n, \r\nB,Q2\r\n,,\r\n\r\n")
+    assert read_table(file).rows == ((3, ("A", "Q1")), (6, ("B", "Q2")))
+
+
+def test_quotation_marks_may_be_escaped_by_backslashes(file: Path) -> None:
+    file.write_bytes(rb"Song,Artist" b"\n" rb'"A","\"Weird Al\" Yankovic"' b"\n" rb'B,"AC"')
+    assert cells(read_table(file)) == (("A", '"Weird Al" Yankovic'), ("B", "AC"))
+    file.write_bytes(rb"Song,Artist" b"\n" rb'a\b,"AC\"')
+    assert cells(read_table(file)) == (("a\\b", "AC\\"),)
+
+
+@pytest.mark.parametrize("cell", ["", " ", "nan", "NaN", "N/A", "n/a", "<NA>"])
+def test_missing_values_are_unknown(cell: str) -> None:
+    assert known(cell) is None
+    assert known("Nan Goldin") == "Nan Goldin"
+
+
+@pytest.mark.parametrize("quadrant", ["Q5", "", "5", "0.0", "1.5", "happy"])
 def test_unknown_quadrant_names_file_line_and_clip(quadrant):
     some = table("Song,Quadrant", "A,Q2", f"B,{quadrant}")
     with pytest.raises(DatasetError, match=rf"some\.csv, line 3: .*'{quadrant}' of clip B"):

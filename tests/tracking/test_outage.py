@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import requests
@@ -72,7 +73,20 @@ def test_reasons_are_one_short_line_without_passwords() -> None:
     assert reason(wrapped(requests.exceptions.RetryError("500"))) == "it returns errors"
     assert reason(OSError("at http://ada:secret@host")) == "at http://host"
     assert len(reason(OSError("x" * 999 + "\nmore"))) < 200
+    assert reason(OSError("word " * 99)).endswith("word …")
     assert reason(OSError()) == "OSError"
+
+
+def test_folder_as_store_is_refused_in_whole_sentences(tmp_path: Path) -> None:
+    from mlflow.store.tracking.file_store import FileStore
+
+    with pytest.raises(MlflowException) as refused:
+        FileStore(str(tmp_path))
+    assert reason(refused.value) == (
+        "it is a folder, to which MLflow does not write any more: name a database such as "
+        "sqlite:///mlflow.db, to which `mlflow migrate-filestore` copies its runs, or set "
+        "MLFLOW_ALLOW_FILE_STORE=true"
+    )
 
 
 def test_server_that_comes_back_is_waited_for(
