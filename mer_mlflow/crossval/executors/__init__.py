@@ -16,7 +16,8 @@ from mer_mlflow.crossval.executors.executor import (
     resolve_workers,
 )
 from mer_mlflow.crossval.executors.inline import InlineExecutor
-from mer_mlflow.crossval.executors.processes import ProcessExecutor, worker_environment
+from mer_mlflow.crossval.executors.pool import worker_environment
+from mer_mlflow.crossval.executors.processes import ProcessExecutor
 
 __all__ = [
     "MOST_THREADS",
