@@ -23,6 +23,7 @@ from functools import cache
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from mer_mlflow._version import __version__
 from mer_mlflow.crossval.executors import remote
 from mer_mlflow.crossval.executors.events import (
     EpochEnded,
@@ -104,6 +105,7 @@ class DaskExecutor:
                 "executor=processes"
             )
         with _connected(self.address) as client:
+            _require_same_version(client, self.address)
             run = _Run(client, task, batches, self, on_event)
             with contextlib.closing(run):
                 run.finish()
@@ -142,6 +144,19 @@ def _connected(address: str) -> Iterator[Client]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _require_same_version(client: Client, address: str) -> None:
+    """Check that the scheduler can read tasks: it loads the functions that they name."""
+    try:
+        version = client.run_on_scheduler(remote.installed_versions)["mer_mlflow"]
+    except Exception as error:
+        version = f"missing ({type(error).__name__}: {error})"
+    if version != __version__:
+        raise ParameterError(
+            f"executor={address}: mer_mlflow of the scheduler is {version}, not {__version__}; "
+            "start the scheduler where the same version is installed"
+        )
 
 
 @cache

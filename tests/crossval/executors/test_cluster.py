@@ -24,9 +24,9 @@ from mer_mlflow.crossval.executors import (
     FoldRetried,
     FoldStarted,
     make_executor,
-    remote,
     resolve_executor,
 )
+from mer_mlflow.crossval.executors import cluster as cluster_module
 from mer_mlflow.crossval.executors.preparation import Preparation
 from mer_mlflow.crossval.jobs import Batch, FoldResult, Job, Task
 from mer_mlflow.datasets import Clips
@@ -200,9 +200,9 @@ def test_interruption_ends_what_workers_run(cluster: Any) -> None:
 def test_workers_of_another_version_are_refused(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    versions = {**remote.installed_versions(), "mer_mlflow": "9.0"}
-    monkeypatch.setattr(remote, "installed_versions", lambda: versions)
-    expected = r"worker tcp://127\.0\.0\.1:\d+ is not used: mer_mlflow \S+, not 9\.0$"
+    needs = replace(cluster_module._needs(in_memory(), None, ()), versions={"mer_mlflow": "9.0"})
+    monkeypatch.setattr(cluster_module, "_needs", lambda *_: needs)
+    expected = r"worker tcp://127\.0\.0\.1:\d+ is not used: mer_mlflow \d\S+, not 9\.0, "
     with pytest.raises(ParameterError, match=expected):
         run(cluster.address, in_memory(), batches_of(PLAN.splits))
 
@@ -264,6 +264,14 @@ def test_lost_scheduler_is_reported_and_the_same_executor_continues(small_cluste
     small_cluster.start_scheduler()
     small_cluster.start_worker()
     assert len(results(run(small_cluster.address, task, batches[:1]))) == 1
+
+
+def test_scheduler_of_another_version_is_refused(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "__version__", "9.0")
+    with pytest.raises(ParameterError, match=r"mer_mlflow of the scheduler is \d\S+, not 9\.0; "):
+        run(cluster.address, in_memory(), batches_of(PLAN.splits))
 
 
 def test_no_scheduler_is_one_line() -> None:
