@@ -63,7 +63,14 @@ HYPHEN = "\u2011"
 """Hyphen of names in Dask's dashboard, where an ordinary one ends the name."""
 COLLECTORS = 4
 """Threads that fetch results."""
-QUIET = ("distributed", "tornado.application")
+QUIET = (
+    "distributed.batched",
+    "distributed.client",
+    "distributed.comm.tcp",
+    "distributed.core",
+    "distributed.utils",
+    "tornado.application",
+)
 """Loggers that report a lost connection in many lines; this executor does so in one."""
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -339,3 +345,63 @@ def test_folds_of_a_worker_fit_into_its_memory(
     resources = {} if gpus is None else {"GPU": gpus}
     facts = {"nthreads": 4, "memory_limit": 8 * 2**30, "resources": resources}
     assert seats(facts, uses_network=uses_network, peak=peak) == expected
+
+
+TRAIN = ("train", "--method=svm", "--dataset=demo", "--duration=2", "--folds=5", "--repeats=12")
+
+
+def train(folder: Path, *options: str) -> psutil.Popen:
+    """Start a command whose runs are in a folder."""
+    return psutil.Popen(
+        [sys.executable, "-m", "mer_mlflow", *TRAIN, *options],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "MER_JOURNAL_ROOT": str(folder / "journals"),
+            "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def n_finished(folder: Path) -> int:
+    """Number of finished runs that the tracking store has."""
+    query = "SELECT COUNT(*) FROM runs WHERE status = 'FINISHED'"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(folder / "mlflow.db")) as db:
+        return int(db.execute(query).fetchone()[0])
+    return 0
+
+
+def summary(printed: str) -> list[str]:
+    return re.findall(r"^  \w+ +[\d.]+% ± [\d.]+%$", printed, re.M)
+
+
+def test_command_continues_after_the_scheduler_was_lost(small_cluster: Any, tmp_path: Path) -> None:
+    small_cluster.start_worker()
+    executor = f"--executor={small_cluster.address}"
+    process = train(tmp_path, executor)
+    while n_finished(tmp_path) < 2:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    small_cluster.scheduler.kill()
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 3, printed + errors
+    line = rf"error: the scheduler {small_cluster.address} is gone; (\d+) folds that were finished"
+    assert len(errors.splitlines()) == 1
+    match = re.match(line, errors)
+    assert match is not None and int(match[1]) >= 2, errors
+
+    small_cluster.scheduler.wait()
+    small_cluster.start_scheduler()
+    small_cluster.start_worker()
+    process = train(tmp_path, executor)
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert f"{match[1]} folds were already done" in printed
+    process = train(tmp_path, "--executor=processes", "--seed=0", "--workers=1")
+    again, _ = process.communicate(timeout=120)
+    assert summary(printed) and "nothing was run" in again
