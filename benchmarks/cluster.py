@@ -69,7 +69,7 @@ def folds(n_clips: int, n_folds: int) -> tuple[Task, list[Batch]]:
     labels = np.arange(n_clips) % 4
     clips = Clips(
         name="noise",
-        ids=tuple(f"c{i}" for i in range(n_clips)),
+        ids=tuple(f"c{i:06d}" for i in range(n_clips)),
         quadrants=labels,
         audio=(None,) * n_clips,
         audio_hashes=(None,) * n_clips,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -45,7 +46,9 @@ BRIDGE, SUBNET = "mer-bridge", "10.213.77"
 HOSTS = ("mer-a", "mer-b")
 PORT = 8786
 COMM = "DASK_DISTRIBUTED__COMM"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+SUPERVISOR = 'while true; do "$@"; done'
+"""Starts a worker again that ended: one that was cut off ends when it reaches the scheduler again."""
 
 
 def ip(*words: str) -> None:
@@ -107,21 +110,22 @@ def hosts(
 ) -> Iterator[dict[str, Path]]:
     """Folder of each host, with a running worker."""
     folders = {host: tmp_path_factory.mktemp(host) for host in HOSTS}
-    ttl = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s"}
+    ttl = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s"}
     scheduler = f"tls://{SUBNET}.1:{PORT}"
     with ExitStack() as stack:
 
         def start(command: list[str], env: dict[str, str], folder: Path) -> None:
             log = stack.enter_context((folder / "log").open("wb"))
             process = subprocess.Popen(
-                command,
+                ["sh", "-c", SUPERVISOR, "sh", *command],
+                start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **certificates, **ttl, **env},
                 cwd=folder,
                 stdout=log,
                 stderr=log,
             )
             stack.callback(process.wait)
-            stack.callback(process.terminate)
+            stack.callback(os.killpg, process.pid, signal.SIGKILL)
 
         options = [f"--host={SUBNET}.1", f"--port={PORT}", "--protocol=tls", "--no-dashboard"]
         module = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
