@@ -48,7 +48,7 @@ PORT = 8786
 COMM = "DASK_DISTRIBUTED__COMM"
 START_SECONDS = 120.0
 SUPERVISOR = 'while true; do "$@"; done'
-"""Starts a worker again that ended: one that was cut off ends when it reaches the scheduler again."""
+"""Starts a worker again: one that was cut off ends when it reaches the scheduler again."""
 
 
 def ip(*words: str) -> None:
