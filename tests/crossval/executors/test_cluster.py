@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -157,20 +158,26 @@ def test_entries_that_a_worker_has_are_not_sent_again_unless_damaged(cluster: An
 
 def test_epochs_of_networks_are_reported_while_they_happen(cluster: Any) -> None:
     task = make_task(stored("features-100", 100), method="dnn_100")
-    batches = batches_of(PLAN.splits[:1], "dnn_100", epochs=150)
+    batches = batches_of(PLAN.splits[:1], "dnn_100", epochs=300, learning_rate=1e-5)
     times: list[float] = []
 
-    def on_event(event: FoldEvent) -> None:
+    def stop_for_some_time(event: FoldEvent) -> None:
         if isinstance(event, EpochEnded):
             times.append(time.monotonic())
+        if len(times) == 1:
+            running = cluster.running()
+            for process in running:
+                process.suspend()
+            threading.Timer(2, lambda: [process.resume() for process in running]).start()
 
-    events = run(cluster.address, task, batches, on_event)
+    events = run(cluster.address, task, batches, stop_for_some_time)
     expected = run(None, task, batches)
     assert_equal(events, expected)
     assert [type(event) for event in events] == [type(event) for event in expected]
     (result,) = results(events).values()
     assert [each.epoch for each in events if isinstance(each, EpochEnded)] == list(result.epochs)
-    assert times[-1] - times[0] > result.fit_seconds / 4
+    assert len(times) == 300
+    assert max(np.diff(times)) > 1, "epochs after the stop were known before it"
 
 
 def test_fold_that_fails_is_tried_once_more_and_others_go_on(cluster: Any) -> None:
