@@ -278,9 +278,17 @@ class _Run:
                 key = self._submit(remote.rehearse, self._first, name="rehearsal")
                 self._rehearsals.add(key)
             return
-        while self._waiting and len(self._flying) < seats:
+        while self._waiting and len(self._flying) < seats + self._ahead(seats):
             batch = self._waiting.popleft()
             self._submit(remote.run_batch, batch, self._topic, name=_name(batch))
+
+    def _ahead(self, seats: int) -> int:
+        """Return how many folds are submitted before a worker is free for them.
+
+        Each worker then starts its next fold at once. None are at the end of the run, where a fold
+        must not wait for one worker while another one has nothing to do.
+        """
+        return len(self._preparation.seats) if len(self._waiting) > seats else 0
 
     def _submit(
         self, function: Callable[..., Message], batch: Batch, *further: str, name: str
