@@ -74,6 +74,10 @@ class UntrainableError(MerError):
     """No fold of a cross-validation can be run; a retry would not help."""
 
 
+class ClusterError(MerError):
+    """The connection to a cluster is lost; what was finished is kept."""
+
+
 class DivergenceError(MerError):
     """Training produced a loss that is not a finite number."""
 

@@ -14,6 +14,8 @@ EXTRAS = {
     "python_stretch": "augment",
     "smote_variants": "augment",
     "jams": "jams",
+    "distributed": "cluster",
+    "dask_jobqueue": "cluster",
     "shap": "explain",
     "gradio": "page",
 }

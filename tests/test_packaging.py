@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-RUNTIME = ("tensorflow", "torch", "augment", "jams", "explain", "page", "server")
+RUNTIME = ("tensorflow", "torch", "augment", "jams", "explain", "page", "cluster", "server")
 """Extras that a user installs."""
 
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 from mer_mlflow.access import pages_address, redacted, refusal, run_page
 from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
 from mer_mlflow.deletions import deletion
-from mer_mlflow.errors import MerError, UndeliveredError
+from mer_mlflow.errors import ClusterError, MerError, UndeliveredError
 from mer_mlflow.paths import FULL
 from mer_mlflow.scratch import remove_abandoned
 from mer_mlflow.terminal import guard_output
@@ -33,7 +33,8 @@ RANDOM_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
 def run_command(command: Callable[[], int]) -> None:
     """Run a command and exit with its code.
 
-    A user's error gives one line on stderr and code 2; undelivered results give code 3; an
+    A user's error gives one line on stderr and code 2; undelivered results and a lost
+    cluster give code 3; an
     interruption (Ctrl-C, SIGTERM) gives code 130. A command that needs portable arithmetic is
     restarted in the same process, because libraries read the environment variables when they are
     loaded.
@@ -60,7 +61,7 @@ def run_command(command: Callable[[], int]) -> None:
         code = BAD_INPUT
     except MerError as error:
         _print_error(f"error: {error}")
-        code = INCOMPLETE if isinstance(error, UndeliveredError) else BAD_INPUT
+        code = INCOMPLETE if isinstance(error, UndeliveredError | ClusterError) else BAD_INPUT
     except KeyboardInterrupt:
         _print_error("interrupted: give the same command again to continue")
         code = INTERRUPTED

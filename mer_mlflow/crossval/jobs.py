@@ -132,6 +132,7 @@ class Task:
         digits, so the same number gives the same scores however many workers there are
     arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`
     model_folder : existing folder that the fitted model is written to, None for no model
+    title : methodology and dataset, for displays
     """
 
     method: Method
@@ -142,6 +143,7 @@ class Task:
     threads: int = 1
     arithmetic: str = NATIVE
     model_folder: Path | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

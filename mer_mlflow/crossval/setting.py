@@ -243,6 +243,7 @@ def task_of(
         probes=dict(probes),
         threads=setting.threads,
         arithmetic=setting.arithmetic,
+        title=f"{setting.method.name} · {setting.clips.name}",
     )
 
 

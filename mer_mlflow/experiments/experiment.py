@@ -58,7 +58,11 @@ class Experiment:
     strategy, space : of that inner search; by default those of the search named by ``best``, else
         ``neighbour`` and the values that the methodology declares
     test_curve : 1 to predict the test clips after every epoch
-    workers : worker processes, by default one per core; 0 for none, if no network is trained
+    executor : ``processes``; ``inline`` for folds in the command's own process, if no network is
+        trained; or the scheduler of a Dask cluster, ``dask://host:port`` or, encrypted,
+        ``dask+tls://host:port``. By default ``MER_EXECUTOR``, else ``processes``
+    workers : worker processes, by default one per core; 0 is the same as ``executor=inline``. A
+        cluster has its own
     threads : arithmetic threads of a worker
     arithmetic : ``native``, or ``portable`` for kernels that every x86-64 processor with AVX2 has
     fold_timeout : maximum time of a fold [s], by default unlimited; a fold that exceeds it fails
@@ -128,6 +132,12 @@ class Experiment:
         kind=float,
         help="excerpt of each clip, in seconds",
         limits=Space(low=SHORTEST, high=LONGEST),
+    )
+    executor: str | None = declared(
+        None,
+        kind=str,
+        help="processes, inline, dask://host:port, or MER_EXECUTOR",
+        role=Role.EXECUTION,
     )
     workers: int | None = declared(
         None,

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mer_mlflow.augmentation import Transform, draw_noise_from, get_transforms
 from mer_mlflow.crossval.executors import (
+    INLINE,
+    PROCESSES,
     Executor,
     check_workers,
     make_executor,
+    resolve_executor,
     resolve_workers,
 )
 from mer_mlflow.crossval.setting import Setting, resolve_setting
@@ -223,8 +226,14 @@ def _check(requested: Experiment | Search) -> None:
 
 
 def _executor(experiment: Experiment, method: Method) -> Executor:
-    n_workers, fold_timeout = resolve_workers(experiment.workers), experiment.fold_timeout
-    check_workers(method, n_workers, fold_timeout=fold_timeout)
+    name, fold_timeout = resolve_executor(experiment.executor), experiment.fold_timeout
+    is_inline = name == INLINE
+    n_workers = 0 if is_inline else resolve_workers(experiment.workers)
+    named = f"executor={INLINE}" if is_inline else "workers=0"
+    if name not in (INLINE, PROCESSES):
+        check_workers(method, 1, fold_timeout=fold_timeout)
+        return make_executor(1, fold_timeout=fold_timeout, cluster=name)
+    check_workers(method, n_workers, fold_timeout=fold_timeout, named=named)
     return make_executor(n_workers, fold_timeout=fold_timeout)
 
 

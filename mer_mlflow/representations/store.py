@@ -225,7 +225,7 @@ def write_entry(path: Path, array: NDArray[np.floating]) -> None:
     content = buffer.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
+        write_whole(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
     except OSError as error:
         raise StoreError(
             f"{path.parent}: the store cannot be written ({error.strerror}); {remedy(error)} "
@@ -233,7 +233,8 @@ def write_entry(path: Path, array: NDArray[np.floating]) -> None:
         ) from error
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file in an existing folder, completely or not at all."""
     temporary = path.parent / draft_name(TEMPORARY_PREFIX)
     try:
         with temporary.open("xb") as file:
@@ -252,8 +253,7 @@ def _fault(path: Path, representation: Representation) -> str | None:
         return ABSENT
     except OSError as error:
         raise _unreadable(path, error) from error
-    checksum = int.from_bytes(content[-CHECKSUM_BYTES:], "little")
-    if len(content) <= CHECKSUM_BYTES or zlib.crc32(content[:-CHECKSUM_BYTES]) != checksum:
+    if not is_intact(content):
         return "its checksum is wrong"
     try:
         array = _array(content[:-CHECKSUM_BYTES])
@@ -265,6 +265,24 @@ def _fault(path: Path, representation: Representation) -> str | None:
     if not np.isfinite(array).all():
         return "numbers that are not finite"
     return None if array.any() else ZEROS
+
+
+def is_intact(content: bytes | memoryview) -> bool:
+    """Return whether the content of an entry's file matches its checksum."""
+    checksum = int.from_bytes(content[-CHECKSUM_BYTES:], "little")
+    return len(content) > CHECKSUM_BYTES and zlib.crc32(content[:-CHECKSUM_BYTES]) == checksum
+
+
+def entry_name(path: Path, *, arithmetic: str) -> str:
+    """Return the path of an entry below the root of its store, which is the same in every store.
+
+    Parameters
+    ----------
+    path : file of the entry, from :meth:`Store.path`
+    arithmetic : arithmetic of the store
+    """
+    n_parts = 3 if arithmetic == NATIVE else 4
+    return "/".join(path.parts[-n_parts:])
 
 
 def _array(content: memoryview) -> NDArray[Any]:

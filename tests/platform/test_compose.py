@@ -72,6 +72,7 @@ def test_ports_are_few_and_bound_to_this_computer(services: dict[str, Any]) -> N
         "mlflow": ["127.0.0.1:5000:5000"],
         "optuna-dashboard": ["127.0.0.1:8080:8080"],
         "page": ["127.0.0.1:7860:7860"],
+        "dask-scheduler": ["127.0.0.1:8787:8787"],
     }
     assert not any("network_mode" in each for each in services.values())
 
@@ -112,7 +113,8 @@ def test_workers_do_not_reach_the_database_of_mlflow(
     compose: dict[str, Any], tls: dict[str, Any]
 ) -> None:
     networks = {name: set(each["networks"]) for name, each in compose["services"].items()}
-    assert set(compose["networks"]) == {"front", "back"} == set.union(*networks.values())
+    known = {"front", "back", "cluster"}
+    assert set(compose["networks"]) == known == set.union(*networks.values())
     assert compose["networks"]["back"]["internal"] is True
     assert {name for name, each in networks.items() if "back" in each} == {
         "postgres",
@@ -121,8 +123,11 @@ def test_workers_do_not_reach_the_database_of_mlflow(
     }
     assert networks["postgres"] == networks["garage"] == {"back"}
     for name in ("worker", "worker-cuda"):
-        assert networks[name] == {"front"}
+        assert networks[name] == {"front", "cluster"}
         assert compose["services"][name]["environment"]["PGHOST"] == "optuna-postgres"
+    for name in ("dask-scheduler", "dask-worker"):  # they run what anyone on their network sends
+        assert networks[name] == {"cluster"}
+        assert compose["services"][name]["secrets"] == []
     assert tls["services"]["caddy"]["networks"] == ["front"]
 
 

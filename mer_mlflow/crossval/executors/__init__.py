@@ -1,5 +1,6 @@
-"""Executors: run batches of jobs, in this process or in worker processes."""
+"""Executors: run batches of jobs in this process, in worker processes or on a cluster."""
 
+from mer_mlflow.crossval.executors.cluster import DaskExecutor
 from mer_mlflow.crossval.executors.events import (
     EpochEnded,
     FoldEvent,
@@ -9,17 +10,24 @@ from mer_mlflow.crossval.executors.events import (
     FoldStarted,
 )
 from mer_mlflow.crossval.executors.executor import (
+    INLINE,
     MOST_THREADS,
+    PROCESSES,
     Executor,
     check_workers,
     make_executor,
+    resolve_executor,
     resolve_workers,
 )
 from mer_mlflow.crossval.executors.inline import InlineExecutor
-from mer_mlflow.crossval.executors.processes import ProcessExecutor, worker_environment
+from mer_mlflow.crossval.executors.pool import worker_environment
+from mer_mlflow.crossval.executors.processes import ProcessExecutor
 
 __all__ = [
+    "INLINE",
     "MOST_THREADS",
+    "PROCESSES",
+    "DaskExecutor",
     "EpochEnded",
     "Executor",
     "FoldEvent",
@@ -31,6 +39,7 @@ __all__ = [
     "ProcessExecutor",
     "check_workers",
     "make_executor",
+    "resolve_executor",
     "resolve_workers",
     "worker_environment",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from mer_mlflow.crossval.executors.cluster import SCHEMES, DaskExecutor
 from mer_mlflow.crossval.executors.events import FoldEvent
 from mer_mlflow.crossval.executors.inline import InlineExecutor
 from mer_mlflow.crossval.executors.processes import ProcessExecutor
@@ -16,6 +18,9 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.training import Method
 
 MOST_THREADS = 1024
+PROCESSES, INLINE = "processes", "inline"
+EXECUTOR_VARIABLE = "MER_EXECUTOR"
+ADDRESS = re.compile(rf"({'|'.join(map(re.escape, SCHEMES))})[^/\s]+:\d{{1,5}}")
 
 
 class Executor(Protocol):
@@ -44,7 +49,9 @@ class Executor(Protocol):
         """
 
 
-def make_executor(workers: int, *, fold_timeout: float | None = None) -> Executor:
+def make_executor(
+    workers: int, *, fold_timeout: float | None = None, cluster: str | None = None
+) -> Executor:
     """Choose an executor.
 
     Parameters
@@ -52,6 +59,7 @@ def make_executor(workers: int, *, fold_timeout: float | None = None) -> Executo
     workers : int >= 0, worker processes; 0 runs jobs in this process, one by one and with the
         threads that it has
     fold_timeout : float > 0 [s], time that a job may take in a worker process, by default any
+    cluster : address of the scheduler of a Dask cluster, whose workers run the jobs then
 
     Examples
     --------
@@ -60,9 +68,39 @@ def make_executor(workers: int, *, fold_timeout: float | None = None) -> Executo
     >>> make_executor(2, fold_timeout=600.0)
     ProcessExecutor(workers=2, fold_timeout=600.0)
     """
+    if cluster is not None:
+        return DaskExecutor(address=cluster, fold_timeout=fold_timeout)
     if workers == 0:
         return InlineExecutor()
     return ProcessExecutor(workers=workers, fold_timeout=fold_timeout)
+
+
+def resolve_executor(text: str | None) -> str:
+    """Complete the name of an executor.
+
+    Parameters
+    ----------
+    text : ``processes``, ``inline``, or the address of a scheduler of Dask, such as
+        ``dask://host:8786``; None for ``MER_EXECUTOR``, else ``processes``
+
+    Raises
+    ------
+    ParameterError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> resolve_executor("dask://cluster:8786")
+    'dask://cluster:8786'
+    """
+    name = "executor" if text else EXECUTOR_VARIABLE
+    text = text or os.environ.get(EXECUTOR_VARIABLE) or PROCESSES
+    if text not in (PROCESSES, INLINE) and not ADDRESS.fullmatch(text):
+        raise ParameterError(
+            f"{name}={text}: must be {PROCESSES}, {INLINE}, or the address of a scheduler of Dask, "
+            "such as dask://host:8786 or dask+tls://host:8786"
+        )
+    return text
 
 
 def resolve_workers(workers: int | None) -> int:
@@ -84,7 +122,9 @@ def resolve_workers(workers: int | None) -> int:
     return workers
 
 
-def check_workers(method: Method, n_workers: int, *, fold_timeout: float | None = None) -> None:
+def check_workers(
+    method: Method, n_workers: int, *, fold_timeout: float | None = None, named: str = "workers=0"
+) -> None:
     """Make sure that a method can be run by so many workers.
 
     Parameters
@@ -92,6 +132,7 @@ def check_workers(method: Method, n_workers: int, *, fold_timeout: float | None 
     method : the methodology
     n_workers : int >= 0, worker processes
     fold_timeout : float > 0 [s], time that a job may take, None for any
+    named : the parameter by which the user requested none
 
     Raises
     ------
@@ -103,10 +144,10 @@ def check_workers(method: Method, n_workers: int, *, fold_timeout: float | None 
         raise ParameterError(f"fold_timeout={fold_timeout:g}: must be a number of seconds > 0")
     if n_workers == 0 and fold_timeout is not None:
         raise ParameterError(
-            "workers=0: fold_timeout needs a worker, which can be ended; use workers=1"
+            f"{named}: fold_timeout needs a worker, which can be ended; use workers=1"
         )
     if n_workers == 0 and method.framework != "scikit-learn":
         raise ParameterError(
-            f"workers=0: {method.name} needs a worker, whose arithmetic threads are fixed; "
+            f"{named}: {method.name} needs a worker, whose arithmetic threads are fixed; "
             "use workers=1"
         )

@@ -27,7 +27,7 @@ from mer_mlflow.crossval.executors import (
     FoldStarted,
     check_workers,
     make_executor,
-    processes,
+    pool,
     resolve_workers,
 )
 from mer_mlflow.crossval.jobs import Batch, Job, Task, batched
@@ -143,7 +143,7 @@ def test_killed_worker_costs_nothing_but_time(plan: SplitPlan) -> None:
 def test_worker_that_cannot_start_fails_its_fold_with_its_last_words(
     plan: SplitPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes.sys, "executable", "/bin/false")
+    monkeypatch.setattr(pool.sys, "executable", "/bin/false")
     events = run(make_task(), plan, workers=2)
     failed = [e for e in events if isinstance(e, FoldFailed)]
     assert {e.job.split.id for e in failed} == {split.id for split in plan.splits}
