@@ -9,6 +9,10 @@ from urllib.parse import quote
 from mer_mlflow.credentials import redacted as redacted
 
 UNKNOWN, FORBIDDEN = 401, 403
+LOCAL_PAGES = "http://127.0.0.1:5000"
+"""Address of ``make ui``, for a store without a server."""
+RUNS = "workflowType=machine_learning"
+"""Query by which MLflow's pages show runs and models, not traces of language models."""
 OTHER_HOST = "Invalid Host header"
 """MLflow's error message for a host name that is not configured."""
 
@@ -47,7 +51,8 @@ def experiment_page(address: str, experiment_id: str) -> str:
 
 def _page(address: str, place: str) -> str:
     workspace = os.environ.get("MLFLOW_WORKSPACE")
-    return f"{address}/#/{place}" + (f"?workspace={quote(workspace)}" if workspace else "")
+    which = f"&workspace={quote(workspace)}" if workspace else ""
+    return f"{address}/#/{place}?{RUNS}{which}"
 
 
 def refusal(error: BaseException) -> str | None:

@@ -44,11 +44,16 @@ def test_pages_are_where_the_variable_says(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_page_of_a_run_names_the_workspace_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_page("http://host", "3", "ab") == "http://host/#/experiments/3/runs/ab"
+    assert (
+        run_page("http://host", "3", "ab")
+        == "http://host/#/experiments/3/runs/ab?workflowType=machine_learning"
+    )
     monkeypatch.setenv("MLFLOW_WORKSPACE", "my lab")
-    assert run_page("http://host", "3", "ab").endswith("/runs/ab?workspace=my%20lab")
+    assert run_page("http://host", "3", "ab").endswith(
+        "/runs/ab?workflowType=machine_learning&workspace=my%20lab"
+    )
     page = experiment_page("http://host", "3")
-    assert page == "http://host/#/experiments/3?workspace=my%20lab"
+    assert page == "http://host/#/experiments/3?workflowType=machine_learning&workspace=my%20lab"
 
 
 def test_runs_carry_the_name_that_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-from mer_mlflow.access import pages_address, redacted, refusal, run_page
+from mer_mlflow.access import LOCAL_PAGES, pages_address, redacted, refusal, run_page
 from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
 from mer_mlflow.deletions import deletion
 from mer_mlflow.errors import ClusterError, MerError, UndeliveredError
@@ -130,11 +130,15 @@ class _Interruption:
 
 def name_run(name: str) -> None:
     """Set the name of the run created by ``mlflow run``, for a command that records nothing."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return
     from mlflow import MlflowClient
 
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    if run_id:
-        MlflowClient().update_run(run_id, name=name)
+    from mer_mlflow.tracking import check_store
+
+    check_store()
+    MlflowClient().update_run(run_id, name=name)
 
 
 def name_refused(command: str) -> None:
@@ -164,4 +168,5 @@ def print_where(run_id: str, experiment_id: str) -> None:
     if uri.startswith("http"):
         print(f"look at it: {run_page(pages_address(uri), experiment_id, run_id)}")
     else:
-        print(f"look at it: `make ui`, then run {run_id} (store: {uri})")
+        page = run_page(LOCAL_PAGES, experiment_id, run_id)
+        print(f"look at it: `make ui` (store: {uri}), then {page}")

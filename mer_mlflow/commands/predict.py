@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from mer_mlflow.commands.command import BAD_INPUT, OK
+from mer_mlflow.commands.command import BAD_INPUT, OK, name_run
 from mer_mlflow.commands.explanations import check_explanations, explain_songs
 from mer_mlflow.commands.parameters import PREDICT
 from mer_mlflow.datasets.clips import QUADRANTS
@@ -87,6 +87,7 @@ def predict(
     """
     paths = [unseen_songs() if clip == DEMO else given_path(clip, name=CLIP) for clip in clips]
     songs = [song for path in paths for song in _songs(path)]
+    name_run(f"predict {Path(clips[0]).name}")
     names = _output_names(songs)
     if format == JAMS:
         check_output(Path(output), [f"{name}.jams" for name in names.values()])

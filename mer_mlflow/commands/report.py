@@ -11,7 +11,7 @@ import mlflow
 from mlflow import MlflowClient
 from rich.table import Table
 
-from mer_mlflow.access import pages_address, redacted
+from mer_mlflow.access import LOCAL_PAGES, pages_address, redacted
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import REPORT
 from mer_mlflow.crossval.splits import check_protocol
@@ -42,8 +42,6 @@ from mer_mlflow.tracking import (
 )
 from mer_mlflow.tracking.items import File, Metric
 
-LOCAL_PAGES = "http://127.0.0.1:5000"
-"""Address of ``make ui``, for a store without a server."""
 ALL = "all"
 COLUMNS = ("methodology", "dataset", "setting", "tuning", "macro F1", "95 % interval", "published")
 

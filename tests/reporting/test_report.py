@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from mer_mlflow.access import run_page
 from mer_mlflow.reporting.document import Block, Document, Picture, Section, Table, Text
 from mer_mlflow.reporting.rendering import to_html, to_latex, to_markdown
 from mer_mlflow.reporting.report import build_report, read_reasons
@@ -124,7 +125,7 @@ def test_ranking_orders_by_mean_and_links_to_runs(add_run: Callable[..., str]) -
     rows = table(document, "ranking", "ranking-1")
     assert [row["methodology"] for row in rows] == ["CNN", "SVM"]
     found = tables(section(document, "ranking").blocks)["ranking-1"]
-    assert found.rows[0][-1].address == f"{PAGES}/#/experiments/0/runs/{best}"
+    assert found.rows[0][-1].address == run_page(PAGES, "0", best)
     details = table(document, "ranking", "quadrants-1")
     assert details[0]["parameters"] == "1\u202f234"
     assert details[1]["parameters"] == "–"
