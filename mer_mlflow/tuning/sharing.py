@@ -39,6 +39,8 @@ class FoldsAhead:
     def take(self, point: Point, upcoming: Callable[[], list[Point]]) -> Mapping[str, FoldResult]:
         """Results of a point's folds by split id; those of folds that fail are left out.
 
+        They are in the order of the plan, whichever fold ended first.
+
         Parameters
         ----------
         point : whose folds are needed now
@@ -48,7 +50,9 @@ class FoldsAhead:
         if key not in self._ready:
             others = [other for other in upcoming() if point_key(other) not in (key, *self._ready)]
             self._run([point, *others[: MOST_AT_ONCE - 1]])
-        return self._ready.pop(key)
+        ready = self._ready.pop(key)
+        ids = (split.id for split in self._setting.plan.splits)
+        return {split_id: ready[split_id] for split_id in ids if split_id in ready}
 
     def _run(self, points: list[Point]) -> None:
         settings = [with_hyperparameters(self._setting, point).hyperparameters for point in points]
