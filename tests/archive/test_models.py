@@ -144,7 +144,7 @@ def state(client: MlflowClient, folder: Path) -> dict[str, Any]:
     """All that models and versions have; ids are replaced by names."""
     names = {run.info.run_id: f"<{run.info.run_name}>" for run in runs_of(client)}
     models = models_of(client)
-    # models are told apart by the size of their weights
+    # models are distinguished by the size of their weights
     contents = {model.model_id: content(client, model, folder) for model in models}
     order = sorted(
         contents, key=lambda each: len(contents[each]["artifacts/trained/weights/λ.bin"])

@@ -173,7 +173,7 @@ def _say(message: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Landed:
+class _TaskEnded:
     """A Dask task ended; None if it was cancelled, as all are when the connection is lost."""
 
     key: str
@@ -212,14 +212,14 @@ class _Run:
         self._on_event = on_event
         self._waiting, self._retries = deque(batches), Retries()
         self._first = batches[0]
-        self._flying: dict[str, tuple[Batch, Future[Any]]] = {}
+        self._submitted: dict[str, tuple[Batch, Future[Any]]] = {}
         self._rehearsals: set[str] = set()
         self._can_be_run = False
         self._started: dict[Batch, str] = {}
         self._epochs: dict[Job, int] = {}
         self._n_finished = 0
         self._is_stranded = False
-        self._inbox: SimpleQueue[Outcome | _Report | _Landed] = SimpleQueue()
+        self._inbox: SimpleQueue[Outcome | _Report | _TaskEnded] = SimpleQueue()
         self._collectors = ThreadPoolExecutor(COLLECTORS)
         packed = pack(task, batches)
         self._preparation = Preparation(
@@ -235,7 +235,7 @@ class _Run:
 
     def finish(self) -> None:
         """Run all batches."""
-        while self._waiting or self._flying:
+        while self._waiting or self._submitted:
             self._require_connection()
             if self._client.status == "running":
                 self._preparation.look(self._executor.peak)
@@ -250,7 +250,7 @@ class _Run:
         """Cancel what is running."""
         if self._client.status == "running":
             with contextlib.suppress(Exception):  # the connection may be lost meanwhile
-                self._client.cancel([future for _, future in self._flying.values()])
+                self._client.cancel([future for _, future in self._submitted.values()])
                 self._preparation.end()
         self._collectors.shutdown(wait=False, cancel_futures=True)
 
@@ -274,11 +274,11 @@ class _Run:
     def _fill_seats(self) -> None:
         seats = sum(self._preparation.seats.values())
         if not self._can_be_run:
-            for _ in range(len(self._flying), min(seats, len(self._waiting))):
+            for _ in range(len(self._submitted), min(seats, len(self._waiting))):
                 key = self._submit(remote.rehearse, self._first, name="rehearsal")
                 self._rehearsals.add(key)
             return
-        while self._waiting and len(self._flying) < seats + self._ahead(seats):
+        while self._waiting and len(self._submitted) < seats + self._ahead(seats):
             batch = self._waiting.popleft()
             self._submit(remote.run_batch, batch, self._topic, name=_name(batch))
 
@@ -305,7 +305,7 @@ class _Run:
             resources=self._resources(),
             pure=False,
         )
-        self._flying[key] = (batch, future)
+        self._submitted[key] = (batch, future)
         future.add_done_callback(lambda done: self._collectors.submit(self._collect, key, done))
         return key
 
@@ -325,9 +325,9 @@ class _Run:
             outcome = None
         except Exception as error:
             outcome = error
-        self._inbox.put(_Landed(key=key, outcome=outcome))
+        self._inbox.put(_TaskEnded(key=key, outcome=outcome))
 
-    def _receive(self, found: Outcome | _Report | _Landed) -> None:
+    def _receive(self, found: Outcome | _Report | _TaskEnded) -> None:
         match found:
             case Prepared():
                 self._preparation.note(found)
@@ -337,10 +337,10 @@ class _Run:
                 self._refuse(found)
             case Left():
                 self._preparation.note(found)
-            case _Report() if found.key in self._flying:
-                self._follow(self._flying[found.key][0], found)
-            case _Landed() if found.key in self._flying:
-                batch, _ = self._flying.pop(found.key)
+            case _Report() if found.key in self._submitted:
+                self._follow(self._submitted[found.key][0], found)
+            case _TaskEnded() if found.key in self._submitted:
+                batch, _ = self._submitted.pop(found.key)
                 if found.key in self._rehearsals:
                     self._conclude_rehearsal(found.outcome)
                 else:
@@ -355,8 +355,8 @@ class _Run:
     def _free_stranded(self) -> None:
         """Submit again what no worker could run: Dask does not notice that one can by now."""
         if self._is_stranded:
-            for key in list(self._flying):
-                batch, future = self._flying.pop(key)
+            for key in list(self._submitted):
+                batch, future = self._submitted.pop(key)
                 future.cancel()
                 if key not in self._rehearsals:
                     self._waiting.appendleft(batch)
