@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import mer_mlflow
+
+KNOWN = {frozenset(("arithmetic", "networks")), frozenset(("methods", "training"))}
+"""Modules whose functions import one another when they are called, or for an example."""
 CODE = """
 import json
 import logging
@@ -23,8 +29,8 @@ levels = {name: logging.getLogger(name).level for name in logging.root.manager.l
 import mer_mlflow
 
 for package in ("augmentation", "checks", "commands", "crossval", "datasets", "experiments",
-                "methods", "archive", "reporting", "representations", "studies", "tracking",
-                "tuning"):
+                "methods", "archive", "deployment", "reporting", "representations", "studies",
+                "tracking", "tuning"):
     folder = import_module(f"mer_mlflow.{package}")
     for info in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):
         import_module(info.name)
@@ -62,3 +68,18 @@ def test_what_mlflow_loads_with_itself_is_light() -> None:
 def test_mlflow_accepts_the_store() -> None:
     code = "import mlflow; print(mlflow.MlflowClient)"
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True)
+
+
+def test_no_two_packages_import_each_other() -> None:
+    root = Path(mer_mlflow.__file__).parent
+    used: dict[str, set[str]] = {}
+    for path in root.rglob("*.py"):
+        inside = path.relative_to(root).with_suffix("").parts[0]
+        nodes = ast.walk(ast.parse(path.read_text()))
+        modules = (node.module or "" for node in nodes if isinstance(node, ast.ImportFrom))
+        own = (module.split(".") for module in modules if module.startswith("mer_mlflow."))
+        used.setdefault(inside, set()).update({each[1] for each in own} - {inside})
+    circles = {
+        frozenset((one, other)) for one in used for other in used[one] if one in used.get(other, ())
+    }
+    assert circles == KNOWN

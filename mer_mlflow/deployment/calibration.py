@@ -14,21 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
 
 N_BINS = 15
 """Number of bins of the expected calibration error, as in Guo et al."""
-N_SHOWN = 10
-"""Number of bins of the figure."""
 SMALLEST = 1e-12
 """Smallest probability in a logarithm."""
 BOUNDS = (0.25, 8.0)
 """Range of temperatures: few clips, all predicted rightly, would give 0."""
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,33 +138,8 @@ def calibration_error(
     quadrants : true quadrants, 0 to 3 [shape=(n_predictions,)]
     n_bins : int > 0, bins of equal width
     """
-    confidence, accuracy, n = _bins(probabilities, quadrants, n_bins=n_bins)
+    confidence, accuracy, n = binned(probabilities, quadrants, n_bins=n_bins)
     return float(np.abs(confidence - accuracy) @ n / n.sum())
-
-
-def reliability_figure(calibration: Calibration, *, title: str) -> Figure:
-    """Plot the share of right predictions against their probability, and the number of each."""
-    figure = Figure(figsize=(5.2, 5.4), layout="constrained")
-    curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    curve.plot([0, 1], [0, 1], color=GREY, ls=":", label="perfect")
-    rows = (
-        ("as predicted", ORANGE, "o", calibration.raw, calibration.before),
-        ("calibrated", BLUE, "s", calibration.scaled, calibration.after),
-    )
-    for name, colour, marker, probabilities, measures in rows:
-        label = f"{name} (ECE {measures['ece']:.1%}, Brier {measures['brier']:.3f})"
-        confidence, accuracy, n = _bins(probabilities, calibration.quadrants, n_bins=N_SHOWN)
-        curve.plot(confidence[n > 0], accuracy[n > 0], color=colour, marker=marker, label=label)
-        _plot_counts(histogram, probabilities, colour=colour)
-    curve.set(ylabel="share that is right", ylim=(0, 1), title=title)
-    curve.legend(loc="upper left", fontsize="small")
-    histogram.set(xlabel="probability of the predicted quadrant", ylabel="predictions", xlim=(0, 1))
-    return figure
-
-
-def _plot_counts(axes: Axes, probabilities: NDArray[np.float64], *, colour: str) -> None:
-    edges = [i / N_SHOWN for i in range(N_SHOWN + 1)]
-    axes.hist(probabilities.max(axis=1), bins=edges, histtype="step", color=colour)
 
 
 def _measures(probabilities: NDArray[np.float64], quadrants: NDArray[np.int64]) -> dict[str, float]:
@@ -184,10 +154,22 @@ def _true(probabilities: NDArray[np.float64], quadrants: NDArray[np.int64]) -> N
     return probabilities[np.arange(len(quadrants)), quadrants]
 
 
-def _bins(
+def binned(
     probabilities: NDArray[np.float64], quadrants: NDArray[np.int64], *, n_bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return mean confidence, share of right predictions and number of each bin."""
+    """Group predictions by the probability of their most probable quadrant.
+
+    Parameters
+    ----------
+    probabilities : [shape=(n_predictions, 4)]
+    quadrants : true quadrants, 0 to 3 [shape=(n_predictions,)]
+    n_bins : int > 0, bins of equal width
+
+    Returns
+    -------
+    mean probability, share of right predictions and number of predictions of each bin
+    [shape=(n_bins,)]
+    """
     confidence = probabilities.max(axis=1)
     is_right = probabilities.argmax(axis=1) == quadrants
     # a confidence of 1 is in the last bin

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -9,13 +11,14 @@ from mer_mlflow.cache import cache_root
 from mer_mlflow.crossval.setting import gather
 from mer_mlflow.datasets import load_dataset
 from mer_mlflow.deployment.fitting import fit_model
+from mer_mlflow.deployment.requirements import installed, packages_of
 from mer_mlflow.deployment.trained import FORMAT
 from mer_mlflow.errors import StoreError
 from mer_mlflow.experiments import Experiment, resolve
 from mer_mlflow.methods import get_method
 from mer_mlflow.paths import draft_name, remedy
 from mer_mlflow.progress import progress
-from mer_mlflow.representations import open_store
+from mer_mlflow.representations import Handcrafted, open_store
 
 DEMO = "demo"
 """Address of the model."""
@@ -30,7 +33,7 @@ def demo_model() -> Path:
     MerError
         If it is not cached and cannot be fitted.
     """
-    folder = cache_root() / f"demo-model-{FORMAT}-{get_method(EXPERIMENT.method).version}"
+    folder = cache_root() / f"demo-model-{_digest()}"
     if not folder.is_dir():
         try:
             _fit(folder)
@@ -40,6 +43,14 @@ def demo_model() -> Path:
                 f"{remedy(error)} there, or set MER_CACHE_ROOT to another folder"
             ) from error
     return folder
+
+
+def _digest() -> str:
+    """Return a digest of what a model in the cache depends on, such as versions of packages."""
+    method, inputs = get_method(EXPERIMENT.method), (Handcrafted(),)
+    packages = installed(packages_of(method, inputs))
+    facts = [FORMAT, method.version, EXPERIMENT.duration, inputs[0].key, packages]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
 
 
 def _fit(folder: Path) -> None:

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from mer_mlflow.deployment.explanation import Explanation
 from mer_mlflow.librosa_import import import_librosa
+from mer_mlflow.palette import BLUE, GREY, VERMILION
 from mer_mlflow.representations import Mel
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
-"""Colours of the palette of Okabe and Ito: against the quadrant, for it, neither."""
 SR = 22_050
 LOWEST_HZ = 50.0
 """Lower limit of the axis of frequencies, which is logarithmic."""
@@ -35,8 +34,7 @@ N_COLUMNS = 1500
 
 def explanation_figure(explanation: Explanation) -> Figure:
     """Plot an explanation."""
-    heights = {"wave": 1.0, "mel": 3.0}
-    heights |= {"seconds": 1.5}
+    heights = {"wave": 1.0, "mel": 3.0, "seconds": 1.5}
     heights |= {"map": 3.0} if explanation.map is not None else {}
     heights |= {"groups": 1.9} if explanation.groups is not None else {}
     figure = Figure(figsize=(10, 1.2 + 1.1 * sum(heights.values())), layout="constrained")
@@ -178,4 +176,4 @@ def _plot_groups(axes: Axes, groups: pd.DataFrame, *, base: float) -> None:
 
 
 def _colours(drops: Sequence[float] | NDArray[np.float64] | pd.Series) -> list[str]:
-    return [ORANGE if drop > 0 else BLUE for drop in drops]
+    return [VERMILION if drop > 0 else BLUE for drop in drops]

@@ -15,13 +15,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.palette import GREY, QUADRANT_COLOURS
 
-QUADRANT_COLOURS = ("#E69F00", "#D55E00", "#0072B2", "#009E73")
-"""Colours that people with colour blindness can distinguish (Okabe and Ito)."""
 CORNERS = {"Q1": (1.0, 1.0), "Q2": (-1.0, 1.0), "Q3": (-1.0, -1.0), "Q4": (1.0, -1.0)}
 """Valence and arousal of each quadrant's corner of the plane."""
 LIMIT = 1.05
-GREY = "#777777"
 
 
 def boundaries(timeline: pd.DataFrame) -> NDArray[np.float64]:

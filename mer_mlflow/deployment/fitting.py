@@ -19,7 +19,7 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.jobs import Epoch, FoldResult, Job
 from mer_mlflow.crossval.setting import Setting, task_of
 from mer_mlflow.crossval.splits import Split, derived_seed
-from mer_mlflow.deployment.calibration import reliability_figure
+from mer_mlflow.deployment.calibration_figure import reliability_figure
 from mer_mlflow.deployment.card import model_card
 from mer_mlflow.deployment.evidence import Evidence
 from mer_mlflow.deployment.trained import FITTED, write_model

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mer_mlflow.crossval.metrics import HIGH_AROUSAL, POSITIVE_VALENCE
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.calibration import with_temperature
 from mer_mlflow.errors import AudioError, ParameterError
@@ -29,8 +30,7 @@ from mer_mlflow.training import FittedModel
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-AROUSAL = np.array([1.0, 1.0, -1.0, -1.0])
-VALENCE = np.array([1.0, -1.0, -1.0, 1.0])
+AROUSAL, VALENCE = (np.where(side, 1.0, -1.0) for side in (HIGH_AROUSAL, POSITIVE_VALENCE))
 """Sign of each quadrant's arousal and valence, in the order of ``QUADRANTS``."""
 WINDOWS_AT_ONCE = 16
 

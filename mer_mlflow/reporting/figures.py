@@ -27,7 +27,17 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.deployment.figures import QUADRANT_COLOURS
+from mer_mlflow.palette import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    QUADRANT_COLOURS,
+    SKY,
+    VERMILION,
+)
 
 Numbers = NDArray[np.float64]
 
@@ -40,13 +50,10 @@ LINE = 0.145
 DPI = 150
 """Resolution of rasterised marks."""
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-"""Palette of Okabe and Ito, without yellow, which has too little contrast on white."""
 COLOURS = (BLUE, VERMILION, GREEN, BLACK, ORANGE, PURPLE, SKY)
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-DARK, GREY, PALE = "#444444", "#777777", "#DDDDDD"
+DARK, PALE = "#444444", "#DDDDDD"
 
 DIAMOND: dict[str, Any] = {
     "ls": "none",

@@ -175,15 +175,14 @@ class Store:
                 lambda i: _compute_entry(files[i], paths[i], representation, faults[i]), faults
             )
             for done, (i, outcome) in enumerate(zip(faults, outcomes, strict=True), start=1):
+                on_progress(done, len(faults))
                 if isinstance(outcome, AudioError):
                     failures.append(str(outcome))
-                    on_progress(done, len(faults))
                     continue
                 if faults[i] != ABSENT and outcome.is_written:
                     damages.append(f"{paths[i]} ({faults[i]})")
                 if outcome.shortfall is not None:
                     short[clips.ids[i]] = outcome.shortfall
-                on_progress(done, len(faults))
         if damages:
             print(f"damaged in the store, computed again: {listing(damages, most=3)}", flush=True)
         if short:

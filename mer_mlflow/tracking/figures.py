@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.palette import BLUE, GREY, VERMILION
 from mer_mlflow.tracking.items import File, confusion_matrix
 from mer_mlflow.training import Illustration
-
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"
-"""Colours of the palette of Okabe and Ito."""
 
 DIFFERENCE = "difference"
 
@@ -58,7 +56,7 @@ def fold_figure(validation: CrossValidation, title: str) -> Figure:
         axes.axhspan(summary.low, summary.high, color=BLUE, alpha=0.15, lw=0)
     axes.axhline(summary.mean, color=BLUE, label=f"mean {summary.mean:.3f} and 95 % interval")
     offsets = (folds["fold"] - folds["fold"].mean()) / (2.5 * folds["fold"].max())
-    axes.scatter(folds["repeat"] + offsets, folds["f1_macro"], s=16, color=ORANGE, label="fold")
+    axes.scatter(folds["repeat"] + offsets, folds["f1_macro"], s=16, color=VERMILION, label="fold")
     axes.axhline(1 / len(QUADRANTS), color=GREY, ls=":", label="chance")
     axes.set_xticks(sorted(folds["repeat"].unique()))
     axes.set(xlabel="repetition", ylabel="macro F1", ylim=(0, 1), title=title)
@@ -145,7 +143,7 @@ def spectrograms_figure(rows: Sequence[Mapping[str, NDArray[np.floating]]]) -> F
 def _plot_curves(axes: Axes, validation: CrossValidation, stage: str, measure: str) -> bool:
     """Plot the curves of one measure; return False if there are none."""
     n_drawn = 0
-    for side, colour in (("train", BLUE), ("test", ORANGE)):
+    for side, colour in (("train", BLUE), ("test", VERMILION)):
         name = f"{side}_{measure}"
         curves = [
             [getattr(epoch, name) for epoch in result.epochs if epoch.stage == stage]

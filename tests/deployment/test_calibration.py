@@ -15,9 +15,9 @@ from mer_mlflow.deployment.calibration import (
     best_temperature,
     calibrate,
     calibration_error,
-    reliability_figure,
     with_temperature,
 )
+from mer_mlflow.deployment.calibration_figure import reliability_figure
 
 
 def predictions(n: int, *, temperature: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

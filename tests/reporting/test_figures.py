@@ -20,11 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.palette import BLUE, ORANGE, QUADRANT_COLOURS
 from mer_mlflow.reporting.figures import (
-    BLUE,
-    ORANGE,
     PALE,
-    QUADRANT_COLOURS,
     QUADRANT_MARKERS,
     confusions,
     dataset_slopes,
