@@ -41,11 +41,11 @@ from mer_mlflow.crossval.executors.pool import TICK_SECONDS
 from mer_mlflow.crossval.executors.preparation import (
     GPU,
     MEMORY,
-    Left,
     Outcome,
     Preparation,
     Prepared,
     Refused,
+    WorkerLeft,
 )
 from mer_mlflow.crossval.executors.processes import require_registered
 from mer_mlflow.crossval.executors.transfer import pack
@@ -218,7 +218,7 @@ class _Run:
         self._started: dict[Batch, str] = {}
         self._epochs: dict[Job, int] = {}
         self._n_finished = 0
-        self._is_stranded = False
+        self._was_without_slots = False
         self._inbox: SimpleQueue[Outcome | _Report | _TaskEnded] = SimpleQueue()
         self._collectors = ThreadPoolExecutor(COLLECTORS)
         packed = pack(task, batches)
@@ -239,10 +239,10 @@ class _Run:
             self._require_connection()
             if self._client.status == "running":
                 self._preparation.look(self._executor.peak)
-                self._fill_seats()
+                self._fill_slots()
             if not self._preparation.has_workers:
                 _say(f"waiting for workers of {self._executor.address}")
-            self._is_stranded |= not self._preparation.seats
+            self._was_without_slots |= not self._preparation.slots
             with contextlib.suppress(Empty):
                 self._receive(self._inbox.get(timeout=TICK_SECONDS))
 
@@ -271,24 +271,24 @@ class _Run:
             epoch = Epoch(**found["epoch"]) if "epoch" in found else None
             self._inbox.put(_Report(**{**found, "epoch": epoch}))
 
-    def _fill_seats(self) -> None:
-        seats = sum(self._preparation.seats.values())
+    def _fill_slots(self) -> None:
+        slots = sum(self._preparation.slots.values())
         if not self._can_be_run:
-            for _ in range(len(self._submitted), min(seats, len(self._waiting))):
+            for _ in range(len(self._submitted), min(slots, len(self._waiting))):
                 key = self._submit(remote.rehearse, self._first, name="rehearsal")
                 self._rehearsals.add(key)
             return
-        while self._waiting and len(self._submitted) < seats + self._ahead(seats):
+        while self._waiting and len(self._submitted) < slots + self._ahead(slots):
             batch = self._waiting.popleft()
             self._submit(remote.run_batch, batch, self._topic, name=_name(batch))
 
-    def _ahead(self, seats: int) -> int:
+    def _ahead(self, slots: int) -> int:
         """Return how many folds are submitted before a worker is free for them.
 
         Each worker then starts its next fold at once. None are at the end of the run, where a fold
         must not wait for one worker while another one has nothing to do.
         """
-        return len(self._preparation.seats) if len(self._waiting) > seats else 0
+        return len(self._preparation.slots) if len(self._waiting) > slots else 0
 
     def _submit(
         self, function: Callable[..., Message], batch: Batch, *further: str, name: str
@@ -331,11 +331,11 @@ class _Run:
         match found:
             case Prepared():
                 self._preparation.note(found)
-                self._free_stranded()
+                self._resubmit()
             case Refused():
                 self._preparation.note(found)
                 self._refuse(found)
-            case Left():
+            case WorkerLeft():
                 self._preparation.note(found)
             case _Report() if found.key in self._submitted:
                 self._follow(self._submitted[found.key][0], found)
@@ -344,23 +344,23 @@ class _Run:
                 if found.key in self._rehearsals:
                     self._conclude_rehearsal(found.outcome)
                 else:
-                    self._land(batch, found.outcome)
+                    self._note_outcome(batch, found.outcome)
 
     def _refuse(self, found: Refused) -> None:
         message = f"worker {found.worker} is not used: {found.reason}"
-        if self._preparation.is_hopeless:
+        if self._preparation.are_all_refused:
             raise ParameterError(f"executor={self._executor.address}: {message}")
         _say(f"warning: {message}")
 
-    def _free_stranded(self) -> None:
+    def _resubmit(self) -> None:
         """Submit again what no worker could run: Dask does not notice that one can by now."""
-        if self._is_stranded:
+        if self._was_without_slots:
             for key in list(self._submitted):
                 batch, future = self._submitted.pop(key)
                 future.cancel()
                 if key not in self._rehearsals:
                     self._waiting.appendleft(batch)
-        self._is_stranded = False
+        self._was_without_slots = False
 
     def _conclude_rehearsal(self, outcome: Message | Exception | None) -> None:
         if isinstance(outcome, Rehearsed) and not self._can_be_run:
@@ -387,16 +387,16 @@ class _Run:
             self._epochs[job] = 0
             self._on_event(FoldStarted(job=job))
 
-    def _land(self, batch: Batch, outcome: Message | Exception | None) -> None:
+    def _note_outcome(self, batch: Batch, outcome: Message | Exception | None) -> None:
         match outcome:
             case BatchFinished():
                 self._finish(batch, outcome)
             case Failure():
                 self._fail(batch, outcome)
-            case remote.NotHostedError():
+            case remote.TaskMissingError():
                 self._preparation.forget(str(outcome))
                 self._waiting.appendleft(batch)
-            case remote.UnwantedError():
+            case remote.TaskCancelledError():
                 self._waiting.appendleft(batch)
             case Exception():
                 reason = f"{type(outcome).__name__}: {outcome}"

@@ -64,6 +64,18 @@ def worker_environment(threads: int, arithmetic: str) -> dict[str, str]:
 
 @dataclass(kw_only=True, eq=False)
 class WorkerProcess:
+    """A worker process.
+
+    Attributes
+    ----------
+    process, connection, stderr : the process, the pipe to it and what it prints
+    watch : whether it gives signs of life
+    batch : jobs that it runs, empty for none
+    deadline : time after which it is ended, see :class:`WatchedTime`
+    n_jobs : number of jobs that it was sent
+    listener : thread that receives its messages
+    """
+
     process: subprocess.Popen[bytes]
     connection: Connection
     stderr: IO[bytes]
@@ -74,10 +86,12 @@ class WorkerProcess:
     listener: threading.Thread = field(default_factory=threading.Thread)
 
     def rehearse(self, job: Job, *, deadline: float) -> None:
+        """Send a job for a rehearsal."""
         self.deadline = deadline
         self._send(Order.of((job,), is_rehearsal=True))
 
     def start(self, batch: Batch, *, deadline: float) -> None:
+        """Send a batch."""
         self.batch = batch
         self.deadline = deadline
         self.n_jobs += len(batch)
@@ -97,10 +111,12 @@ class WorkerProcess:
         return Failure(reason=reason, traceback=f"{reason}\n{printed}", is_late=is_late)
 
     def must_be_replaced(self, most_jobs: int | None) -> bool:
+        """Return whether the process has run its number of jobs, or has ended."""
         is_used_up = most_jobs is not None and self.n_jobs >= most_jobs
         return is_used_up or self.process.poll() is not None
 
     def close(self) -> None:
+        """End the process, and close what belongs to it."""
         self._kill()
         self.listener.join(KILL_SECONDS)
         if not self.listener.is_alive():  # else its descriptor must not become another file's
@@ -148,6 +164,7 @@ class Pool(AbstractContextManager["Pool"]):
             self.retire(worker)
 
     def start_worker(self) -> WorkerProcess:
+        """Start a worker process."""
         ours, theirs = Pipe()
         stderr = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as the worker
         descriptors = [theirs.fileno(), self._task_file.fileno()]
@@ -169,15 +186,18 @@ class Pool(AbstractContextManager["Pool"]):
         return worker
 
     def rehearse(self, worker: WorkerProcess, job: Job) -> None:
+        """Let a worker rehearse a job."""
         worker.rehearse(job, deadline=self._deadline(1))
 
     def start(self, worker: WorkerProcess, batch: Batch) -> None:
+        """Let a worker run a batch."""
         worker.start(batch, deadline=self._deadline(len(batch)))
 
     def _deadline(self, n_jobs: int) -> float:
         return self._time.tick() + n_jobs * (self._fold_timeout or math.inf)
 
     def retire(self, worker: WorkerProcess) -> None:
+        """End a worker."""
         self.workers.remove(worker)
         worker.close()
 

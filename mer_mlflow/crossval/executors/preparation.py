@@ -36,7 +36,7 @@ class Prepared:
     """A Dask worker has all that jobs need, and runs so many folds at once."""
 
     worker: str
-    seats: int
+    slots: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +48,17 @@ class Refused:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
+class WorkerLeft:
     """A Dask worker left while it was prepared, or is not needed any more."""
 
     worker: str
 
 
-Outcome = Prepared | Refused | Left
+Outcome = Prepared | Refused | WorkerLeft
 
 
-class LeftError(Exception):
-    """See :class:`Left`."""
+class WorkerLeftError(Exception):
+    """See :class:`WorkerLeft`."""
 
 
 class Preparation:
@@ -88,7 +88,7 @@ class Preparation:
     ) -> None:
         self.token = uuid.uuid4().hex[:8]
         self.resource = resource
-        self.seats: dict[str, int] = {}
+        self.slots: dict[str, int] = {}
         self.refused: dict[str, str] = {}
         self._client, self._packed, self._needs = client, packed, needs
         self._uses_network = uses_network
@@ -99,7 +99,7 @@ class Preparation:
         self._is_closed = False
 
     @property
-    def is_hopeless(self) -> bool:
+    def are_all_refused(self) -> bool:
         """Whether every worker of the cluster was refused."""
         return bool(self._present) and self._present.keys() <= self.refused.keys()
 
@@ -124,10 +124,10 @@ class Preparation:
             return
         self._next_look = time.monotonic() + LOOK_SECONDS
         self._present = dict(self._client.scheduler_info()["workers"])
-        self.seats = {key: value for key, value in self.seats.items() if key in self._present}
-        self._reseat(peak)
-        for worker in self._present.keys() - self.seats.keys() - self.refused.keys():
-            if worker not in self._pending and self._seats_of(worker, peak):
+        self.slots = {key: value for key, value in self.slots.items() if key in self._present}
+        self._update_slots(peak)
+        for worker in self._present.keys() - self.slots.keys() - self.refused.keys():
+            if worker not in self._pending and self._slots_of(worker, peak):
                 self._pending.add(worker)
                 threading.Thread(target=self._prepare, args=(worker, peak), daemon=True).start()
 
@@ -136,13 +136,13 @@ class Preparation:
         self._pending.discard(outcome.worker)
         match outcome:
             case Prepared():
-                self.seats[outcome.worker] = outcome.seats
+                self.slots[outcome.worker] = outcome.slots
             case Refused():
                 self.refused[outcome.worker] = outcome.reason
 
     def forget(self, worker: str) -> None:
         """Prepare a worker again, which does not have the task."""
-        self.seats.pop(worker, None)
+        self.slots.pop(worker, None)
 
     def end(self) -> None:
         """End the processes of all workers; one that does not answer is not waited for."""
@@ -152,61 +152,61 @@ class Preparation:
         thread.join(RESULT_SECONDS / 10)
 
     def _end(self) -> None:
-        self._client.run(remote.leave, self.token, self.resource, on_error="ignore")
+        self._client.run(remote.forget_task, self.token, self.resource, on_error="ignore")
 
-    def _seats_of(self, worker: str, peak: float | None) -> int:
+    def _slots_of(self, worker: str, peak: float | None) -> int:
         """Return how many folds a worker can run at once.
 
         As long as the memory of a fold is not known, a worker trains one network at a time.
         """
         facts = self._present[worker]
-        seats, limit = int(facts["nthreads"]), facts["memory_limit"]
+        slots, limit = int(facts["nthreads"]), facts["memory_limit"]
         if self._uses_network and peak is None:
-            seats = min(seats, 1)
+            slots = min(slots, 1)
         if peak and limit:
-            seats = min(seats, max(1, int(limit / 2**20 / peak)))
+            slots = min(slots, max(1, int(limit / 2**20 / peak)))
         if self._uses_network and GPU in self.declared:
-            seats = min(seats, int(facts["resources"].get(GPU, 0)))
-        return seats
+            slots = min(slots, int(facts["resources"].get(GPU, 0)))
+        return slots
 
-    def _reseat(self, peak: float | None) -> None:
-        for worker, seats in self.seats.items():
-            now = self._seats_of(worker, peak)
-            if now != seats:
-                self.seats[worker] = now
-                self._set_seats(worker, now)
+    def _update_slots(self, peak: float | None) -> None:
+        for worker, slots in self.slots.items():
+            now = self._slots_of(worker, peak)
+            if now != slots:
+                self.slots[worker] = now
+                self._set_slots(worker, now)
 
-    def _set_seats(self, worker: str, seats: int) -> None:
+    def _set_slots(self, worker: str, slots: int) -> None:
         self._client.run(
-            remote.set_seats, self.resource, seats, workers=[worker], on_error="ignore"
+            remote.set_slots, self.resource, slots, workers=[worker], on_error="ignore"
         )
 
     def _prepare(self, worker: str, peak: float | None) -> None:
-        outcome: Outcome = Left(worker=worker)
+        outcome: Outcome = WorkerLeft(worker=worker)
         try:
             examined: remote.Examined = self._call(worker, remote.examine, self._needs)
             if examined.fault is None:
-                self._bring(worker, examined.lacking)
+                self._send_files(worker, examined.lacking)
                 content = self._client.scatter(self._packed.content, workers=[worker], hash=False)
-                self._call(worker, remote.host, self.token, self._needs, content)
-                seats = self._seats_of(worker, peak)
-                self._set_seats(worker, seats)
-                outcome = Prepared(worker=worker, seats=seats)
+                self._call(worker, remote.receive_task, self.token, self._needs, content)
+                slots = self._slots_of(worker, peak)
+                self._set_slots(worker, slots)
+                outcome = Prepared(worker=worker, slots=slots)
             else:
                 outcome = Refused(worker=worker, reason=examined.fault)
-        except (LeftError, CancelledError, KeyError):
+        except (WorkerLeftError, CancelledError, KeyError):
             pass
         except Exception as error:
             outcome = Refused(worker=worker, reason=failure_reason(error))
         self._on_outcome(outcome)
 
-    def _bring(self, worker: str, names: tuple[str, ...]) -> None:
+    def _send_files(self, worker: str, names: tuple[str, ...]) -> None:
         """Send files to a worker: from another one, or from this machine."""
         for group in blocks(self._packed.files, names, size=BLOCK_BYTES):
-            sources = [each for each in self.seats if each != worker]
+            sources = [each for each in self.slots if each != worker]
             try:
                 if not sources:
-                    raise LeftError
+                    raise WorkerLeftError
                 contents = self._submit(random.choice(sources), remote.read_files, group)  # noqa: S311
                 self._result(worker, self._submit(worker, remote.write_files, group, contents))
             except Exception:
@@ -234,5 +234,5 @@ class Preparation:
         while not ended.wait(WAIT_SECONDS):
             if self._is_closed or worker not in self._present:
                 future.cancel()
-                raise LeftError
+                raise WorkerLeftError
         return future.result(timeout=RESULT_SECONDS)

@@ -75,11 +75,11 @@ class Examined:
     lacking: tuple[str, ...] = ()
 
 
-class NotHostedError(RuntimeError):
+class TaskMissingError(RuntimeError):
     """This Dask worker does not have the task."""
 
 
-class UnwantedError(RuntimeError):
+class TaskCancelledError(RuntimeError):
     """The result of a job is not wanted any more."""
 
 
@@ -134,7 +134,7 @@ def write_files(names: Sequence[str], contents: Sequence[bytes]) -> None:
     _file_cache().write(names, contents)
 
 
-def host(token: str, needs: Needs, content: bytes) -> None:
+def receive_task(token: str, needs: Needs, content: bytes) -> None:
     """Make a task known to this Dask worker.
 
     Parameters
@@ -144,8 +144,8 @@ def host(token: str, needs: Needs, content: bytes) -> None:
     content : the packed task
     """
     with _LOCK:
-        if token not in _HOSTED:
-            _HOSTED[token] = _Hosted(needs, content)
+        if token not in _RECEIVED:
+            _RECEIVED[token] = _ReceivedTask(needs, content)
 
 
 def run_batch(token: str, key: str, packed_batch: bytes, topic: str) -> Message:
@@ -160,16 +160,16 @@ def run_batch(token: str, key: str, packed_batch: bytes, topic: str) -> Message:
 
     Raises
     ------
-    NotHostedError
+    TaskMissingError
         If this Dask worker does not have the task.
-    UnwantedError
+    TaskCancelledError
         If the Dask task was cancelled meanwhile.
     """
     from distributed import get_worker
 
     batch: Batch = pickle.loads(packed_batch)  # noqa: S301, the command wrote it
     dask_worker = get_worker()
-    hosted = _hosted(token, dask_worker)
+    received = _received(token, dask_worker)
     report = {"key": key, "worker": dask_worker.address}
     dask_worker.log_event(topic, report)
 
@@ -177,7 +177,7 @@ def run_batch(token: str, key: str, packed_batch: bytes, topic: str) -> Message:
         epoch = {"position": found.position, "epoch": asdict(found.epoch)}
         dask_worker.log_event(topic, report | epoch)
 
-    return hosted.answer(
+    return received.answer(
         lambda pool, worker: pool.start(worker, batch),
         on_epoch=on_epoch,
         on_tick=lambda: _require_wanted(dask_worker, key),
@@ -190,46 +190,46 @@ def rehearse(token: str, key: str, packed_batch: bytes) -> Message:
 
     batch: Batch = pickle.loads(packed_batch)  # noqa: S301, the command wrote it
     dask_worker = get_worker()
-    return _hosted(token, dask_worker).answer(
+    return _received(token, dask_worker).answer(
         lambda pool, worker: pool.rehearse(worker, batch[0]),
         on_epoch=lambda found: None,
         on_tick=lambda: _require_wanted(dask_worker, key),
     )
 
 
-async def set_seats(resource: str, seats: int, dask_worker: Worker) -> None:
+async def set_slots(resource: str, slots: int, dask_worker: Worker) -> None:
     """Set the number of folds that this Dask worker runs at once.
 
     Parameters
     ----------
     resource : name of the Dask resource of which each fold takes one unit
-    seats : int >= 0
+    slots : int >= 0
     """
-    await dask_worker.set_resources(**{resource: seats})
+    await dask_worker.set_resources(**{resource: slots})
 
 
-async def leave(token: str, resource: str, dask_worker: Worker) -> None:
+async def forget_task(token: str, resource: str, dask_worker: Worker) -> None:
     """Forget a task, and end the processes that run its jobs."""
-    await set_seats(resource, 0, dask_worker)
+    await set_slots(resource, 0, dask_worker)
     with _LOCK:
-        hosted = _HOSTED.pop(token, None)
-    if hosted is not None:
-        await asyncio.to_thread(hosted.close)
+        received = _RECEIVED.pop(token, None)
+    if received is not None:
+        await asyncio.to_thread(received.close)
 
 
-def _hosted(token: str, dask_worker: Worker) -> _Hosted:
+def _received(token: str, dask_worker: Worker) -> _ReceivedTask:
     with _LOCK:
-        hosted = _HOSTED.get(token)
-    if hosted is None:
-        raise NotHostedError(dask_worker.address)
-    return hosted
+        received = _RECEIVED.get(token)
+    if received is None:
+        raise TaskMissingError(dask_worker.address)
+    return received
 
 
 def _require_wanted(dask_worker: Worker, key: str) -> None:
     """Raise an error if a Dask task was cancelled: Dask itself does not end what is running."""
     state = dask_worker.state.tasks.get(key)
     if state is None or state.state not in ("executing", "long-running"):
-        raise UnwantedError(key)
+        raise TaskCancelledError(key)
 
 
 @cache
@@ -237,7 +237,7 @@ def _file_cache() -> FileCache:
     return FileCache(cache_root())
 
 
-class _Hosted:
+class _ReceivedTask:
     """A task on this Dask worker, and the processes that run its jobs.
 
     Parameters
@@ -276,7 +276,7 @@ class _Hosted:
 
         def check() -> None:
             if self._is_closed:
-                raise UnwantedError
+                raise TaskCancelledError
             on_tick()
 
         with self._process() as (pool, worker):
@@ -326,5 +326,5 @@ class _Hosted:
             pool.__exit__(None, None, None)
 
 
-_HOSTED: dict[str, _Hosted] = {}
+_RECEIVED: dict[str, _ReceivedTask] = {}
 _LOCK = threading.Lock()

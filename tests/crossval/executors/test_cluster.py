@@ -317,7 +317,7 @@ def test_executor_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert resolve_executor("inline") == "inline"
 
 
-def seats(facts: dict[str, Any], *, uses_network: bool, peak: float | None) -> int:
+def slots(facts: dict[str, Any], *, uses_network: bool, peak: float | None) -> int:
     """Folds that a worker runs at once."""
     client = SimpleNamespace(scheduler_info=lambda: {"workers": {"a": facts}})
     preparation = Preparation(
@@ -329,7 +329,7 @@ def seats(facts: dict[str, Any], *, uses_network: bool, peak: float | None) -> i
         on_outcome=lambda outcome: None,
     )
     preparation._present = client.scheduler_info()["workers"]
-    return preparation._seats_of("a", peak)
+    return preparation._slots_of("a", peak)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_folds_of_a_worker_fit_into_its_memory(
 ) -> None:
     resources = {} if gpus is None else {"GPU": gpus}
     facts = {"nthreads": 4, "memory_limit": 8 * 2**30, "resources": resources}
-    assert seats(facts, uses_network=uses_network, peak=peak) == expected
+    assert slots(facts, uses_network=uses_network, peak=peak) == expected
 
 
 TRAIN = ("train", "--method=svm", "--dataset=demo", "--duration=2", "--folds=5", "--repeats=12")
