@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,3 +102,7 @@ def test_figure_is_drawn() -> None:
     figure.savefig(image, format="png")
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels[0] == "perfect" and "calibrated (ECE " in labels[2]
+    same = calibrate(probabilities, probabilities.argmax(axis=1), folds=np.zeros(500, dtype=int))
+    unchanged = replace(same, temperature=1.0, after=same.before, scaled=same.raw)
+    shown = reliability_figure(unchanged, title="cnn on demo").axes[0].get_legend().get_texts()
+    assert len(shown) == 2
