@@ -50,8 +50,8 @@ def page(
     require_package("gradio", needed_by="page")
     from mlflow import MlflowClient
 
+    from mer_mlflow.page.descriptions import ClipDescriptions, describe_clips
     from mer_mlflow.page.heard import check_table
-    from mer_mlflow.page.library import Library, library
     from mer_mlflow.page.models import default_models, load_models
     from mer_mlflow.page.server import bind, serve
     from mer_mlflow.tracking import check_store, experiment_id
@@ -68,22 +68,24 @@ def page(
             on_warning=lambda text: print(f"warning: {text}", flush=True),
         )
         name = dataset or _own_dataset(loaded[0].trained, data_root)
-        described = library(announced_clips(name, data_root)[0]) if name else Library()
+        described = (
+            describe_clips(announced_clips(name, data_root)[0]) if name else ClipDescriptions()
+        )
 
         def make_app(folder: Path) -> Any:
             from mer_mlflow.page.app import build_app
             from mer_mlflow.page.errors_tab import Errors
-            from mer_mlflow.page.shelf import Shelf
+            from mer_mlflow.page.served import ServedClips
             from mer_mlflow.page.song_tab import Song
 
-            shelf = Shelf(folder=folder)
+            served = ServedClips(folder=folder)
             return build_app(
-                Song(models=loaded, library=described, shelf=shelf, heard=table),
+                Song(models=loaded, descriptions=described, served=served, heard=table),
                 Errors(
                     client=client,
                     experiments=experiments,
-                    library=described,
-                    shelf=shelf,
+                    descriptions=described,
+                    served=served,
                     heard=table,
                 ),
             )

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from mer_mlflow.page.closed import Closed
+from mer_mlflow.page.content_security import ContentSecurity
 from mer_mlflow.page.errors_tab import Errors, build_errors_tab
 from mer_mlflow.page.song_tab import Song, build_song_tab
 
@@ -46,4 +46,4 @@ def build_app(song: Song, errors: Errors) -> Any:
         pwa=False,
         max_file_size=LARGEST_UPLOAD,
     )
-    return Closed(app)
+    return ContentSecurity(app)

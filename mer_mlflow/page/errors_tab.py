@@ -15,12 +15,12 @@ from mlflow import MlflowClient
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import MerError, ParameterError, RunDataError
+from mer_mlflow.page.descriptions import ClipDescriptions
 from mer_mlflow.page.errors_table import COLUMNS, HARDEST, ORDERS, errors_table
 from mer_mlflow.page.heard import Heard, add_clip
-from mer_mlflow.page.library import Library
 from mer_mlflow.page.out_of_fold import compare_without, same_clips, suspects
 from mer_mlflow.page.results import compared, done, failed
-from mer_mlflow.page.shelf import Shelf
+from mer_mlflow.page.served import ServedClips
 from mer_mlflow.reporting.validations import Validation, dataset_title, read_validations
 
 NO_RUN = "No complete cross-validation in this experiment; `mer train` makes one."
@@ -52,15 +52,15 @@ class Errors:
     ----------
     client : client of the tracking server
     experiments : ids of the experiments
-    library : descriptions of clips
-    shelf : serves their audio
+    descriptions : descriptions of clips
+    served : serves their audio
     heard : CSV of new labels
     """
 
     client: MlflowClient
     experiments: Sequence[str]
-    library: Library
-    shelf: Shelf
+    descriptions: ClipDescriptions
+    served: ServedClips
     heard: Path
 
     def complete(self) -> list[Validation]:
@@ -92,7 +92,7 @@ class Errors:
             return failed(error), nothing
         same = same_clips(chosen, everything)
         found = suspects(same)
-        table = errors_table(chosen, found, self.library, order=order)
+        table = errors_table(chosen, found, self.descriptions, order=order)
         n_methods = len({item.method for item in same})
         return compared(compare_without(chosen, found), n_methods=n_methods), table
 
@@ -100,7 +100,7 @@ class Errors:
         """Return the clip of a row of the table."""
         values = dict(zip(COLUMNS, row, strict=True))
         clip = str(values["clip"])
-        described = self.library.describe(_find(self.complete(), run_id), clip)
+        described = self.descriptions.describe(_find(self.complete(), run_id), clip)
         return Picked(
             clip=clip,
             predicted=str(values["predicted"]),
@@ -158,7 +158,7 @@ def build_errors_tab(errors: Errors, blocks: Any) -> None:
 
     def pick(event: gr.SelectData, run_id: str) -> tuple[Picked, Any, str]:
         found = errors.pick(run_id, event.row_value)
-        copy = None if found.audio is None else str(errors.shelf.copy(found.audio))
+        copy = None if found.audio is None else str(errors.served.copy(found.audio))
         missing = failed(ParameterError(NO_AUDIO.format(clip=found.clip)))
         return found, gr.Audio(value=copy, label=found.clip), missing if copy is None else ""
 

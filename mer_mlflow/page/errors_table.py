@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from mer_mlflow.page.library import Library
+from mer_mlflow.page.descriptions import ClipDescriptions
 from mer_mlflow.page.out_of_fold import mean_predictions, true_probability
 from mer_mlflow.reporting.validations import Validation
 
@@ -17,7 +17,7 @@ UNKNOWN = "–"
 
 
 def errors_table(
-    validation: Validation, suspects: Collection[str], library: Library, *, order: str
+    validation: Validation, suspects: Collection[str], descriptions: ClipDescriptions, *, order: str
 ) -> pd.DataFrame:
     """Return one row per clip: the lowest probability of the true quadrant first.
 
@@ -25,7 +25,7 @@ def errors_table(
     ----------
     validation : a complete cross-validation
     suspects : ids of clips whose labels are suspect
-    library : descriptions of clips
+    descriptions : descriptions of clips
     order : one of ``ORDERS``; the second one has all suspects before the others
 
     Returns
@@ -33,7 +33,7 @@ def errors_table(
     table with the columns ``COLUMNS``; probabilities are means over the repetitions
     """
     means = mean_predictions(validation)
-    described = [library.describe(validation, str(clip)) for clip in means.index]
+    described = [descriptions.describe(validation, str(clip)) for clip in means.index]
     table = pd.DataFrame(
         {
             "clip": means.index.astype(str),

@@ -12,7 +12,6 @@ from mer_mlflow.crossval.metrics import scores_of_counts
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.page.confident import label_suspects
 from mer_mlflow.reporting.validations import Validation
-from mer_mlflow.tracking import schema
 
 SHARES = [f"p_{quadrant}" for quadrant in QUADRANTS]
 N_NEAREST = 5
@@ -137,8 +136,3 @@ def _macro_f1(predictions: pd.DataFrame) -> float:
     true, predicted = (predictions[each].map(QUADRANTS.index) for each in ("quadrant", "predicted"))
     np.add.at(counts, (folds, true.to_numpy(), predicted.to_numpy()), 1)
     return float(scores_of_counts(counts)["f1_macro"].mean())
-
-
-def digest(validation: Validation) -> str:
-    """Return the digest of the clips of a cross-validation; empty if unknown."""
-    return validation.params.get(schema.DIGEST, "")

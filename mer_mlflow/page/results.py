@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer_mlflow.deployment.prediction import EmotionPrediction, mean_of
+from mer_mlflow.page.descriptions import ClipDescriptions, label
 from mer_mlflow.page.drawing import draw_bars, draw_plane, draw_timeline, legend, peaks
-from mer_mlflow.page.library import Library, label
 from mer_mlflow.page.models import PageModel, predict_all
 from mer_mlflow.page.out_of_fold import Comparison, nearest
-from mer_mlflow.page.shelf import Shelf
+from mer_mlflow.page.served import ServedClips
 from mer_mlflow.representations.audio import decode
 
 
@@ -38,15 +38,17 @@ class Answer:
     html: str
 
 
-def answer(models: Sequence[PageModel], song: Path, *, library: Library, shelf: Shelf) -> Answer:
+def answer(
+    models: Sequence[PageModel], song: Path, *, descriptions: ClipDescriptions, served: ServedClips
+) -> Answer:
     """Predict the emotion of a song with models, and describe the result in HTML.
 
     Parameters
     ----------
     models : one model or several
     song : audio file
-    library : descriptions of training clips
-    shelf : serves their audio
+    descriptions : descriptions of training clips
+    served : serves their audio
 
     Raises
     ------
@@ -57,7 +59,7 @@ def answer(models: Sequence[PageModel], song: Path, *, library: Library, shelf: 
     envelope = peaks(decode(song))
     mean = mean_of(predictions)
     cards = "".join(
-        _card(model, prediction, envelope, library=library, shelf=shelf)
+        _card(model, prediction, envelope, descriptions=descriptions, served=served)
         for model, prediction in zip(models, predictions, strict=True)
     )
     alone = " mer-alone" if len(models) == 1 else ""
@@ -112,21 +114,22 @@ def _card(
     prediction: EmotionPrediction,
     envelope: NDArray[np.float64],
     *,
-    library: Library,
-    shelf: Shelf,
+    descriptions: ClipDescriptions,
+    served: ServedClips,
 ) -> str:
     known, near = model.known, pd.DataFrame()
     if not known.empty:
         near = nearest(known, list(prediction.probabilities.values()))
     names = {
-        str(clip): label(str(clip), library.describe(model.validation, str(clip)))
+        str(clip): label(str(clip), descriptions.describe(model.validation, str(clip)))
         for clip in near.index
     }
     return (
         f'<section class="mer-model"><h3>{escape(model.address)}: {prediction.quadrant}</h3>'
         f'<p class="mer-quiet">{escape(str(model.trained))}. {_moods(prediction)}</p>'
         f'<div class="mer-wide"><div>{draw_timeline(prediction.timeline, envelope)}'
-        f"{draw_bars(prediction.probabilities)}{_neighbours(model, near, names, library, shelf)}"
+        f"{draw_bars(prediction.probabilities)}"
+        f"{_neighbours(model, near, names, descriptions, served)}"
         f"</div><div>{draw_plane(prediction.timeline, known, names)}</div></div></section>"
     )
 
@@ -140,14 +143,18 @@ def _mean(mean: Mapping[str, float], n_models: int) -> str:
 
 
 def _neighbours(
-    model: PageModel, near: pd.DataFrame, names: dict[str, str], library: Library, shelf: Shelf
+    model: PageModel,
+    near: pd.DataFrame,
+    names: dict[str, str],
+    descriptions: ClipDescriptions,
+    served: ServedClips,
 ) -> str:
     if near.empty:
         return ""
     items = []
     for clip, row in near.iterrows():
-        audio = library.describe(model.validation, str(clip)).audio
-        player = "" if audio is None else _player(shelf.address(audio))
+        audio = descriptions.describe(model.validation, str(clip)).audio
+        player = "" if audio is None else _player(served.address(audio))
         text = f"{escape(names[str(clip)])}: labelled {row['quadrant']}"
         items.append(f"<li>{text} (distance {row['distance']:.2f}){player}</li>")
     return (

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import MerError
+from mer_mlflow.page.descriptions import ClipDescriptions
 from mer_mlflow.page.heard import Heard, add_song
-from mer_mlflow.page.library import Library
 from mer_mlflow.page.models import PageModel
 from mer_mlflow.page.results import Answer, answer, done, failed
-from mer_mlflow.page.shelf import Shelf
+from mer_mlflow.page.served import ServedClips
 
 NO_PROGRESS = gr.Progress()
 """Default argument by which Gradio passes the progress of a call."""
@@ -31,14 +31,14 @@ class Song:
     Attributes
     ----------
     models : the models
-    library : descriptions of training clips
-    shelf : serves their audio
+    descriptions : descriptions of training clips
+    served : serves their audio
     heard : CSV of what listeners heard
     """
 
     models: Sequence[PageModel]
-    library: Library
-    shelf: Shelf
+    descriptions: ClipDescriptions
+    served: ServedClips
     heard: Path
 
     def predict(self, path: str | None, chosen: Sequence[str]) -> tuple[str, Answer | None]:
@@ -47,7 +47,7 @@ class Song:
         if path is None or not models:
             return "", None
         try:
-            found = answer(models, Path(path), library=self.library, shelf=self.shelf)
+            found = answer(models, Path(path), descriptions=self.descriptions, served=self.served)
         except MerError as error:
             return failed(error), None
         return found.html, found

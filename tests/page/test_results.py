@@ -18,13 +18,13 @@ from mer_mlflow.datasets import QUADRANTS, Clips
 from mer_mlflow.deployment.figures import boundaries
 from mer_mlflow.deployment.prediction import EmotionPrediction, mean_of, predict_song
 from mer_mlflow.errors import AudioError
+from mer_mlflow.page.descriptions import ClipDescriptions, describe_clips
 from mer_mlflow.page.drawing import draw_plane, draw_timeline, peaks
 from mer_mlflow.page.errors_table import HARDEST, SUSPECTS, errors_table
-from mer_mlflow.page.library import Library, library
 from mer_mlflow.page.models import PageModel
 from mer_mlflow.page.out_of_fold import compare_without, mean_predictions
 from mer_mlflow.page.results import answer, compared, failed
-from mer_mlflow.page.shelf import Shelf
+from mer_mlflow.page.served import ServedClips
 from mer_mlflow.reporting.validations import Validation
 from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.training.method import most_probable
@@ -127,9 +127,9 @@ def model(validation: Validation | None, share: float = 0.7) -> PageModel:
 def test_result_names_the_song_and_its_nearest_clips(
     song: Path, clips: Clips, validation: Validation, tmp_path: Path
 ) -> None:
-    shelf = Shelf(folder=tmp_path / "served")
-    shelf.folder.mkdir()
-    found = answer([model(validation)], song, library=library(clips), shelf=shelf)
+    copies = ServedClips(folder=tmp_path / "served")
+    copies.folder.mkdir()
+    found = answer([model(validation)], song, descriptions=describe_clips(clips), served=copies)
     assert (found.quadrant, found.song) == ("Q1", song)
     parts = Parts(found.html)
     assert parts.open == []
@@ -137,7 +137,7 @@ def test_result_names_the_song_and_its_nearest_clips(
     assert "&lt;b&gt;&amp;" in found.html and "&lt;Cy&gt;" in found.html
     assert "clip-0 – Ann – One: labelled Q1" in found.html
     served = [attrs["src"] for tag, attrs in parts.found if tag == "audio"]
-    assert len(served) == len(list((shelf.folder / "clips").iterdir())) == 3
+    assert len(served) == len(list((copies.folder / "clips").iterdir())) == 3
     (line,) = [attrs for _, attrs in parts.found if attrs.get("class") == "mer-timeline"]
     assert line["data-seconds"] == "8.000"
 
@@ -170,7 +170,9 @@ def test_windows_share_the_song_without_gaps(song: Path) -> None:
 
 def test_several_models_have_their_mean(song: Path, tmp_path: Path) -> None:
     models = [model(None, share) for share in (0.7, 0.4)]
-    found = answer(models, song, library=Library(), shelf=Shelf(folder=tmp_path))
+    found = answer(
+        models, song, descriptions=ClipDescriptions(), served=ServedClips(folder=tmp_path)
+    )
     assert found.models == tuple(each.address for each in models)
     assert found.html.count("mer-timeline") == 2
     mean = mean_of([each.trained.predict(song) for each in models])
@@ -182,7 +184,12 @@ def test_file_that_is_no_song_is_named_without_its_folder(tmp_path: Path) -> Non
     path = tmp_path / "<i>notes.mp3"
     path.write_text("no sound" * 100)
     with pytest.raises(AudioError) as raised:
-        answer([model(None)], path, library=Library(), shelf=Shelf(folder=tmp_path))
+        answer(
+            [model(None)],
+            path,
+            descriptions=ClipDescriptions(),
+            served=ServedClips(folder=tmp_path),
+        )
     text = failed(raised.value)
     assert str(tmp_path) not in text
     assert "&lt;i&gt;notes.mp3: not decodable audio" in text
@@ -196,7 +203,7 @@ def test_envelope_of_a_short_song_is_short() -> None:
 def test_errors_are_ordered_by_the_probability_of_the_truth(
     clips: Clips, validation: Validation
 ) -> None:
-    table = errors_table(validation, {"clip-1"}, library(clips), order=HARDEST)
+    table = errors_table(validation, {"clip-1"}, describe_clips(clips), order=HARDEST)
     first = table.iloc[0]
     assert (first["clip"], first["artist"], first["true"], first["predicted"]) == (
         "clip-2",
@@ -205,14 +212,14 @@ def test_errors_are_ordered_by_the_probability_of_the_truth(
         "Q1",
     )
     assert first["p(true)"] == "0.030"
-    by_suspicion = errors_table(validation, {"clip-1"}, library(clips), order=SUSPECTS)
+    by_suspicion = errors_table(validation, {"clip-1"}, describe_clips(clips), order=SUSPECTS)
     assert list(by_suspicion["clip"])[:2] == ["clip-1", "clip-2"]
     assert sorted(by_suspicion["clip"]) == list(clips.ids)
 
 
 def test_clips_with_other_contents_are_not_described(clips: Clips, make_validation: Make) -> None:
     other = make_validation({"clip-0": ("Q1", [(1.0, 0.0, 0.0, 0.0)])}, digest="other")
-    assert library(clips).describe(other, "clip-0").audio is None
+    assert describe_clips(clips).describe(other, "clip-0").audio is None
 
 
 def test_scores_are_shown_with_and_without_suspects(validation: Validation) -> None:

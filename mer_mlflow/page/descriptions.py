@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mer_mlflow.datasets.clips import Clips
-from mer_mlflow.page.out_of_fold import digest
 from mer_mlflow.reporting.validations import Validation
 
 
@@ -29,7 +28,7 @@ NOTHING = Description()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Library:
+class ClipDescriptions:
     """Descriptions of clips.
 
     Attributes
@@ -44,10 +43,7 @@ class Library:
 
     def has(self, validation: Validation) -> bool:
         """Return whether the clips of a cross-validation are the described ones."""
-        return bool(self.digest) and (self.dataset, self.digest) == (
-            validation.dataset,
-            digest(validation),
-        )
+        return bool(self.digest) and (self.dataset, self.digest) == validation.frame[:2]
 
     def describe(self, validation: Validation | None, clip: str) -> Description:
         """Return the description of a clip of a cross-validation."""
@@ -56,11 +52,11 @@ class Library:
         return self.descriptions.get(clip, NOTHING)
 
 
-def library(clips: Clips) -> Library:
+def describe_clips(clips: Clips) -> ClipDescriptions:
     """Describe the clips of a dataset."""
     titles = clips.titles or (None,) * len(clips)
     rows = zip(clips.ids, clips.artists, titles, clips.audio, strict=True)
-    return Library(
+    return ClipDescriptions(
         dataset=clips.name,
         digest=clips.digest,
         descriptions={

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class ServedClips:
     """Copies of audio files of a dataset, whose folder itself is not served.
 
     Attributes

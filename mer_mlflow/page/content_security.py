@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 
 
 @dataclass(frozen=True)
-class Closed:
+class ContentSecurity:
     """ASGI application whose answers carry the policy.
 
     Attributes
