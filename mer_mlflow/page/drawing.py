@@ -95,10 +95,11 @@ def draw_plane(timeline: pd.DataFrame, known: pd.DataFrame, names: Mapping[str, 
 
 
 def draw_bars(probabilities: Mapping[str, float]) -> str:
-    """Draw probabilities as bars with numbers, in HTML."""
+    """Draw probabilities as bars with numbers, in HTML; the title of a bar is the exact number."""
     rows = (
-        f'<div class="mer-bar"><span>{name}</span><span class="mer-track"><span class="mer-{name}" '
-        f'style="width:{100 * value:.1f}%"></span></span><span>{value:.1%}</span></div>'
+        f'<div class="mer-bar" title="{name}: {value:.9f}"><span>{name}</span>'
+        f'<span class="mer-track"><span class="mer-{name}" style="width:{100 * value:.1f}%"></span>'
+        f"</span><span>{value:.1%}</span></div>"
         for name, value in probabilities.items()
     )
     return "".join(rows)

@@ -129,6 +129,9 @@ def test_page_predicts_a_song_and_shows_errors(
         (result, *_) = called(address, "predict", uploaded(address, song), model)
         assert song.name in str(result) and "mer-timeline" in str(result)
         assert str(result).count("<audio") == 5
+        shown = re.findall(r'title="(Q.): ([0-9.]+)"', str(result))
+        expected = predicted(store_with_a_model, song)
+        assert {name: float(value) for name, value in shown} == pytest.approx(expected, abs=1e-8)
         source = re.findall(r'<audio[^>]+src="([^"]+)"', str(result))[0]
         assert opened_bytes(f"{address}/{source}").startswith(b"fLaC")
         for file, words in ((text, "not decodable"), (silent, "is silent")):
@@ -143,6 +146,19 @@ def test_page_predicts_a_song_and_shows_errors(
         shares = [float(row[table["headers"].index("p(true)")]) for row in table["data"]]
         assert shares == sorted(shares)
     assert not (store_with_a_model / "heard.csv").exists()
+
+
+def predicted(folder: Path, song: Path) -> dict[str, float]:
+    """Probabilities of a song by the command line."""
+    done = subprocess.run(
+        command("predict", str(song), "--format=json", "--model=models:/mer-svm@candidate"),
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        check=True,
+    )
+    (found,) = json.loads(done.stdout)
+    return {name: found[name] for name in ("Q1", "Q2", "Q3", "Q4")}
 
 
 def opened_bytes(address: str) -> bytes:
