@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from mer_mlflow.datasets import dataset_names, get_dataset
@@ -36,6 +37,15 @@ A. Author, "A title",
 Journal 1, 2003.
 B. Author, "Another", 2004.
 """
+
+
+CELLS = (
+    "import os, pathlib\nprint(pathlib.Path('a.txt').resolve(), os.environ.get('MLFLOW_X'))",
+    "from IPython.display import HTML\nHTML('<style>p{}</style><table>\\n\\n<tr></tr></table>')",
+    "from IPython.display import SVG\n"
+    'SVG(\'<svg xmlns="http://www.w3.org/2000/svg"><g id="a"/></svg>\')',
+    "HTML('<audio></audio>')",
+)
 
 
 @pytest.fixture
@@ -118,3 +128,31 @@ def test_signatures_show_defaults_instead_of_declarations(hook: Any) -> None:
     assert shown("searchable(2.0**-9, Role.ESTIMATOR, low=0.0)") == "2.0**-9"
     assert shown("field(default_factory=dict)") is None
     assert shown("3") is None
+
+
+def test_notebook_is_shown_with_its_outputs(
+    hook: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_X", "of the user")
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("# Title\nIntroduction"),
+            *(nbformat.v4.new_code_cell(code) for code in CELLS),
+        ]
+    )
+    path = tmp_path / "small.ipynb"
+    nbformat.write(notebook, path)
+    page = hook("notebook_pages").page(path)
+    assert page.startswith("# Title\n\n!!! note") and "[Download the notebook](small.ipynb)" in page
+    outputs = re.findall(r'<div class="output">\n(.*?)\n</div>', page, re.DOTALL)
+    text, table, drawing = outputs
+    assert text == "<pre>a.txt None</pre>"
+    assert table == "<table>\n<tr></tr></table>"
+    assert 'id="small-3-0-a"' in drawing
+
+
+def test_notebook_that_fails_stops_the_build(hook: Any, tmp_path: Path) -> None:
+    path = tmp_path / "failing.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")]), path)
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        hook("notebook_pages").page(path)
