@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from mer_mlflow.crossval.metrics import SCORES, Summary
+from mer_mlflow.crossval.metrics import SCORES, Summary, with_interval
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.calibration import Calibration, calibrate
@@ -89,18 +89,9 @@ def find_evidence(client: MlflowClient, experiment: str, setting: Setting) -> Ev
     )
 
 
-def with_interval(summary: Summary) -> str:
-    """Return a mean with its interval in per cent, such as ``75.81% [72.60%, 79.02%]``.
-
-    An interval ends at 0 and 100 %, which Student's distribution does not know of.
-    """
-    if np.isnan(summary.low):
-        return f"{summary.mean:.2%}"
-    return f"{summary.mean:.2%} [{max(summary.low, 0.0):.2%}, {min(summary.high, 1.0):.2%}]"
-
-
 def _bounded(name: str, summary: Summary) -> dict[str, float]:
-    values = {"mean": summary.mean, "low": summary.low, "high": summary.high}
+    low, high = summary.bounds
+    values = {"mean": summary.mean, "low": low, "high": high}
     return {f"{name}_{key}": value for key, value in values.items() if np.isfinite(value)}
 
 
@@ -108,7 +99,7 @@ def _facts(params: Mapping[str, str]) -> dict[str, str]:
     names: Iterable[str] = (
         name for name in params if name in SAME or name.startswith((schema.HP, schema.NESTED))
     )
-    return {name: params[name] for name in names}
+    return {name: params[name] for name in names if params[name]}
 
 
 def _calibration(predictions: pd.DataFrame) -> Calibration:
