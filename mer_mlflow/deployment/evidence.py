@@ -15,8 +15,11 @@ from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.calibration import Calibration, calibrate
 from mer_mlflow.reporting.validations import Validation, read_validations
 from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.metric_names import parent_metric
 
 GROUPED = "grouped"
+CALIBRATION = "calibration/"
+"""Section of the metrics of calibration."""
 SAME = (schema.DIGEST, schema.SECONDS, schema.FEATURES, schema.AUGMENTATIONS, schema.SEED)
 """Parameters, besides hyperparameters, that two cross-validations of one setting share."""
 
@@ -48,6 +51,15 @@ class Evidence:
         found |= {f"{name}_raw": value for name, value in self.calibration.before.items()}
         found |= self.calibration.after
         return found | {"temperature": self.calibration.temperature}
+
+    @property
+    def logged_metrics(self) -> dict[str, float]:
+        """The same metrics by their names in runs: in sections, as in the runs of parents."""
+        scores = {name for name in self.metrics if name.endswith(("_mean", "_low", "_high"))}
+        return {
+            parent_metric(name) if name in scores else f"{CALIBRATION}{name}": value
+            for name, value in self.metrics.items()
+        }
 
     def __str__(self) -> str:
         return f"macro F1 {with_interval(self.validation.summary())}"

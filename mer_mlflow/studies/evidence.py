@@ -85,6 +85,29 @@ def collect(
     return Evidence(trained=trained, searched=searched, costs=costs)
 
 
+def latest_cost(client: MlflowClient, experiment: str, method: Method) -> Cost | None:
+    """Return the cost of a methodology in its latest complete cross-validation of an experiment.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    experiment : id of the experiment
+    method : the methodology
+
+    Returns
+    -------
+    the cost; None if there is no such run, or its cost is unknown
+    """
+    runs = search(
+        client, experiment, kind=Kind.PARENT, status=Status.COMPLETE, method=method.name
+    )  # the latest one first
+    costs = (
+        cost_of_run(method, parent_params(run.data.params), parent_metrics(run.data.metrics))
+        for run in runs
+    )
+    return next(filter(None, costs), None)
+
+
 def f1_of(run: Run) -> float | None:
     """Return the mean macro F1 of a finished cross-validation, 0 to 1; None if it is missing."""
     f1 = parent_metrics(run.data.metrics).get(F1)
