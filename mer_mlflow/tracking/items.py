@@ -22,7 +22,7 @@ from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import listing
 from mer_mlflow.spreadsheet import to_csv, unescaped
 from mer_mlflow.tracking import schema
-from mer_mlflow.tracking.metric_names import fold_metric, parent_metric
+from mer_mlflow.tracking.metric_names import PARENT_METRICS, fold_metric, parent_metric
 from mer_mlflow.training import Illustration, Prediction, Value
 
 NO_METRICS = ("repeat", "fold")
@@ -132,11 +132,16 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
 
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
-    """Yield the summary of a complete cross-validation."""
-    folds = validation.folds
-    for name, value in _validation_metrics(validation).items():
-        if not math.isnan(value):
-            yield Metric(key=parent_metric(name), value=value)
+    """Yield the summary of a complete cross-validation.
+
+    Metrics in sections come first, macro F1 before all others: MLflow's pages show metrics in this
+    order, and compare runs by the first one.
+    """
+    folds, metrics = validation.folds, _validation_metrics(validation)
+    first = [name for name, _ in PARENT_METRICS]
+    for name in (*first, *(each for each in metrics if each not in first)):
+        if not math.isnan(metrics[name]):
+            yield Metric(key=parent_metric(name), value=metrics[name])
     yield File(name=schema.FOLDS_TABLE, content=_parquet(folds))
     yield File(
         name=schema.PREDICTIONS_TABLE,

@@ -56,7 +56,7 @@ def _changed(setting: Setting) -> list[str]:
     chosen = setting.choice.names if setting.choice else ()
     defaults = setting.method.defaults
     return [
-        f"{name}={value}"
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in asdict(setting.hyperparameters).items()
         if value != defaults[name] and name not in chosen
     ]

@@ -255,13 +255,13 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def conclude(self, validation: CrossValidation) -> None:
         """Write the summary of a cross-validation; scores only if every fold has a result."""
-        items: list[Item] = [Metric(key=schema.FOLDS_DONE, value=float(len(validation.results)))]
-        items += arithmetic_tags(validation.results)
+        items: list[Item] = list(arithmetic_tags(validation.results))
         note = validation_note(validation, experiment=self.experiment_id, run_id=self.run_id)
         items.append(Tag(key=MLFLOW_RUN_NOTE, value=note))
         if validation.is_complete:
             items += validation_items(validation)
             items += figure_files(validation)
+        items.append(Metric(key=schema.FOLDS_DONE, value=float(len(validation.results))))
         self._append(Write(run=self.run_id, batch=batch(items)))
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
 

@@ -43,6 +43,13 @@ COUNTED = (f"best_{OBJECTIVE}", "n_trials", "folds_run", "folds_reused")
 """Metrics of the list of searches; the first one orders it."""
 
 
+NAME, DATASET = "attributes.`Run Name`", "attributes.`Dataset`"
+CREATED = "runDateAndNestInfo"
+"""MLflow's names of columns that every list of runs has."""
+NAME_WIDTH, METRIC_WIDTH = 320, 115
+"""Widths of columns [px]."""
+
+
 def keep_views(client: MlflowClient, experiment: str) -> None:
     """Save the views and the note of an experiment, unless they are saved already.
 
@@ -86,12 +93,13 @@ def packed(state: dict[str, Any]) -> str:
 
 def _view(conditions: Iterable[str], metrics: list[str]) -> dict[str, Any]:
     """Return a view with the highest values of the first metric first."""
-    columns = [*metrics, _column("tags", schema.STATUS), _column("attributes", "Dataset")]
     return {
         "searchFilter": " and ".join(conditions),
         "orderByKey": metrics[0],
         "orderByAsc": False,
-        "selectedColumns": columns,
+        "selectedColumns": [*metrics, DATASET],
+        "columnOrder": [NAME, CREATED, *metrics, DATASET],
+        "columnWidths": {NAME: NAME_WIDTH, **dict.fromkeys(metrics, METRIC_WIDTH)},
     }
 
 

@@ -51,10 +51,12 @@ def test_view_is_saved_as_mlflow_reads_it(name: str) -> None:
         f'="{COMPRESSED}"',
         # names of the searches' and the columns' state
         '["searchFilter","orderByKey","orderByAsc",',
-        '["selectedColumns",',
+        '["selectedColumns","columnOrder","columnWidths",',
+        '.RUN_NAME),"runDateAndNestInfo"]',
         # names of columns: a group, and a name in backticks
         'e+".`"+t+"`"',
         '{ATTRIBUTES:"attributes",PARAMS:"params",METRICS:"metrics",TAGS:"tags"}',
+        'RUN_NAME:"Run Name"',
         'DATASET:"Dataset"',
         # an address of the runs is no link to traces of language models
         "workflowType",
