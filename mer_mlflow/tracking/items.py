@@ -26,6 +26,10 @@ from mer_mlflow.tracking.metric_names import PARENT_METRICS, fold_metric, parent
 from mer_mlflow.training import Illustration, Prediction, Value
 
 NO_METRICS = ("repeat", "fold")
+PAGE_HEAD = """\
+<!doctype html><meta charset="utf-8"><title>clips</title>
+<style>body { font: 14px sans-serif } td, th { padding: 2px 10px; text-align: left }</style>
+"""
 DECIMALS = 4
 """Decimals of probabilities in the table of clips."""
 SUM_TOLERANCE = 1e-3
@@ -147,7 +151,9 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
         name=schema.PREDICTIONS_TABLE,
         content=_parquet(validation.predictions),
     )
-    yield File(name=schema.CLIPS_TABLE, content=to_csv(clips_table(validation)))
+    clips = clips_table(validation)
+    yield File(name=schema.CLIPS_TABLE, content=to_csv(clips))
+    yield File(name=schema.CLIPS_PAGE, content=_page(clips))
     confusion = confusion_matrix(validation.predictions)
     yield File(name=schema.CONFUSION, content=to_csv(confusion.reset_index()))
     histories = [
@@ -379,6 +385,12 @@ def _read_epoch(row: dict[str, str]) -> Epoch:
         stage=row["stage"],
         **{name: float(text) if text else None for name, text in figures.items()},  # type: ignore[arg-type]
     )
+
+
+def _page(table: pd.DataFrame) -> bytes:
+    """Return a table as a page, without columns of which every cell is empty."""
+    shown = table.loc[:, (table != "").any()]
+    return (PAGE_HEAD + shown.to_html(index=False, border=0)).encode()
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

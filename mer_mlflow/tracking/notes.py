@@ -89,12 +89,12 @@ def validation_note(validation: CrossValidation, *, experiment: str, run_id: str
     if not validation.is_complete:
         n_done, n_folds = len(validation.results), len(validation.setting.plan.splits)
         return f"**Incomplete**: {n_done} of {n_folds} folds have a result; {validation.advice}."
-    clips = run_place(experiment, run_id, artifact=schema.CLIPS_TABLE)
+    clips = run_place(experiment, run_id, artifact=schema.CLIPS_PAGE)
     return "\n".join(
         (
             _scores(validation),
             "",
-            f"- Which songs are predicted wrongly: [{schema.CLIPS_TABLE}]({clips})",
+            f"- Which songs are predicted wrongly: [{schema.CLIPS_PAGE}]({clips})",
             f"- Compare: [leaderboard]({experiment_place(experiment, view=LEADERBOARD)}), "
             f"[reports]({reports_place(experiment)}); `mlflow run . -e report` writes a new one",
             "- Continue: the same command with more `repeats` runs only the new folds; the command "

@@ -126,8 +126,8 @@ TRACEBACK = "traceback.txt"
 """Artifact of a fold that failed."""
 FOLDS_TABLE, PREDICTIONS_TABLE = "folds.parquet", "predictions.parquet"
 """Artifacts of a parent: one row per fold, and one row per fold and test clip."""
-CLIPS_TABLE = "clips.csv"
-"""Artifact of a parent: one row per clip with artist, title, quadrants and mean probabilities,
+CLIPS_TABLE, CLIPS_PAGE = "clips.csv", "clips.html"
+"""Artifacts of a parent: one row per clip with artist, title, quadrants and mean probabilities,
 clips that are predicted wrongly first."""
 EPOCHS_TABLE, SPLIT_PLAN_TABLE = "epochs.parquet", "split_plan.parquet"
 """Artifacts of a parent: one row per fold and epoch, and one row per split and clip."""

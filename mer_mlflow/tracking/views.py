@@ -46,7 +46,7 @@ COUNTED = (f"best_{OBJECTIVE}", "n_trials", "folds_run", "folds_reused")
 NAME, DATASET = "attributes.`Run Name`", "attributes.`Dataset`"
 CREATED = "runDateAndNestInfo"
 """MLflow's names of columns that every list of runs has."""
-NAME_WIDTH, METRIC_WIDTH = 320, 115
+NAME_WIDTH, METRIC_WIDTH = 300, 110
 """Widths of columns [px]."""
 
 

@@ -105,7 +105,7 @@ def test_note_has_score_interval_published_score_and_links() -> None:
     assert note.startswith("**Macro F1 9")
     first = note.splitlines()[0]
     assert ", 100.00%]**, published 75.59%, arousal 9" in first
-    assert "(#/experiments/7/runs/ab/artifacts/clips.csv?" in note
+    assert "(#/experiments/7/runs/ab/artifacts/clips.html?" in note
     assert "viewStateShareKey=leaderboard" in note
     assert "searchFilter=tags.%60mer.kind%60%20%3D%20%27report%27" in note
     assert "more `repeats`" in note
@@ -148,6 +148,19 @@ def test_clips_that_are_predicted_wrongly_come_first() -> None:
     written = pd.read_csv(io.BytesIO(content))
     assert len(written) == N_CLIPS
     assert "'=SUM(A1)" in set(written["title"])  # not a formula in a spreadsheet
+
+
+def test_page_of_clips_shows_texts_as_they_are() -> None:
+    clips = replace(make_clips(), artists=("<b>Ä & B</b>",) * N_CLIPS, titles=())
+    validation = make_validation(replace(make_setting(), clips=clips), c09=2)
+    (content,) = (
+        item.content.decode()
+        for item in validation_items(validation)
+        if isinstance(item, File) and item.name == "clips.html"
+    )
+    assert "&lt;b&gt;Ä &amp; B&lt;/b&gt;" in content and "<b>" not in content
+    assert "<th>artist</th>" in content and "<th>title</th>" not in content
+    assert content.index("c09") < content.index("c00")
 
 
 def test_parameters_have_no_empty_values() -> None:
