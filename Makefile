@@ -69,7 +69,7 @@ pin:
 	server/pin
 
 ui: setup
-	@echo "open http://$(HOST):$(PORT)/#/experiments/0?workflowType=machine_learning"
+	@$(BIN)/python -m mer_mlflow.commands.views http://$(HOST):$(PORT)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \
 		--backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 

@@ -13,6 +13,10 @@ LOCAL_PAGES = "http://127.0.0.1:5000"
 """Address of ``make ui``, for a store without a server."""
 RUNS = "workflowType=machine_learning"
 """Query by which MLflow's pages show runs and models, not traces of language models."""
+LEADERBOARD, SEARCHES = "leaderboard", "searches"
+"""Names of the views that are saved in experiments."""
+SHARED_VIEW = "viewStateShareKey"
+"""Query by which MLflow's pages open a saved view."""
 OTHER_HOST = "Invalid Host header"
 """MLflow's error message for a host name that is not configured."""
 
@@ -35,24 +39,37 @@ def run_page(address: str, experiment_id: str, run_id: str) -> str:
     address : address of MLflow's web pages
     experiment_id, run_id : ids of the run and its experiment
     """
-    return _page(address, f"experiments/{experiment_id}/runs/{run_id}")
+    return f"{address}/{run_place(experiment_id, run_id)}"
 
 
-def experiment_page(address: str, experiment_id: str) -> str:
+def experiment_page(address: str, experiment_id: str, *, view: str = LEADERBOARD) -> str:
     """Return the address of an experiment's page.
 
     Parameters
     ----------
     address : address of MLflow's web pages
     experiment_id : id of the experiment
+    view : name of a saved view
     """
-    return _page(address, f"experiments/{experiment_id}")
+    return f"{address}/{experiment_place(experiment_id, view=view)}"
 
 
-def _page(address: str, place: str) -> str:
+def run_place(experiment_id: str, run_id: str, *, artifact: str = "") -> str:
+    """Return the link from one of MLflow's pages to a run, or to an artifact of it."""
+    below = f"/artifacts/{artifact}" if artifact else ""
+    return _place(f"experiments/{experiment_id}/runs/{run_id}{below}")
+
+
+def experiment_place(experiment_id: str, *, view: str = "") -> str:
+    """Return the link from one of MLflow's pages to an experiment's runs, or to a saved view."""
+    shown = f"&{SHARED_VIEW}={view}" if view else ""
+    return _place(f"experiments/{experiment_id}/runs") + shown
+
+
+def _place(path: str) -> str:
     workspace = os.environ.get("MLFLOW_WORKSPACE")
     which = f"&workspace={quote(workspace)}" if workspace else ""
-    return f"{address}/#/{place}?{RUNS}{which}"
+    return f"#/{path}?{RUNS}{which}"
 
 
 def refusal(error: BaseException) -> str | None:

@@ -52,8 +52,11 @@ def test_page_of_a_run_names_the_workspace_in_use(monkeypatch: pytest.MonkeyPatc
     assert run_page("http://host", "3", "ab").endswith(
         "/runs/ab?workflowType=machine_learning&workspace=my%20lab"
     )
-    page = experiment_page("http://host", "3")
-    assert page == "http://host/#/experiments/3?workflowType=machine_learning&workspace=my%20lab"
+    page = experiment_page("http://host", "3", view="searches")
+    assert page == (
+        "http://host/#/experiments/3/runs?workflowType=machine_learning&workspace=my%20lab"
+        "&viewStateShareKey=searches"
+    )
 
 
 def test_runs_carry_the_name_that_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from docstrings import plain
 
 from mer_mlflow.crossval.metrics import SCORES
 from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.metric_names import fold_metric, parent_metric
 from mer_mlflow.tuning.trials import OBJECTIVE, REUSED, SPENT
 
 TAG, PARAMETER, ARTIFACT, VALUE = "Tags", "Parameters", "Artifacts", "Values"
@@ -64,10 +65,10 @@ name that the project writes to runs, from `mer_mlflow/tracking/schema.py`, whic
 that spells them. [Content of a run](runs.md) says how to read them."""
 
 METRICS = (
-    ("`n_epochs`", "fold", "epochs that were trained"),
-    ("`n_parameters`", "fold", "trained weights of a network"),
-    ("`fit_seconds`, `predict_seconds`", "fold", "time to train and to predict [s]"),
-    ("`peak_memory_mib`", "fold", "largest memory of the process [MiB]"),
+    ("`cost/n_epochs`", "fold", "epochs that were trained"),
+    ("`cost/n_parameters`", "fold", "trained weights of a network"),
+    ("`cost/fit_seconds`, `cost/predict_seconds`", "fold", "time to train and to predict [s]"),
+    ("`cost/peak_memory_mib`", "fold", "largest memory of the process [MiB]"),
     (
         "`train_loss`, `train_accuracy`",
         "fold",
@@ -76,16 +77,26 @@ METRICS = (
     ("`test_loss`, `test_accuracy`", "fold", "the same of test clips, with `test_curve`"),
     ("`changed/TRANSFORM`", "fold", "share of test clips whose copy changes quadrant (`probe`)"),
     ("`notes/NAME`", "fold", "further numbers of a method, such as errors of an autoencoder"),
-    ("`folds_done`", "parent", "folds with a result"),
-    ("`fit_seconds_total`", "parent", "sum over folds [s]"),
-    ("`peak_memory_mib_max`", "parent", "maximum over folds [MiB]"),
+    (f"`{schema.FOLDS_DONE}`", "parent", "folds with a result"),
+    ("`cost/fit_seconds`", "parent", "sum over folds [s]"),
+    ("`cost/peak_memory_mib`", "parent", "maximum over folds [MiB]"),
     ("`n_trials`, `n_incomplete`, `n_pruned`", "search", "trials: all, incomplete, pruned"),
     (f"`best_{OBJECTIVE}`", "search", "macro F1 of the best trial"),
     (f"`{SPENT}`, `{REUSED}`", "search", "folds that were run, and read from earlier runs"),
     ("`folds_saved`", "search", "folds that pruning saved"),
-    ("`ece`, `brier`, `temperature`", "model", "calibration, out of folds"),
+    (
+        "`calibration/ece`, `calibration/brier`, `calibration/temperature`",
+        "model",
+        "calibration, out of folds",
+    ),
 )
 """Metrics other than scores: names, run, meaning."""
+
+
+def _parent(score: str) -> str:
+    """Return the names of a score's metrics in the run of a parent."""
+    statistics = ("mean", "std", "low", "high")
+    return ", ".join(f"`{parent_metric(f'{score}_{each}')}`" for each in statistics)
 
 
 def _values(node: ast.Assign) -> tuple[str, ...]:
@@ -109,16 +120,19 @@ def _table(kind: str, found: list[Entry]) -> str:
 
 
 def _scores() -> str:
-    names = ", ".join(f"`{name}`" for name in SCORES)
+    names = "\n".join(f"| `{name}` | `{fold_metric(name)}` | {_parent(name)} |" for name in SCORES)
     rows = "\n".join(f"| {' | '.join(row)} |" for row in METRICS)
     return f"""\
 ## Metrics
 
-Scores are 0 to 1. A fold has {names}.
+Scores are 0 to 1. MLflow's pages show a section for each prefix before a slash. A parent has the
+mean over its folds, the standard deviation, and the ends of the corrected 95 % interval
+([Statistics](../statistics.md)) within 0 to 1. Runs of earlier versions have the names of tables,
+for a parent with `_mean`, `_std`, `_low` and `_high`.
 
-A parent has four metrics of each score: `SCORE_mean` and `SCORE_std` over its folds, and
-`SCORE_low` and `SCORE_high`, the ends of the corrected 95 % interval
-([Statistics](../statistics.md)).
+| score in tables | fold | parent |
+|---|---|---|
+{names}
 
 | metric | run | meaning |
 |---|---|---|

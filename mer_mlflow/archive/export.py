@@ -35,6 +35,7 @@ from mer_mlflow.archive.record import ENDED, Figure, Input, Record, of_one_origi
 from mer_mlflow.archive.text import check_printable, is_text, rewrite, without_credentials
 from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.environment import with_current_names, without_process_id
 from mer_mlflow.tracking.reading import LATEST, number
 from mer_mlflow.tracking.runs import Kind, Status, search
 
@@ -211,9 +212,7 @@ def record_of(run: Run, metrics: Mapping[str, tuple[Figure, ...]]) -> Record:
     if not _has_ended(run):
         status, end_time = "KILLED", _last_sign(run)
         tags[schema.STATUS] = str(CLOSED.get(Kind(_kind(run)), Status.INTERRUPTED))
-        tags.pop(
-            schema.PID, None
-        )  # on another machine, the process with this id is a different one
+        tags = without_process_id(tags)  # on another machine, it is that of another process
     return Record(
         run_id=str(info.run_id),
         name=str(info.run_name),
@@ -231,7 +230,8 @@ def _last_sign(run: Run) -> int:
     """Return the time of a run's last heartbeat, else of its start [ms]."""
     started = int(run.info.start_time or 0)
     try:
-        heartbeat = number(run.data.tags, schema.HEARTBEAT, low=0, high=LATEST, default=0)
+        tags = with_current_names(run.data.tags)
+        heartbeat = number(tags, schema.HEARTBEAT, low=0, high=LATEST, default=0)
     except RunDataError:
         return started
     return int(heartbeat * 1000) or started

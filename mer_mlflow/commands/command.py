@@ -15,7 +15,15 @@ from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-from mer_mlflow.access import LOCAL_PAGES, pages_address, redacted, refusal, run_page
+from mer_mlflow.access import (
+    LEADERBOARD,
+    LOCAL_PAGES,
+    experiment_page,
+    pages_address,
+    redacted,
+    refusal,
+    run_page,
+)
 from mer_mlflow.arithmetic import PORTABLE, STARTED, NotInEffectError, environment
 from mer_mlflow.deletions import deletion
 from mer_mlflow.errors import ClusterError, MerError, UndeliveredError
@@ -160,13 +168,13 @@ def name_refused(command: str) -> None:
             client.update_run(run_id, name=f"{command}: refused parameters")
 
 
-def print_where(run_id: str, experiment_id: str) -> None:
-    """Print the address of a run, or how to open it."""
+def print_where(run_id: str, experiment_id: str, *, view: str = LEADERBOARD) -> None:
+    """Print the addresses of a run, and of the view that lists it, or how to open them."""
     import mlflow
 
     uri = redacted(mlflow.get_tracking_uri())
-    if uri.startswith("http"):
-        print(f"look at it: {run_page(pages_address(uri), experiment_id, run_id)}")
-    else:
-        page = run_page(LOCAL_PAGES, experiment_id, run_id)
-        print(f"look at it: `make ui` (store: {uri}), then {page}")
+    is_local = not uri.startswith("http")
+    address = LOCAL_PAGES if is_local else pages_address(uri)
+    first = f"`make ui` (store: {uri}), then " * is_local
+    print(f"look at it: {first}{run_page(address, experiment_id, run_id)}")
+    print(f"{view}: {experiment_page(address, experiment_id, view=view)}")

@@ -150,7 +150,7 @@ def _fit(resolved: Resolved, examples: Examples, *, tags: Mapping[str, str], reg
             experiment_id=experiment,
             tags=tags,
             params={item.key: item.value for item in params},
-            metrics={} if evidence is None else evidence.metrics,
+            metrics={} if evidence is None else evidence.logged_metrics,
             registered_name=f"mer-{setting.method.name}" if register else None,
         )
         delivered = deliver(client, kept)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import mlflow
 from mlflow import MlflowClient
 
-from mer_mlflow.access import experiment_page, pages_address, redacted
+from mer_mlflow.access import LOCAL_PAGES, experiment_page, pages_address, redacted
 from mer_mlflow.archive import open_archive, restore_runs
 from mer_mlflow.archive.container import archive_path
 from mer_mlflow.archive.restore import Imported
@@ -19,6 +19,7 @@ from mer_mlflow.errors import ParameterError
 from mer_mlflow.experiments.text import parse
 from mer_mlflow.progress import progress
 from mer_mlflow.tracking import check_store
+from mer_mlflow.tracking.views import keep_views
 
 
 def import_(*, archive: str, experiment: str | None = None) -> int:
@@ -56,6 +57,7 @@ def import_(*, archive: str, experiment: str | None = None) -> int:
         name = experiment or manifest.experiment
         with progress("import") as advance:
             imported = restore_runs(MlflowClient(), opened, name, on_progress=advance)
+    keep_views(MlflowClient(), imported.experiment_id)
     _print_outcome(imported, name)
     return OK
 
@@ -77,8 +79,9 @@ def _print_outcome(imported: Imported, name: str) -> None:
     elif imported.n_known:
         print(f"import: {imported.n_known} runs existed already and were not changed")
     uri = redacted(mlflow.get_tracking_uri())
-    if uri.startswith("http"):
-        print(f"look at it: {experiment_page(pages_address(uri), imported.experiment_id)}")
+    is_local = not uri.startswith("http")
+    page = experiment_page(LOCAL_PAGES if is_local else pages_address(uri), imported.experiment_id)
+    print(f"look at it: {'`make ui`, then ' * is_local}{page}")
 
 
 def main(arguments: Sequence[str]) -> int:

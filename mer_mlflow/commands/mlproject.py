@@ -9,12 +9,13 @@ from pathlib import Path
 from mer_mlflow.commands.catalogue import COMMANDS, Command
 from mer_mlflow.commands.parameters import METHOD
 from mer_mlflow.methods import get_method, method_names
-from mer_mlflow.training import Method, Value
+from mer_mlflow.training import Method
 
 HEADER = """\
 # Made by `make mlproject` from the declarations in mer_mlflow/commands/ and mer_mlflow/methods/.
 # Each entry takes more parameters by -P than it declares: `mer COMMAND --help` lists them. MLflow
-# records in a run the parameters that are declared here, and those that were given.
+# records in a run the parameters that are declared here, and those that were given. Hyperparameters
+# are not declared: the project itself records their resolved values, as hp.NAME.
 name: mer_mlflow
 
 python_env: python_env.yaml
@@ -38,22 +39,19 @@ def _command(command: Command) -> str:
 
 
 def _method(method: Method) -> str:
+    """Return the entry of a method, with its hyperparameters as comments."""
     command = f"python -m entrypoints.train --method={method.name}"
-    return _entry(method.name, method.summary, command, method.defaults)
+    entry = _entry(method.name, method.summary, command, {})
+    return entry + "".join(f"    # -P {key}={value}\n" for key, value in method.defaults.items())
 
 
-def _entry(name: str, summary: str, command: str, defaults: Mapping[str, Value]) -> str:
+def _entry(name: str, summary: str, command: str, defaults: Mapping[str, str]) -> str:
     lines = [f"  {name}:  # {summary}", *["    parameters:"] * bool(defaults)]
-    lines += [f"      {key}: {_declared(value)}" for key, value in defaults.items()]
+    lines += [
+        f'      {key}: {{type: string, default: "{value}"}}' for key, value in defaults.items()
+    ]
     arguments = "".join(f" --{key}={{{key}}}" for key in defaults)
     return "\n".join([*lines, f"    command: {command}{arguments}"]) + "\n"
-
-
-def _declared(default: Value) -> str:
-    """Return a declaration; MLproject has no integers, and YAML would interpret unquoted text."""
-    if isinstance(default, str):
-        return f'{{type: string, default: "{default}"}}'
-    return f"{{type: float, default: {default}}}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mer_mlflow.access import redacted
+from mer_mlflow.access import SEARCHES, redacted
 from mer_mlflow.arithmetic import require
 from mer_mlflow.commands.announcement import announce_dataset, announce_protocol, announced_clips
 from mer_mlflow.commands.command import OK, print_where
@@ -82,7 +82,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     check_store()
     study = open_study(wanted, url)
     client = MlflowClient()
-    run = open_run(client, name=f"search {wanted.name}")
+    run = open_run(client, name=f"{wanted.name} · search")
     run_id, experiment = str(run.info.run_id), str(run.info.experiment_id)
     n_before = len(study.get_trials(deepcopy=False))
     tags = {schema.PROFILE: resolved.profile, schema.STUDY: wanted.name}
@@ -118,7 +118,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     if len(study.get_trials(deepcopy=False)) == n_before:
         print("nothing was run: this search is already finished")
     _print_outcome(study, setting)
-    print_where(run_id, experiment)
+    print_where(run_id, experiment, view=SEARCHES)
     return OK
 
 

@@ -16,12 +16,12 @@ from mer_mlflow.commands.announcement import (
 from mer_mlflow.commands.command import INCOMPLETE, OK, print_where
 from mer_mlflow.commands.parameters import METHOD, TRAIN, experiment_values
 from mer_mlflow.commands.winner import find_winner, tuning_tags
-from mer_mlflow.crossval.executors import EpochEnded
-from mer_mlflow.crossval.metrics import SCORES
+from mer_mlflow.crossval.executors import EpochEnded, InlineExecutor, ProcessExecutor
+from mer_mlflow.crossval.metrics import OBJECTIVE, SCORES, Summary
 from mer_mlflow.crossval.results import CHANGED, CrossValidation
 from mer_mlflow.crossval.setting import gather, gather_probes
 from mer_mlflow.crossval.validation import validate
-from mer_mlflow.experiments import Experiment, resolve
+from mer_mlflow.experiments import Experiment, Resolved, resolve
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
@@ -74,6 +74,7 @@ def train(experiment: Experiment) -> int:
     tags = {schema.PROFILE: resolved.profile, **tuned_by}
     with RunTree(setting, tags=tags, source=source) as runs:
         _announce_continued(runs, keeps_what_it_has=keeps_what_it_has)
+        _announce_time(runs, resolved)
         with progress(f"{experiment.method} folds") as advance:
             advance(runs.n_adopted, len(setting.plan.splits))
             runs.on_fold = lambda done, total, event: advance(done, total)
@@ -105,6 +106,30 @@ def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
         print(f"warning: {message}")
 
 
+def _announce_time(runs: RunTree, resolved: Resolved) -> None:
+    """Print the estimated time of the folds, from an earlier run of the method if there is one."""
+    from mlflow import MlflowClient
+
+    from mer_mlflow.studies.estimates import Cost, clock, estimate, load_of
+    from mer_mlflow.studies.evidence import latest_cost
+
+    setting, executor = resolved.setting, resolved.executor
+    n_folds = len(setting.plan.splits) - runs.n_adopted
+    if not n_folds or not isinstance(executor, InlineExecutor | ProcessExecutor):
+        return
+    n_workers = executor.workers if isinstance(executor, ProcessExecutor) else 1
+    known = latest_cost(MlflowClient(), runs.experiment_id, setting.method)
+    cost = known or Cost(seconds=setting.method.cost)
+    time = estimate(load_of(setting), cost, n_folds=n_folds, n_workers=n_workers)
+    at_most = "at most " * time.is_bound
+    source = f"{'an earlier run' if known else 'the declared cost'} of {setting.method.name}"
+    print(
+        f"estimate: {at_most}{clock(time.seconds)} for {n_folds} folds, {n_workers} at once "
+        f"(from {source})",
+        flush=True,
+    )
+
+
 def _epoch(event: EpochEnded) -> str:
     stage = f" of {event.epoch.stage}" if event.epoch.stage else ""
     return f"fold {event.job.split.id}: epoch {event.epoch.epoch}{stage}"
@@ -114,20 +139,51 @@ def _print_outcome(validation: CrossValidation) -> None:
     plan = validation.setting.plan
     if validation.is_complete:
         for name in SCORES:
-            summary = validation.summary[name]
-            deviation = f" ± {summary.std:.2%}" if summary.n_folds > 1 else ""
-            print(f"  {name:20} {summary.mean:7.2%}{deviation}")
+            print(f"  {name:20} {_score(validation.summary[name])}")
         for name, summary in validation.summary.items():
             if name.endswith("/f1_macro"):
                 print(f"  {name:20} {summary.mean:7.2%} (stage)")
         for name in (f"{CHANGED}{each}" for each in validation.results[0].changed):
             share = float(validation.folds[name].mean())
             print(f"  {name:20} {share:7.2%} (test clips whose copy is predicted otherwise)")
+        print(_meaning(validation))
+        _print_published(validation)
         return
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
     for failure in validation.failures[:3]:
         print(f"  fold {failure.job.split.id}: {failure.reason}", file=sys.stderr)
     print(f"{validation.advice}; their runs have the tracebacks")
+
+
+def _score(summary: Summary) -> str:
+    deviation = f" ± {summary.std:6.2%}" if summary.n_folds > 1 else ""
+    low, high = summary.bounds
+    interval = f"  [{low:6.2%}, {high:6.2%}]" if summary.has_interval else ""
+    return f"{summary.mean:7.2%}{deviation}{interval}"
+
+
+def _meaning(validation: CrossValidation) -> str:
+    """Describe the columns of the scores."""
+    n_folds = len(validation.results)
+    if n_folds == 1:
+        return "score of one fold: it has no interval"
+    text = f"mean ± standard deviation over {n_folds} folds"
+    if validation.summary[OBJECTIVE].has_interval:
+        return f"{text} [95 % interval of the mean, corrected for the overlap of folds]"
+    return f"{text}, which have the same test clips: there is no interval"
+
+
+def _print_published(validation: CrossValidation) -> None:
+    setting = validation.setting
+    scores = setting.method.published.get(setting.clips.name)
+    if scores is None:
+        return
+    summary, f1 = validation.summary[OBJECTIVE], scores.f1 / 100
+    low, high = summary.bounds
+    where = f", {'in' if low <= f1 <= high else 'outside of'} the interval" * summary.has_interval
+    print(
+        f"published macro F1: {f1:.2%}, here {summary.mean:.2%} ({summary.mean - f1:+.2%}){where}"
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -28,6 +28,8 @@ SCORES = (
     "valence_accuracy",
 )
 """Names of the scores, in the order of tables."""
+OBJECTIVE = "f1_macro"
+"""Score by which searches choose and leaderboards order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,23 @@ class Summary:
     low: float
     high: float
     n_folds: int
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is an interval: not for one fold, or if all splits test the same clips."""
+        return not math.isnan(self.low)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Confidence interval within 0 to 1, the range of a score; NaN if there is none."""
+        return float(np.clip(self.low, 0.0, 1.0)), float(np.clip(self.high, 0.0, 1.0))
+
+
+def with_interval(summary: Summary) -> str:
+    """Return a mean with its interval in per cent, such as ``75.81% [72.60%, 79.02%]``."""
+    low, high = summary.bounds
+    interval = f" [{low:.2%}, {high:.2%}]" if summary.has_interval else ""
+    return f"{summary.mean:.2%}{interval}"
 
 
 def score(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:

@@ -13,11 +13,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from mer_mlflow.crossval.metrics import SCORES
+from mer_mlflow.crossval.metrics import SCORES, with_interval
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets import dataset_names, get_dataset
 from mer_mlflow.datasets.clips import QUADRANTS
-from mer_mlflow.deployment.evidence import Evidence, with_interval
+from mer_mlflow.deployment.evidence import Evidence
 from mer_mlflow.representations import Input
 from mer_mlflow.representations.pretrained import PUBLISHED
 from mer_mlflow.training import Value

@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from mer_mlflow.crossval.metrics import SCORES, Summary
+from mer_mlflow.crossval.metrics import SCORES, Summary, with_interval
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.calibration import Calibration, calibrate
 from mer_mlflow.reporting.validations import Validation, read_validations
 from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.metric_names import parent_metric
 
 GROUPED = "grouped"
+CALIBRATION = "calibration/"
+"""Section of the metrics of calibration."""
 SAME = (schema.DIGEST, schema.SECONDS, schema.FEATURES, schema.AUGMENTATIONS, schema.SEED)
 """Parameters, besides hyperparameters, that two cross-validations of one setting share."""
 
@@ -48,6 +51,15 @@ class Evidence:
         found |= {f"{name}_raw": value for name, value in self.calibration.before.items()}
         found |= self.calibration.after
         return found | {"temperature": self.calibration.temperature}
+
+    @property
+    def logged_metrics(self) -> dict[str, float]:
+        """The same metrics by their names in runs: in sections, as in the runs of parents."""
+        scores = {name for name in self.metrics if name.endswith(("_mean", "_low", "_high"))}
+        return {
+            parent_metric(name) if name in scores else f"{CALIBRATION}{name}": value
+            for name, value in self.metrics.items()
+        }
 
     def __str__(self) -> str:
         return f"macro F1 {with_interval(self.validation.summary())}"
@@ -89,18 +101,9 @@ def find_evidence(client: MlflowClient, experiment: str, setting: Setting) -> Ev
     )
 
 
-def with_interval(summary: Summary) -> str:
-    """Return a mean with its interval in per cent, such as ``75.81% [72.60%, 79.02%]``.
-
-    An interval ends at 0 and 100 %, which Student's distribution does not know of.
-    """
-    if np.isnan(summary.low):
-        return f"{summary.mean:.2%}"
-    return f"{summary.mean:.2%} [{max(summary.low, 0.0):.2%}, {min(summary.high, 1.0):.2%}]"
-
-
 def _bounded(name: str, summary: Summary) -> dict[str, float]:
-    values = {"mean": summary.mean, "low": summary.low, "high": summary.high}
+    low, high = summary.bounds
+    values = {"mean": summary.mean, "low": low, "high": high}
     return {f"{name}_{key}": value for key, value in values.items() if np.isfinite(value)}
 
 
@@ -108,7 +111,7 @@ def _facts(params: Mapping[str, str]) -> dict[str, str]:
     names: Iterable[str] = (
         name for name in params if name in SAME or name.startswith((schema.HP, schema.NESTED))
     )
-    return {name: params[name] for name in names}
+    return {name: params[name] for name in names if params[name]}
 
 
 def _calibration(predictions: pd.DataFrame) -> Calibration:

@@ -416,7 +416,8 @@ def _left_out(run: Run, error: RunDataError) -> LeftOut:
 
 def _validation(run: Run) -> Validation:
     """Read the values of a parent run; a complete run must have all of them."""
-    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    tags, params = run.data.tags, reading.parent_params(run.data.params)
+    metrics = reading.parent_metrics(run.data.metrics)
     method, dataset, protocol, identity, status = (
         reading.text(tags, key, most=reading.LONGEST_NAME)
         for key in (schema.METHOD, schema.DATASET, schema.PROTOCOL, schema.IDENTITY, schema.STATUS)

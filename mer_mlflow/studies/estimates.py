@@ -84,7 +84,7 @@ def cost_of_run(
     Parameters
     ----------
     method : its methodology
-    params, metrics : parameters and metrics of its parent run
+    params, metrics : parameters and metrics of its parent run, by their names in reports
 
     Returns
     -------
@@ -101,7 +101,7 @@ def cost_of_run(
             seconds=float(params[schema.SECONDS]) if reads_sound else None,
             epochs=None if epochs is None else int(float(epochs)),
         )
-        seconds = metrics["fit_seconds_total"] / metrics["folds_done"] / load.units
+        seconds = metrics["fit_seconds_total"] / metrics[schema.FOLDS_DONE] / load.units
     except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         return None
     is_likely = 0 <= seconds <= MOST_SECONDS and (load.epochs or 1) <= MOST_EPOCHS

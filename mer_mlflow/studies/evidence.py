@@ -14,7 +14,7 @@ from mer_mlflow.errors import RunDataError
 from mer_mlflow.studies.estimates import Cost, cost_of_run
 from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import Kind, Status, schema, search
-from mer_mlflow.tracking.reading import MOST_FOLDS, text, whole
+from mer_mlflow.tracking.reading import MOST_FOLDS, parent_metrics, parent_params, text, whole
 from mer_mlflow.training import Method
 
 F1 = "f1_macro_mean"
@@ -74,7 +74,8 @@ def collect(
         if schema.TRIAL not in tags or schema.TRAINED in tags:
             trained[identity, n_folds] = run
         if name in methods:
-            cost = cost_of_run(methods[name], run.data.params, run.data.metrics)
+            params, metrics = parent_params(run.data.params), parent_metrics(run.data.metrics)
+            cost = cost_of_run(methods[name], params, metrics)
             costs |= {name: cost} if cost is not None else {}
     for run in search(client, experiment, kind=Kind.SEARCH, status=Status.COMPLETE):
         try:
@@ -84,9 +85,32 @@ def collect(
     return Evidence(trained=trained, searched=searched, costs=costs)
 
 
+def latest_cost(client: MlflowClient, experiment: str, method: Method) -> Cost | None:
+    """Return the cost of a methodology in its latest complete cross-validation of an experiment.
+
+    Parameters
+    ----------
+    client : client of the tracking server
+    experiment : id of the experiment
+    method : the methodology
+
+    Returns
+    -------
+    the cost; None if there is no such run, or its cost is unknown
+    """
+    runs = search(
+        client, experiment, kind=Kind.PARENT, status=Status.COMPLETE, method=method.name
+    )  # the latest one first
+    costs = (
+        cost_of_run(method, parent_params(run.data.params), parent_metrics(run.data.metrics))
+        for run in runs
+    )
+    return next(filter(None, costs), None)
+
+
 def f1_of(run: Run) -> float | None:
     """Return the mean macro F1 of a finished cross-validation, 0 to 1; None if it is missing."""
-    f1 = run.data.metrics.get(F1)
+    f1 = parent_metrics(run.data.metrics).get(F1)
     return f1 if f1 is not None and 0 <= f1 <= 1 else None
 
 

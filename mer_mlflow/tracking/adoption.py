@@ -28,7 +28,7 @@ from mer_mlflow.tracking.environment import describe_process, is_alive, started_
 from mer_mlflow.tracking.items import check_fold, read_chosen, read_fold
 from mer_mlflow.tracking.outage import reason, retry
 from mer_mlflow.tracking.readback import artifact_sizes
-from mer_mlflow.tracking.reading import read_text
+from mer_mlflow.tracking.reading import fold_metrics, read_text
 from mer_mlflow.tracking.runs import Kind, Status, search
 
 UNREADABLE = (
@@ -205,7 +205,7 @@ def _read(client: MlflowClient, child: Run, split: Split, setting: Setting) -> F
 def _read_artifacts(
     child: Run, split: Split, setting: Setting, sizes: Mapping[str, int | None]
 ) -> FoldResult:
-    metrics, artifacts = child.data.metrics, str(child.info.artifact_uri)
+    metrics, artifacts = fold_metrics(child.data.metrics), str(child.info.artifact_uri)
 
     def content(name: str) -> str:
         if name not in sizes:

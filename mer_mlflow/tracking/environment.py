@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import psutil
+from mlflow.utils.mlflow_tags import MLFLOW_SOURCE_NAME, MLFLOW_SOURCE_TYPE
 
 from mer_mlflow.arithmetic import processor_name
 from mer_mlflow.networks import backend_name
@@ -35,6 +36,10 @@ PACKAGES = (
     "torch",
     "smote-variants",
 )
+PROCESS = (schema.HOST, schema.PID, schema.PROCESS_STARTED, schema.ANNOUNCED, schema.HEARTBEAT)
+"""Tags of a process, in the order of their earlier names."""
+SOURCE_TAGS = {MLFLOW_SOURCE_NAME: "mer_mlflow", MLFLOW_SOURCE_TYPE: "LOCAL"}
+"""Source of runs that ``mlflow run`` has not created, as MLflow's pages show it."""
 HEARTBEAT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0
 """Age of the heartbeat of a process on another machine that counts as ended."""
@@ -84,6 +89,7 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     A process of this machine is checked directly; one of another machine needs a recent heartbeat.
     The result for damaged tags is False.
     """
+    tags = with_current_names(tags)
     if schema.PID not in tags:
         return False
     try:
@@ -96,22 +102,35 @@ def is_alive(tags: Mapping[str, str]) -> bool:
         return False
 
 
-def has_ended_here(tags: dict[str, str]) -> bool:
+def with_current_names(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a process by their names in this version."""
+    named = zip(PROCESS, schema.EARLIER_PROCESS, strict=True)
+    return {name: tags[old] for name, old in named if old in tags} | dict(tags)
+
+
+def without_process_id(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags without the id of the process."""
+    earlier = dict(zip(PROCESS, schema.EARLIER_PROCESS, strict=True))[schema.PID]
+    return {key: value for key, value in tags.items() if key not in (schema.PID, earlier)}
+
+
+def has_ended_here(tags: Mapping[str, str]) -> bool:
     """Return whether the process of these tags was on this machine and has ended."""
-    return tags.get(schema.HOST) == socket.gethostname() and not is_alive(tags)
+    return with_current_names(tags).get(schema.HOST) == socket.gethostname() and not is_alive(tags)
 
 
 def started_at(tags: Mapping[str, str]) -> float:
     """Return the Unix time of a process's start [s], 0 if unknown."""
     try:
-        return float(tags[schema.ANNOUNCED])
+        return float(with_current_names(tags)[schema.ANNOUNCED])
     except (KeyError, ValueError):
         return 0.0
 
 
 def describe_process(tags: Mapping[str, str]) -> str:
     """Describe the process of tags: ``host a, process 1``."""
-    host, process = (printable(tags.get(key, "unknown")) for key in (schema.HOST, schema.PID))
+    known = with_current_names(tags)
+    host, process = (printable(known.get(key, "unknown")) for key in (schema.HOST, schema.PID))
     return f"host {host}, process {process}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -21,9 +22,16 @@ from mer_mlflow.datasets.clips import QUADRANTS, Clips
 from mer_mlflow.errors import listing
 from mer_mlflow.spreadsheet import to_csv, unescaped
 from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.metric_names import PARENT_METRICS, fold_metric, parent_metric
 from mer_mlflow.training import Illustration, Prediction, Value
 
 NO_METRICS = ("repeat", "fold")
+PAGE_HEAD = """\
+<!doctype html><meta charset="utf-8"><title>clips</title>
+<style>body { font: 14px sans-serif } td, th { padding: 2px 10px; text-align: left }</style>
+"""
+DECIMALS = 4
+"""Decimals of probabilities in the table of clips."""
 SUM_TOLERANCE = 1e-3
 """Tolerance of the sum of a clip's probabilities, which may be in single precision."""
 
@@ -73,6 +81,7 @@ def setting_params(setting: Setting) -> Iterator[Param]:
     for name, value in choice.facts.items() if choice else ():
         yield Param(key=f"{schema.NESTED}{name}", value=value)
     plan = setting.plan
+    own = setting.method.augmentations
     facts = {
         schema.CV_PROTOCOL: plan.protocol,
         schema.N_SPLITS: plan.n_splits,
@@ -85,11 +94,13 @@ def setting_params(setting: Setting) -> Iterator[Param]:
         schema.N_CLIPS: len(setting.clips),
         schema.DIGEST: setting.clips.digest,
         schema.FEATURES: setting.features or "",
-        schema.AUGMENTATIONS: " ".join(item.key for item in setting.augmentations),
+        schema.AUGMENTATIONS: " ".join(item.key for item in setting.augmentations)
+        or schema.NO_AUGMENTATIONS * bool(own),
         schema.INPUTS: " ".join(item.key for item in setting.inputs),
     }
     for key, fact in facts.items():
-        yield Param(key=key, value=str(fact))
+        if fact != "":
+            yield Param(key=key, value=str(fact))
 
 
 def epoch_metrics(epoch: Epoch) -> Iterator[Metric]:
@@ -115,7 +126,7 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
             and key not in NO_METRICS
             and not key.startswith(schema.HP)
         ):
-            yield Metric(key=key, value=float(value))
+            yield Metric(key=fold_metric(key), value=float(value))
     table = prediction_table(result, setting.clips)
     yield File(name=schema.PREDICTIONS, content=to_csv(table))
     yield File(name=schema.CONFUSION, content=to_csv(confusion_matrix(table).reset_index()))
@@ -125,22 +136,24 @@ def fold_items(setting: Setting, split: Split, result: FoldResult) -> Iterator[I
 
 
 def validation_items(validation: CrossValidation) -> Iterator[Item]:
-    """Yield the summary of a complete cross-validation."""
-    for name, summary in validation.summary.items():
-        for statistic in ("mean", "std", "low", "high"):
-            value = getattr(summary, statistic)
-            if value == value:
-                yield Metric(key=f"{name}_{statistic}", value=value)
-    folds = validation.folds
-    for name in (name for name in folds.columns if name.startswith((CHANGED, NOTES))):
-        yield Metric(key=f"{name}_mean", value=float(folds[name].mean()))
-    yield Metric(key="fit_seconds_total", value=float(folds["fit_seconds"].sum()))
-    yield Metric(key="peak_memory_mib_max", value=float(folds["peak_memory_mib"].max()))
+    """Yield the summary of a complete cross-validation.
+
+    Metrics in sections come first, macro F1 before all others: MLflow's pages show metrics in this
+    order, and compare runs by the first one.
+    """
+    folds, metrics = validation.folds, _validation_metrics(validation)
+    first = [name for name, _ in PARENT_METRICS]
+    for name in (*first, *(each for each in metrics if each not in first)):
+        if not math.isnan(metrics[name]):
+            yield Metric(key=parent_metric(name), value=metrics[name])
     yield File(name=schema.FOLDS_TABLE, content=_parquet(folds))
     yield File(
-        name=schema.PREDICTIONS.replace(".csv", ".parquet"),
+        name=schema.PREDICTIONS_TABLE,
         content=_parquet(validation.predictions),
     )
+    clips = clips_table(validation)
+    yield File(name=schema.CLIPS_TABLE, content=to_csv(clips))
+    yield File(name=schema.CLIPS_PAGE, content=_page(clips))
     confusion = confusion_matrix(validation.predictions)
     yield File(name=schema.CONFUSION, content=to_csv(confusion.reset_index()))
     histories = [
@@ -150,6 +163,54 @@ def validation_items(validation: CrossValidation) -> Iterator[Item]:
     ]
     if histories:
         yield File(name=schema.EPOCHS_TABLE, content=_parquet(pd.concat(histories)))
+
+
+def _validation_metrics(validation: CrossValidation) -> dict[str, float]:
+    """Return the metrics of a complete cross-validation, by their names in reports."""
+    found: dict[str, float] = {}
+    for name, summary in validation.summary.items():
+        low, high = summary.bounds
+        found |= {f"{name}_mean": summary.mean, f"{name}_std": summary.std}
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    folds = validation.folds
+    for name in (name for name in folds.columns if name.startswith((CHANGED, NOTES))):
+        found[f"{name}_mean"] = float(folds[name].mean())
+    found["fit_seconds_total"] = float(folds["fit_seconds"].sum())
+    found["peak_memory_mib_max"] = float(folds["peak_memory_mib"].max())
+    return found
+
+
+def clips_table(validation: CrossValidation) -> pd.DataFrame:
+    """Return a table with a row for each clip that was tested, wrong predictions first.
+
+    Columns are clip, artist, title, true quadrant, the quadrant that was predicted most often, its
+    mean probability, that of the true quadrant, and the share of wrong predictions.
+    """
+    clips, rows = validation.setting.clips, validation.predictions
+    wrong = (rows["quadrant"] != rows["predicted"]).groupby(rows["clip"]).mean()
+    means = rows.groupby("clip")[[f"p_{name}" for name in QUADRANTS]].mean().to_numpy()
+    votes = pd.crosstab(rows["clip"], rows["predicted"]).reindex(
+        columns=list(QUADRANTS), fill_value=0
+    )
+    predicted = (votes.to_numpy() + means / 2).argmax(axis=1)  # the mean decides equal votes
+    positions = {clip: i for i, clip in enumerate(clips.ids)}
+    tested = [positions[clip] for clip in wrong.index]
+    true, each = clips.quadrants[tested], np.arange(len(tested))
+    titles = clips.titles or (None,) * len(clips)
+    table = pd.DataFrame(
+        {
+            "clip": wrong.index,
+            "artist": [clips.artists[i] or "" for i in tested],
+            "title": [titles[i] or "" for i in tested],
+            "true": [QUADRANTS[label] for label in true],
+            "predicted": [QUADRANTS[label] for label in predicted],
+            "probability": means[each, predicted].round(DECIMALS),
+            "probability_of_true": means[each, true].round(DECIMALS),
+            "share_wrong": wrong.to_numpy().round(DECIMALS),
+        }
+    )
+    order = ["share_wrong", "probability_of_true", "clip"]
+    return table.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
 def arithmetic_tags(results: Sequence[FoldResult]) -> Iterator[Tag]:
@@ -202,7 +263,7 @@ def read_fold(
     split_id : id of the split
     clips : clips of the dataset
     predictions, epochs : contents of the CSV artifacts
-    metrics : latest metrics of the run
+    metrics : latest metrics of the run, by their names in tables
     started : Unix time [s]
     chosen : hyperparameters that were chosen within the training set
     arithmetic : arithmetic of the fold, empty if unknown
@@ -324,6 +385,12 @@ def _read_epoch(row: dict[str, str]) -> Epoch:
         stage=row["stage"],
         **{name: float(text) if text else None for name, text in figures.items()},  # type: ignore[arg-type]
     )
+
+
+def _page(table: pd.DataFrame) -> bytes:
+    """Return a table as a page, without columns of which every cell is empty."""
+    shown = table.loc[:, (table != "").any()]
+    return (PAGE_HEAD + shown.to_html(index=False, border=0)).encode()
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

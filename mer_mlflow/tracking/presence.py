@@ -23,6 +23,7 @@ from mer_mlflow.tracking.environment import (
     describe_process,
     is_alive,
     process_tags,
+    with_current_names,
 )
 from mer_mlflow.tracking.items import Tag
 from mer_mlflow.tracking.outage import retry, without_client_retries
@@ -138,7 +139,8 @@ def describe_abandoned(client: MlflowClient, experiment: str) -> list[str]:
 
 def _abandoned(client: MlflowClient, experiment: str, **tags: str) -> list[Run]:
     running = search(client, experiment, is_running=True, **tags)
-    return [run for run in running if schema.PID in run.data.tags and not is_alive(run.data.tags)]
+    processes = ((run, with_current_names(run.data.tags)) for run in running)
+    return [run for run, tags in processes if schema.PID in tags and not is_alive(tags)]
 
 
 def _close(client: MlflowClient, run_id: str, status: Status) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mer_mlflow.errors import MissingArtifactError, RunDataError
 from mer_mlflow.scratch import scratch_folder
 from mer_mlflow.terminal import printable
+from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.metric_names import FOLD_METRICS, PARENT_METRICS
 
 LOCAL = ("", "file")
 """URL schemes of local files, which are read directly because MLflow is slower."""
@@ -178,6 +180,28 @@ def facts(values: Values, key: str) -> dict[str, str]:
     return {printable(name): printable(value) for name, value in found.items()}
 
 
+def fold_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics of a fold's run, also of an earlier version, by their names in tables."""
+    return _by_name(metrics, FOLD_METRICS)
+
+
+def parent_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics of a parent, also of an earlier version, by their names in reports."""
+    return _by_name(metrics, PARENT_METRICS)
+
+
+def parent_params(params: Values) -> dict[str, str]:
+    """Return the parameters of a parent, also of an earlier version.
+
+    Earlier versions have empty texts for what is not used. This version has no such parameters,
+    except that a method's own augmentations are named if they are not used.
+    """
+    known = {schema.SECONDS: "", schema.FEATURES: "", **params}
+    if known.get(schema.AUGMENTATIONS) == schema.NO_AUGMENTATIONS:
+        known[schema.AUGMENTATIONS] = ""
+    return known
+
+
 def figure(metrics: Mapping[str, float], key: str) -> float:
     """Return the value of a metric.
 
@@ -314,6 +338,16 @@ def _odd(values: Values, key: str, rule: str) -> RunDataError:
     return RunDataError(f"{printable(key)}={printable(values[key], most=MOST_SHOWN)}: {rule}")
 
 
+def _by_name(metrics: Mapping[str, float], sections: Sequence[tuple[str, str]]) -> dict[str, float]:
+    names = {key: name for name, key in sections}
+    current = {
+        names.get(key) or key.removeprefix(schema.DETAILS): value
+        for key, value in metrics.items()
+        if key in names or key.startswith(schema.DETAILS)
+    }
+    return {**metrics, **current}
+
+
 def _check_file(path: Path, name: str, most: int) -> None:
     if not path.exists():
         raise MissingArtifactError(f"{name} is missing")
@@ -355,9 +389,9 @@ def _checked_columns(
         raise RunDataError(f"{name} has more than {MOST_COLUMNS} columns or too many parts")
     groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
     _check_size(sum(group.total_byte_size for group in groups), name, MOST_BYTES)
-    schema = file.schema_arrow
+    found = file.schema_arrow
     wanted: dict[str, Column] = {}
-    for column in schema.names:
+    for column in found.names:
         prefix = column[: column.find("/") + 1]
         kind = columns.get(column) or columns.get(prefix)
         if kind is None:
@@ -365,7 +399,7 @@ def _checked_columns(
         place = f"{name}, column {printable(column, most=MOST_SHOWN)}"
         if column in wanted or len(column) > LONGEST_NAME:
             raise RunDataError(f"{place}: occurs twice, or its name is too long")
-        _check_type(schema.field(column).type, place, kind)
+        _check_type(found.field(column).type, place, kind)
         wanted[column] = kind
     for column, kind in columns.items():
         if column not in wanted and not kind.is_optional:

@@ -11,10 +11,9 @@ delivered to the server as soon as possible.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
@@ -22,9 +21,9 @@ from types import TracebackType
 from typing import Self
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LifecycleStage, Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_USER
 
 from mer_mlflow.access import redacted, user_name
 from mer_mlflow.crossval.executors import (
@@ -47,6 +46,7 @@ from mer_mlflow.errors import (
 )
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.adoption import AdoptedFold, EarlierRuns, compare_arithmetic, find_earlier
+from mer_mlflow.tracking.dataset_input import dataset_input
 from mer_mlflow.tracking.delivery import (
     IDENTITY,
     NAME,
@@ -58,6 +58,7 @@ from mer_mlflow.tracking.delivery import (
 )
 from mer_mlflow.tracking.environment import (
     HEARTBEAT_SECONDS,
+    SOURCE_TAGS,
     hardware_tags,
     is_alive,
     process_tags,
@@ -90,6 +91,13 @@ from mer_mlflow.tracking.journal import (
     journals,
     new_journal,
     now,
+)
+from mer_mlflow.tracking.notes import (
+    continued_note,
+    duplicate_note,
+    run_name,
+    started_note,
+    validation_note,
 )
 from mer_mlflow.tracking.outage import patience, retry, without_client_retries
 from mer_mlflow.tracking.readback import (
@@ -195,7 +203,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         with ExitStack() as stack:
             stack.enter_context(without_client_retries())
             self._run = open_run(
-                self._client, name=_run_name(self._setting, self._tags), is_main=self._is_main
+                self._client, name=run_name(self._setting, self._tags), is_main=self._is_main
             )
             try:
                 retry(self._announce)
@@ -247,18 +255,20 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def conclude(self, validation: CrossValidation) -> None:
         """Write the summary of a cross-validation; scores only if every fold has a result."""
-        items: list[Item] = [Metric(key="folds_done", value=float(len(validation.results)))]
-        items += arithmetic_tags(validation.results)
+        items: list[Item] = list(arithmetic_tags(validation.results))
+        note = validation_note(validation, experiment=self.experiment_id, run_id=self.run_id)
+        items.append(Tag(key=MLFLOW_RUN_NOTE, value=note))
         if validation.is_complete:
             items += validation_items(validation)
             items += figure_files(validation)
+        items.append(Metric(key=schema.FOLDS_DONE, value=float(len(validation.results))))
         self._append(Write(run=self.run_id, batch=batch(items)))
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
 
     def give_up(self) -> None:
         """Close the parent without a result at the end of the context, also without an error."""
         self._status = Status.PRUNED
-        items = [Metric(key="folds_done", value=float(self._n_finished))]
+        items = [Metric(key=schema.FOLDS_DONE, value=float(self._n_finished))]
         self._append(Write(run=self.run_id, batch=batch(items)))
 
     def _announce(self) -> None:
@@ -271,6 +281,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             schema.DATASET: setting.clips.name,
             schema.PROTOCOL: setting.plan.protocol,
             schema.FOLDS_EXPECTED: str(len(setting.plan.splits)),
+            MLFLOW_RUN_NOTE: started_note(len(setting.plan.splits)),
             **_weights_tags(setting),
             **finding_tags(setting.findings),
             **self._tags,
@@ -281,7 +292,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         items: list[Item] = [Tag(key=key, value=str(value)) for key, value in tags.items()]
         content = batch([*items, *setting_params(setting), plan_file(setting)])
         send(self._client, self.run_id, content)
-        self._client.log_inputs(self.run_id, [_dataset_input(setting, self._source)])
+        self._client.log_inputs(self.run_id, [dataset_input(setting.clips, source=self._source)])
         run = self._client.get_run(self.run_id)
         missing = lacking(self._client, run, content_of([content]))
         if run.inputs is None or not run.inputs.dataset_inputs:
@@ -294,7 +305,7 @@ class RunTree(AbstractContextManager["RunTree"]):
             SERVER: server_name(self._client.tracking_uri),
             PARENT: self.run_id,
             IDENTITY: self._setting.identity,
-            NAME: _run_name(self._setting, self._tags),
+            NAME: run_name(self._setting, self._tags),
             # heartbeats would not be updated, but suggest a living process
             **{key: value for key, value in self._process.items() if key != schema.HEARTBEAT},
         }
@@ -393,7 +404,11 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _superseding(self, earlier: Run) -> Iterator[Entry]:
         run_id = earlier.info.run_id
-        tags = {schema.STATUS: Status.SUPERSEDED, schema.SUPERSEDED_BY: self.run_id}
+        tags = {
+            schema.STATUS: Status.SUPERSEDED,
+            schema.SUPERSEDED_BY: self.run_id,
+            MLFLOW_RUN_NOTE: continued_note(self.experiment_id, self.run_id),
+        }
         items = [Tag(key=key, value=str(tags[key])) for key in tags]
         yield Write(run=run_id, batch=batch(items))
         if earlier.info.status == "RUNNING":
@@ -422,6 +437,7 @@ class RunTree(AbstractContextManager["RunTree"]):
         tags = {
             MLFLOW_PARENT_RUN_ID: self.run_id,
             MLFLOW_USER: self._user,
+            **SOURCE_TAGS,
             schema.KIND: Kind.FOLD,
             schema.IDENTITY: setting.identity,
             schema.SPLIT: split.id,
@@ -503,7 +519,8 @@ class RunTree(AbstractContextManager["RunTree"]):
             if known.is_open:
                 yield Close(run=known.run, status="KILLED", end_time=now(), tags={})
         if self.duplicate_of is not None:
-            tags = {**tags, schema.DUPLICATE_OF: self.duplicate_of}
+            note = duplicate_note(self.experiment_id, self.duplicate_of)
+            tags = {**tags, schema.DUPLICATE_OF: self.duplicate_of, MLFLOW_RUN_NOTE: note}
         done = self._status in (Status.COMPLETE, Status.DUPLICATE)
         yield Close(
             run=self.run_id,
@@ -536,13 +553,6 @@ def _status_after(error: BaseException) -> Status:
     return Status.FAILED if isinstance(error, Exception) else Status.INTERRUPTED
 
 
-def _run_name(setting: Setting, tags: Mapping[str, str]) -> str:
-    plan = setting.plan
-    size = f"{plan.n_repeats}x{plan.n_splits}"
-    trial = f" trial {tags[schema.TRIAL]}" if schema.TRIAL in tags else ""
-    return f"{setting.method.name} {setting.clips.name} {plan.protocol} {size}{trial}"
-
-
 def _weights_tags(setting: Setting) -> dict[str, str]:
     """Return the names of pretrained weights with digests, and of those with unknown digests."""
     found = {
@@ -550,15 +560,3 @@ def _weights_tags(setting: Setting) -> dict[str, str]:
         schema.UNVERIFIED_WEIGHTS: [each.name for each in setting.weights if not each.is_known],
     }
     return {tag: " ".join(names) for tag, names in found.items() if names}
-
-
-def _dataset_input(setting: Setting, source: str) -> DatasetInput:
-    clips = setting.clips
-    dataset = Dataset(
-        name=clips.name,
-        digest=clips.digest,
-        source_type="local",
-        source=json.dumps({"uri": source}),
-        profile=json.dumps({"num_rows": len(clips), **clips.counts}),
-    )
-    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "cross-validation")])

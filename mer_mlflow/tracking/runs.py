@@ -8,7 +8,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from itertools import count
 from typing import Any
 
@@ -25,8 +24,12 @@ from mer_mlflow.errors import DeletedError, ParameterError, TrackingError
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.client import configure
 from mer_mlflow.tracking.database import database_file, mlflow_schema, prepare_database
+from mer_mlflow.tracking.environment import SOURCE_TAGS
 from mer_mlflow.tracking.items import Tag
+from mer_mlflow.tracking.kinds import Kind as Kind
+from mer_mlflow.tracking.kinds import Status as Status
 from mer_mlflow.tracking.outage import retry, unusable_store, without_client_retries
+from mer_mlflow.tracking.views import keep_views
 from mer_mlflow.tracking.writer import batch, make_run, send
 
 DEFAULT = "0"
@@ -38,36 +41,6 @@ START_SECONDS = 60.0
 """Time to wait for a server at the start of a command, because its address may be wrong."""
 FILE_SECONDS = 5.0
 """Time to wait for a database file, whose tables another command may be creating."""
-
-
-class Kind(StrEnum):
-    """Value of the tag ``mer.kind``."""
-
-    PARENT = "cross-validation"
-    FOLD = "fold"
-    PREPARE = "prepare"
-    REPORT = "report"
-    AUGMENT = "augment"
-    SEARCH = "search"
-    STUDY = "study"
-    FIT = "fit"
-
-
-class Status(StrEnum):
-    """Value of the tag ``mer.status`` of a parent run.
-
-    Only ``complete`` runs are reported as results. The folds of a ``superseded`` run belong to a
-    later run; a ``duplicate`` repeats a complete earlier run; ``pruned`` was stopped by a search.
-    """
-
-    RUNNING = "running"
-    COMPLETE = "complete"
-    INCOMPLETE = "incomplete"
-    INTERRUPTED = "interrupted"
-    SUPERSEDED = "superseded"
-    DUPLICATE = "duplicate"
-    PRUNED = "pruned"
-    FAILED = "failed"
 
 
 def check_store() -> None:
@@ -118,6 +91,8 @@ def open_run(client: MlflowClient, *, name: str, is_main: bool = True) -> Run:
         if given:
             retry(lambda: client.update_run(run_id, name=name))
         run = retry(lambda: client.get_run(run_id))
+        if is_main:
+            keep_views(client, str(run.info.experiment_id))
     _log_ahead(client.tracking_uri)
     return run
 
@@ -131,7 +106,7 @@ def _new_run(client: MlflowClient, name: str) -> str:
             experiment,
             name=name,
             start_time=start_time,
-            tags={MLFLOW_USER: user_name()},
+            tags={MLFLOW_USER: user_name(), **SOURCE_TAGS},
             mark=mark,
             was_tried=next(tries) > 0,
         )
@@ -156,12 +131,15 @@ def adopt_trial(run_id: str, tags: Mapping[str, str]) -> None:
     """
     client = MlflowClient()
     with without_client_retries():
-        if schema.TRIAL not in retry(lambda: client.get_run(run_id)).data.tags:
+        known = retry(lambda: client.get_run(run_id)).data.tags
+        if schema.TRIAL not in known:
             return
         trained = batch(
             Tag(key=key, value=value) for key, value in {schema.TRAINED: "true", **tags}.items()
         )
         retry(lambda: send(client, run_id, trained))
+        if schema.TRIAL_ONLY in known:
+            retry(lambda: client.delete_tag(run_id, schema.TRIAL_ONLY))
 
 
 def _log_ahead(uri: str) -> None:

@@ -38,6 +38,8 @@ MIXED_ARITHMETIC = "mer.mixed_arithmetic"
 
 TRIAL, TRAINED = "mer.trial", "mer.trained"
 """Number of the trial of a search; whether it was also trained outside of the search."""
+TRIAL_ONLY = "mer.trial_only"
+"""Exists for a trial that was not trained outside of its search; the leaderboard hides it."""
 STUDY = "mer.study"
 """Name of a search's Optuna study, or of a study's plan."""
 TUNED_BY, SELECTION = "mer.tuned_by", "mer.selection"
@@ -55,10 +57,18 @@ COPIED_FROM = "mer.copied_from"
 MADE_BY = "mer.made_by"
 """Unique mark to find a run if the response to its creation was lost."""
 
-HOST, PID, PROCESS_STARTED = "mer.host", "mer.pid", "mer.process_started"
+HOST, PID, PROCESS_STARTED = "mer.process.host", "mer.process.pid", "mer.process.started"
 """Process that executes a run."""
-ANNOUNCED, HEARTBEAT = "mer.announced", "mer.heartbeat"
+ANNOUNCED, HEARTBEAT = "mer.process.announced", "mer.process.heartbeat"
 """Unix times of its start and of its last heartbeat [s]."""
+EARLIER_PROCESS = (
+    "mer.host",
+    "mer.pid",
+    "mer.process_started",
+    "mer.announced",
+    "mer.heartbeat",
+)
+"""The same five tags in runs of earlier versions, which are read too."""
 GIT_COMMIT, PACKAGES, BACKEND, HARDWARE = (
     "mer.git_commit",
     "mer.packages",
@@ -102,6 +112,13 @@ SECONDS, N_CLIPS, DIGEST = "data.seconds", "data.n_clips", "data.digest"
 """Excerpt of each clip [s], number of clips, and hash of their ids, labels and contents."""
 FEATURES, AUGMENTATIONS, INPUTS = "data.features", "data.augmentations", "data.inputs"
 """Source of handcrafted features, transforms of synthesised copies, and keys of the inputs."""
+NO_AUGMENTATIONS = "none"
+"""Value of ``data.augmentations`` if a method's own augmentations are not used."""
+
+DETAILS = "details/"
+"""Prefix of metrics that belong to no other section."""
+FOLDS_DONE = "folds_done"
+"""Metric of a parent: number of folds with a result."""
 
 PREDICTIONS, EPOCHS, CONFUSION = "predictions.csv", "epochs.csv", "confusion_matrix.csv"
 """Artifacts of a fold."""
@@ -109,6 +126,9 @@ TRACEBACK = "traceback.txt"
 """Artifact of a fold that failed."""
 FOLDS_TABLE, PREDICTIONS_TABLE = "folds.parquet", "predictions.parquet"
 """Artifacts of a parent: one row per fold, and one row per fold and test clip."""
+CLIPS_TABLE, CLIPS_PAGE = "clips.csv", "clips.html"
+"""Artifacts of a parent: one row per clip with artist, title, quadrants and mean probabilities,
+clips that are predicted wrongly first."""
 EPOCHS_TABLE, SPLIT_PLAN_TABLE = "epochs.parquet", "split_plan.parquet"
 """Artifacts of a parent: one row per fold and epoch, and one row per split and clip."""
 BEST, TRIALS = "best.json", "trials.csv"

@@ -12,6 +12,7 @@ import optuna
 from mer_mlflow.access import pages_address, run_page
 from mer_mlflow.crossval.executors import Executor, FoldEvent, FoldFinished
 from mer_mlflow.crossval.jobs import FoldResult
+from mer_mlflow.crossval.metrics import OBJECTIVE as OBJECTIVE
 from mer_mlflow.crossval.results import fold_row
 from mer_mlflow.crossval.setting import Setting, with_hyperparameters
 from mer_mlflow.crossval.validation import validate
@@ -20,7 +21,6 @@ from mer_mlflow.representations import Examples
 from mer_mlflow.tracking import RunTree, schema
 from mer_mlflow.tuning.space import Point
 
-OBJECTIVE = "f1_macro"
 RUN_ID, RUN_ADDRESS = "mlflow_run_id", "mlflow_run"
 REUSED, SPENT = "folds_reused", "folds_run"
 OTHER_SOFTWARE, OTHER_ARITHMETIC = "folds_of_other_software", "folds_of_other_arithmetic"
@@ -103,9 +103,8 @@ def evaluate_point(
         If the study's pruner gave the point up.
     """
     setting = with_hyperparameters(setting, point)
-    with RunTree(
-        setting, tags={**tags, schema.TRIAL: str(trial.number)}, source=source, is_main=False
-    ) as runs:
+    own = {schema.TRIAL: str(trial.number), schema.TRIAL_ONLY: "true"}
+    with RunTree(setting, tags={**tags, **own}, source=source, is_main=False) as runs:
         run_id = runs.duplicate_of or runs.run_id
         trial.set_user_attr(RUN_ID, run_id)
         if (server := mlflow.get_tracking_uri()).startswith("http"):

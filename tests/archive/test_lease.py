@@ -26,7 +26,8 @@ def claims(client: MlflowClient, experiment: str) -> list[str]:
 
 def test_second_one_is_told_who_is_at_work(new_store: NewStore) -> None:
     client = new_store("target")
-    words = f"another import into this experiment is running .*process {process_tags()['mer.pid']}"
+    process = process_tags()["mer.process.pid"]
+    words = f"another import into this experiment is running .*process {process}"
     with lease(client, "0"):
         with pytest.raises(RunInProgressError, match=words), lease(client, "0"):
             pass
@@ -38,7 +39,7 @@ def test_second_one_is_told_who_is_at_work(new_store: NewStore) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"mer.process_started": "1"}, {"mer.host": "elsewhere", "mer.heartbeat": "1"}],
+    [{"mer.process.started": "1"}, {"mer.process.host": "elsewhere", "mer.process.heartbeat": "1"}],
 )
 def test_dead_one_stops_nobody(new_store: NewStore, changes: dict[str, str]) -> None:
     client = new_store("target")
@@ -51,7 +52,7 @@ def test_earlier_one_waits_for_a_later_one_to_give_way(
     new_store: NewStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = new_store("target")
-    later = process_tags() | {"mer.announced": str(time.time() + 100)}
+    later = process_tags() | {"mer.process.announced": str(time.time() + 100)}
     client.set_experiment_tag("0", f"{IMPORTING}later", json.dumps(later))
     thread = threading.Timer(0.5, client.delete_experiment_tag, ("0", f"{IMPORTING}later"))
     thread.start()
@@ -71,7 +72,7 @@ def test_it_tells_that_it_lives(new_store: NewStore, monkeypatch: pytest.MonkeyP
 
     def heartbeat() -> str:
         (key,) = claims(client, "0")
-        return str(json.loads(client.get_experiment("0").tags[key])["mer.heartbeat"])
+        return str(json.loads(client.get_experiment("0").tags[key])["mer.process.heartbeat"])
 
     with lease(client, "0"):
         first, end = heartbeat(), time.monotonic() + 20

@@ -79,7 +79,7 @@ def test_sync_of_a_deleted_run_names_it_and_delivers_the_others(
         parent = client.create_run("0", tags={"mer.status": "running"}).info.run_id
         server = server_name(client.tracking_uri)
         facts = {SERVER: server, PARENT: parent, NAME: name, **process_tags()}
-        journal = new_journal(root / f"{name}.journal", {**facts, "mer.pid": "999999999"})
+        journal = new_journal(root / f"{name}.journal", {**facts, "mer.process.pid": "999999999"})
         journal.append(
             Create(run="a", experiment_id="0", name="fold", start_time=1, tags={"of": name}),
             Close(run="a", status="FINISHED", end_time=2, tags={}),

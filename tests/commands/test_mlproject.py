@@ -30,13 +30,15 @@ def test_every_entry_point_runs_without_parameters() -> None:
             assert f"--{name}={{{name}}}" in entry["command"]
 
 
-def test_every_method_has_its_hyperparameters_typed() -> None:
-    entries = yaml.safe_load(mlproject())["entry_points"]
+def test_hyperparameters_are_listed_but_not_declared_because_mlflow_would_record_them() -> None:
+    text = mlproject()
+    entries = yaml.safe_load(text)["entry_points"]
     for method in method_names():
+        assert entries[method].keys() == {"command"}
+        _, _, own = text.partition(f"--method={method}\n")
         for name, default in get_method(method).defaults.items():
-            declared = entries[method]["parameters"][name]
-            assert declared["default"] == default
-            assert declared["type"] == ("string" if isinstance(default, str) else "float")
+            line, _, own = own.partition("\n")
+            assert line == f"    # -P {name}={default}"
 
 
 def test_no_hyperparameter_has_the_name_of_another_parameter() -> None:

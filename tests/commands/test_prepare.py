@@ -78,7 +78,7 @@ def test_run_that_was_made_for_the_command_names_its_process_from_the_start(
 ) -> None:
     client = MlflowClient()
     given = str(client.create_run("0").info.run_id)
-    dead = {**process_tags(), "mer.kind": "prepare", "mer.pid": "999999999"}
+    dead = {**process_tags(), "mer.kind": "prepare", "mer.process.pid": "999999999"}
     left = str(client.create_run("0", tags=dead).info.run_id)
     seen: list[dict[str, str]] = []
 
@@ -89,6 +89,6 @@ def test_run_that_was_made_for_the_command_names_its_process_from_the_start(
     monkeypatch.setenv("MLFLOW_RUN_ID", given)
     monkeypatch.setattr("mer_mlflow.commands.prepare._fill", lambda *arguments, **more: look())
     assert prepare(dataset="demo", duration=2.0) == 0
-    assert (seen[0]["mer.kind"], seen[0]["mer.pid"]) == ("prepare", str(os.getpid()))
+    assert (seen[0]["mer.kind"], seen[0]["mer.process.pid"]) == ("prepare", str(os.getpid()))
     assert client.get_run(given).info.status == "FINISHED"
     assert client.get_run(left).info.status == "KILLED"

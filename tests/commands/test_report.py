@@ -201,7 +201,7 @@ def test_bad_input_is_one_line_and_leaves_no_run(
 def test_runs_that_dead_processes_left_are_named(
     command: str, store: Path, demo: Clips, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tags = {**process_tags(), "mer.kind": "search", "mer.pid": "999999999"}
+    tags = {**process_tags(), "mer.kind": "search", "mer.process.pid": "999999999"}
     client = MlflowClient()
     left = client.create_run("0", tags=tags, run_name="search made").info.run_id
     client.create_run("0", tags={**process_tags(), "mer.kind": "search"}, run_name="search alive")

@@ -15,7 +15,7 @@ from mer_mlflow.tracking.delivery import NAME, PARENT, SERVER, server_name
 from mer_mlflow.tracking.environment import process_tags
 from mer_mlflow.tracking.journal import Close, Create, Journal, new_journal
 
-DEAD = {**process_tags(), "mer.pid": "999999999"}
+DEAD = {**process_tags(), "mer.process.pid": "999999999"}
 
 
 @pytest.fixture

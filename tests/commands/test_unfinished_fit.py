@@ -112,7 +112,7 @@ def test_fit_whose_server_goes_away_at_any_step(
 def assert_that_sync_delivers(capsys: pytest.CaptureFixture[str]) -> None:
     """A kept model is logged once, and registered once."""
     (kept,) = kept_models()
-    others = {**kept.order.process, "mer.pid": "1", "mer.process_started": "0"}
+    others = {**kept.order.process, "mer.process.pid": "1", "mer.process.started": "0"}
     order = kept.folder / "order.json"
     order.write_text(json.dumps({**asdict(kept.order), "process": others}))
     assert sync() == 0

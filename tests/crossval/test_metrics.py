@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from mer_mlflow.crossval.metrics import SCORES, score, scores_of_counts, summarise
+from mer_mlflow.crossval.metrics import (
+    SCORES,
+    Summary,
+    score,
+    scores_of_counts,
+    summarise,
+    with_interval,
+)
 
 
 def test_perfect_prediction_scores_one() -> None:
@@ -68,3 +75,17 @@ def test_one_fold_has_no_deviation() -> None:
     assert summary.mean == 0.5
     assert math.isnan(summary.std)
     assert math.isnan(summary.low)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.7, 0.9, "80.00% [70.00%, 90.00%]"),
+        (0.5, 1.1, "80.00% [50.00%, 100.00%]"),
+        (-0.1, 0.9, "80.00% [0.00%, 90.00%]"),
+        (math.nan, math.nan, "80.00%"),
+    ],
+)
+def test_interval_stays_within_the_range_of_a_score(low: float, high: float, text: str) -> None:
+    summary = Summary(mean=0.8, std=0.1, low=low, high=high, n_folds=5)
+    assert with_interval(summary) == text

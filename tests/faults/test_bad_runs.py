@@ -296,9 +296,9 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no clips": (param("data.n_clips", "0"), "data.n_clips=0"),
     "no seconds": (param("data.seconds", "ten"), "data.seconds=ten"),
     "no metrics": (lambda values: values.metrics.clear(), "metric f1_macro_mean is missing"),
-    "other metric": (metric("f1_macro_mean", 0.99), "f1_macro_mean is not the mean"),
-    "giant metric": (metric("fit_seconds_total", 1e308), "must be a number up to"),
-    "metric is no number": (metric("f1_macro_mean", np.nan), "metric f1_macro_mean=nan"),
+    "other metric": (metric("f1/macro", 0.99), "f1_macro_mean is not the mean"),
+    "giant metric": (metric("cost/fit_seconds", 1e308), "must be a number up to"),
+    "metric is no number": (metric("f1/macro", np.nan), "metric f1_macro_mean=nan"),
 }
 
 
@@ -548,9 +548,13 @@ def test_damaged_winner_of_a_search_is_refused(
 @pytest.mark.parametrize(
     "tags",
     [
-        {"mer.heartbeat": "soon", "mer.pid": "x", "mer.host": "elsewhere"},
-        {"mer.heartbeat": "inf", "mer.pid": "-1", "mer.process_started": "long ago"},
-        {"mer.heartbeat": "1e308", "mer.pid": "9" * 30},
+        {"mer.process.heartbeat": "soon", "mer.process.pid": "x", "mer.process.host": "elsewhere"},
+        {
+            "mer.process.heartbeat": "inf",
+            "mer.process.pid": "-1",
+            "mer.process.started": "long ago",
+        },
+        {"mer.process.heartbeat": "1e308", "mer.process.pid": "9" * 30},
     ],
 )
 def test_run_at_work_with_damaged_tags_is_exported(
@@ -586,8 +590,8 @@ def test_training_goes_on_beside_damaged_folds(
     found = client.search_runs(["0"], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
     first_fold, second, third = found
     client.set_tag(parent.info.run_id, "mer.status", "running")
-    client.set_tag(parent.info.run_id, "mer.announced", "x")
-    client.set_tag(parent.info.run_id, "mer.pid", "x")
+    client.set_tag(parent.info.run_id, "mer.process.announced", "x")
+    client.set_tag(parent.info.run_id, "mer.process.pid", "x")
     client.delete_tag(first_fold.info.run_id, "mer.split")
     for run, change in ((second, ("0.", "-0.")), (third, ("Q1", "Q2"))):
         path = Path(run.info.artifact_uri.removeprefix("file://")) / "predictions.csv"

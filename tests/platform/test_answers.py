@@ -184,4 +184,6 @@ def forget_process(journals: Path) -> None:
     """Let the journals be those of a process that has ended."""
     for path in journals.iterdir():
         with contextlib.closing(Journal(path)) as journal:
-            journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.pid'")
+            journal._database.execute(
+                "UPDATE facts SET value = '999999999' WHERE key = 'mer.process.pid'"
+            )

@@ -55,7 +55,7 @@ def await_folds(client: MlflowClient, experiment: str, n_folds: int) -> None:
 
 def scores_of(client: MlflowClient, experiment: str) -> dict[str, float]:
     folds = runs_of(client, experiment, "tags.`mer.kind` = 'fold'")
-    return {run.data.tags["mer.split"]: run.data.metrics["f1_macro"] for run in folds}
+    return {run.data.tags["mer.split"]: run.data.metrics["f1/macro"] for run in folds}
 
 
 def assert_whole(

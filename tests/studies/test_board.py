@@ -62,7 +62,7 @@ def finished(plan: Plan, clips: Clips, method: str, f1: float, **tags: str) -> s
     }
     client = MlflowClient()
     run = client.create_run("0", tags={f"mer.{key}": value for key, value in facts.items()})
-    client.log_metric(run.info.run_id, "f1_macro_mean", f1)
+    client.log_metric(run.info.run_id, "f1/macro", f1)
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("store")
 N_FOLDS, N_EPOCHS = 4, 3
 LOST = MlflowException("connection lost")
 WRITES = ("create_run", "log_batch", "log_artifacts", "set_terminated", "set_tag")
-DEAD = {**process_tags(), "mer.pid": "999999999"}
+DEAD = {**process_tags(), "mer.process.pid": "999999999"}
 
 
 class Unreliable:

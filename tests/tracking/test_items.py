@@ -17,6 +17,7 @@ from mer_mlflow.crossval.setting import Setting, resolve_setting
 from mer_mlflow.datasets import Clips
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.items import File, Metric, fold_items, read_fold
+from mer_mlflow.tracking.reading import fold_metrics
 from mer_mlflow.training import Illustration, Prediction
 
 N_CLIPS = 16
@@ -97,7 +98,7 @@ def test_fold_is_read_back_exactly(result: FoldResult) -> None:
         clips=SETTING.clips,
         predictions=files[schema.PREDICTIONS],
         epochs=files.get(schema.EPOCHS),
-        metrics=metrics,
+        metrics=fold_metrics(metrics),
         started=result.started,
         chosen={},
         arithmetic=result.arithmetic,

@@ -19,9 +19,9 @@ from mer_mlflow.tracking import (
 from mer_mlflow.tracking.environment import process_tags
 
 pytestmark = pytest.mark.usefixtures("store")
-DEAD = {"mer.pid": "999999999"}
-ELSEWHERE = {"mer.host": "elsewhere"}
-SILENT = {"mer.heartbeat": "0"}
+DEAD = {"mer.process.pid": "999999999"}
+ELSEWHERE = {"mer.process.host": "elsewhere"}
+SILENT = {"mer.process.heartbeat": "0"}
 
 
 def make_run(kind: Kind, *changes: dict[str, str], study: str = "made", **tags: str) -> str:
@@ -97,7 +97,7 @@ def test_signs_of_life_are_given_while_work_goes_on(monkeypatch: pytest.MonkeyPa
     run_id = str(client.create_run("0").info.run_id)
 
     def beats() -> str:
-        return str(client.get_run(run_id).data.tags["mer.heartbeat"])
+        return str(client.get_run(run_id).data.tags["mer.process.heartbeat"])
 
     with heartbeat(client, run_id, kind=Kind.STUDY, plan="made"):
         first, end = beats(), time.monotonic() + 20

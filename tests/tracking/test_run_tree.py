@@ -127,7 +127,7 @@ def test_parent_carries_summary_and_artifacts() -> None:
     assert validation is not None
     run = parent(tree)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "svm original-4qaed paper 2x3"
+    assert run.info.run_name == "svm · 2x3 · paper"
     tags, metrics = run.data.tags, run.data.metrics
     assert tags["mer.status"] == "complete"
     assert tags["mer.identity"] == setting.identity
@@ -136,13 +136,13 @@ def test_parent_carries_summary_and_artifacts() -> None:
     assert "numpy" in json.loads(tags["mer.packages"])
     assert json.loads(tags["mer.hardware"])["cores"] >= 1
     assert metrics["folds_done"] == 6
-    assert metrics["f1_macro_mean"] == pytest.approx(validation.summary["f1_macro"].mean)
-    assert metrics["f1_macro_low"] < metrics["f1_macro_mean"] < metrics["f1_macro_high"]
+    assert metrics["f1/macro"] == pytest.approx(validation.summary["f1_macro"].mean)
+    assert metrics["f1/macro_low"] < metrics["f1/macro"] < metrics["f1/macro_high"]
     assert run.data.params["hp.C"] == "8.0"
     assert run.data.params["cv.n_repeats"] == "2"
     assert run.inputs.dataset_inputs[0].dataset.digest == setting.clips.digest
     folds = pd.read_parquet(io.BytesIO(artifact(run, "folds.parquet")))
-    assert folds["f1_macro"].mean() == pytest.approx(metrics["f1_macro_mean"])
+    assert folds["f1_macro"].mean() == pytest.approx(metrics["f1/macro"])
     predictions = pd.read_parquet(io.BytesIO(artifact(run, "predictions.parquet")))
     assert len(predictions) == N_REPEATS * len(setting.clips)
     plan = pd.read_parquet(io.BytesIO(artifact(run, "split_plan.parquet")))
@@ -160,7 +160,7 @@ def test_children_carry_parameters_scores_and_predictions() -> None:
     for row in validation.folds.to_dict("records"):
         run = runs[str(row["split"])]
         assert run.info.status == "FINISHED"
-        assert run.data.metrics["f1_macro"] == pytest.approx(row["f1_macro"])
+        assert run.data.metrics["f1/macro"] == pytest.approx(row["f1_macro"])
         assert run.data.params["hp.C"] == "8.0"
         table = pd.read_csv(io.BytesIO(artifact(run, "predictions.csv")))
         assert (table["quadrant"] == table["predicted"]).mean() == pytest.approx(row["accuracy"])
@@ -212,7 +212,7 @@ def test_results_that_were_not_delivered_are_delivered_by_the_next_run(
     assert len(MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'fold'")) == 0
     journal = Journal(left)
     parent_id = journal.facts["parent"]
-    journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.pid'")
+    journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.process.pid'")
     journal.close()
     again, validation = work(setting)
     assert again.duplicate_of == parent_id
@@ -302,7 +302,7 @@ def test_failed_folds_leave_the_run_incomplete_and_without_scores() -> None:
     run = parent(tree)
     assert run.data.tags["mer.status"] == "incomplete"
     assert run.info.status == "FAILED"
-    assert not any(name.startswith("f1_macro") for name in run.data.metrics)
+    assert not any(name.startswith("f1/") for name in run.data.metrics)
     failed = [run for run in children(tree) if run.info.status == "FAILED"]
     attempts = [run.data.tags["mer.split"] for run in failed]
     assert sorted(attempts) == sorted(2 * [item.job.split.id for item in validation.failures])
@@ -445,7 +445,7 @@ def test_parent_deleted_in_mid_run_is_followed_by_another(
     assert tree.run_id in str(caught.value)
     (left,) = (tmp_path / "journals").iterdir()
     journal = Journal(left)
-    journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.pid'")
+    journal._database.execute("UPDATE facts SET value = '999999999' WHERE key = 'mer.process.pid'")
     journal.close()
     again, validation = work(setting)
     assert validation is not None and validation.is_complete

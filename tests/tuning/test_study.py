@@ -252,7 +252,7 @@ def test_trial_that_fell_silent_elsewhere_is_ended_where_nothing_is_left_to_do(
     assert study.get_trials()[trial.number].state == TrialState.FAIL
 
 
-@pytest.mark.parametrize("other", [{}, {"mer.host": "elsewhere"}, {"trial": 99}])
+@pytest.mark.parametrize("other", [{}, {"mer.process.host": "elsewhere"}, {"trial": 99}])
 def test_trial_whose_process_may_be_alive_is_left_alone(
     tmp_path: Path, other: dict[str, object]
 ) -> None:
@@ -263,7 +263,7 @@ def test_trial_whose_process_may_be_alive_is_left_alone(
     with pytest.warns(UserWarning, match="Heartbeat"):
         trial = study.ask()
     alive: dict[str, object] = {"trial": trial.number, **process_tags()}
-    dead = {"mer.pid": "999999999"} if other else {}
+    dead = {"mer.process.pid": "999999999"} if other else {}
     trial.set_user_attr(module.PROCESS, json.dumps(alive | dead | other))
     run(search, storage)
     assert study.get_trials(states=(TrialState.RUNNING,))[0].number == trial.number

@@ -96,7 +96,7 @@ def test_score_is_that_of_a_cross_validation_and_the_run_is_linked_both_ways(sto
     run_of_best = MlflowClient().get_run(best.user_attrs[RUN_ID])
     assert run_of_best.data.tags["mer.study"] == "made "
     assert run_of_best.data.tags["mer.trial"] == str(best.number)
-    assert run_of_best.data.metrics["f1_macro_mean"] == best.value
+    assert run_of_best.data.metrics["f1/macro"] == best.value
 
 
 def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None:
@@ -108,7 +108,7 @@ def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None
     assert loser["gamma"] == BAD
     given_up = MlflowClient().get_run(loser["run"])
     assert given_up.data.tags["mer.status"] == "pruned"
-    assert "f1_macro_mean" not in given_up.data.metrics
+    assert "f1/macro" not in given_up.data.metrics
     whole = run(make_search(), store)
     again = folds_by_use(whole, make_setting())
     assert again == {"folds_run": used["folds_saved"], "folds_reused": used["folds_run"]} | {
