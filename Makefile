@@ -10,7 +10,9 @@ PARALLEL := -n logical --dist worksteal
 COMPILE = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header $(UPGRADE)
 
-.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject docs
+REFERENCE := reference-results/original-4qaed.zip
+
+.PHONY: setup demo test test-quick test-platform test-faults lint audit locks pin ui dashboard page mlproject docs reference-results
 
 setup: .venv/installed
 	@$(BIN)/python -m mer_mlflow.commands.environment
@@ -82,6 +84,13 @@ page: setup
 # what follows from declarations: the entry points, and the README's table
 mlproject:
 	$(BIN)/python -m mer_mlflow.commands.mlproject MLproject
+	$(BIN)/python -m mer_mlflow.commands.readme README.md
+
+# finished runs for a first report; DATA is a folder with the folder original-4qaed
+reference-results: setup
+	MLFLOW_EXPERIMENT_NAME=reference $(BIN)/mer study --plan reference-results/plan.yaml --data_root "$(DATA)"
+	rm -f $(REFERENCE)
+	$(BIN)/mer export --experiment reference --archive $(REFERENCE)
 	$(BIN)/python -m mer_mlflow.commands.readme README.md
 
 # documentation in site/, without network; --quiet would hide broken links from --strict

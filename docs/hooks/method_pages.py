@@ -6,17 +6,22 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from docstrings import described, markdown
 
+from mer_mlflow.commands.measured import Measured, measured
+from mer_mlflow.commands.readme import EARLIER_MARK, NOT_YET, REFERENCE, with_interval
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import representation_of
 from mer_mlflow.representations.pretrained import PUBLISHED
 from mer_mlflow.training import Method, Role, Space, Value
 
+ROOT = Path(__file__).parents[2]
 N_CLIPS, N_SPLITS, N_REPEATS = 900, 10, 10
 """Size of the study's protocol on Original-4QAED."""
 LICENCE = "Apache-2.0"
@@ -34,11 +39,12 @@ def _overview() -> str:
         [
             "# Methods",
             "",
-            "Published scores are macro F1 in per cent on Original-4QAED. The title links to the "
-            "page of a method, with its hyperparameters, cost and sources.",
+            "Scores are macro F1 in per cent on Original-4QAED; measured ones have the 95 % "
+            f"interval of 10 x 10 folds, and {EARLIER_MARK} if they are of an earlier version. The "
+            "title links to the page of a method, with its hyperparameters, cost and sources.",
             "",
-            "| name | method | reads | library | published F1 |",
-            "|---|---|---|---|---:|",
+            "| name | method | reads | library | published F1 | measured F1 |",
+            "|---|---|---|---|---:|---|",
             *rows,
             "",
             "A new method is one file: see [Contributing](../contributing.md#add-a-method).",
@@ -51,7 +57,9 @@ def _overview_row(method: Method) -> str:
     score = f"{published.f1:.2f}" if published else ""
     inputs = ", ".join(dict.fromkeys(_input_name(item) for item in method.inputs))
     link = f"[{method.title}]({method.name}.md)"
-    return f"| `{method.name}` | {link} | {inputs} | {method.framework} | {score} |"
+    measured = _scores().get(method.name)
+    own = with_interval(measured) if measured else NOT_YET
+    return f"| `{method.name}` | {link} | {inputs} | {method.framework} | {score} | {own} |"
 
 
 def _page(name: str) -> str:
@@ -70,6 +78,7 @@ def _page(name: str) -> str:
                 _facts(method),
                 _hyperparameters(method),
                 _published(method),
+                _measured(method),
                 f"## References\n\n{sources.strip()}" if sources.strip() else "",
             ],
         )
@@ -224,3 +233,24 @@ def _published(method: Method) -> str:
             *rows,
         ]
     )
+
+
+def _measured(method: Method) -> str:
+    found = _scores().get(method.name)
+    if found is None:
+        return "## Measured score\n\nNot yet, with the protocol of the study on all 900 clips."
+    source = (
+        f"the runs are in [{REFERENCE}](../guides/reference-results.md)"
+        if found.is_archived
+        else "by an earlier version, whose runs were not kept"
+    )
+    return (
+        "## Measured score\n\n"
+        f"Macro F1 {found.f1:.2f} % [{found.low:.2f}, {found.high:.2f}] on Original-4QAED: 10 x 10 "
+        f"folds of 900 clips, {source}."
+    )
+
+
+@cache
+def _scores() -> dict[str, Measured]:
+    return measured(ROOT / REFERENCE)

@@ -23,6 +23,7 @@ COPIED = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "guides/platform.md": "server/README.md",
+    "guides/reference-results.md": "reference-results/README.md",
 }
 """Files of the project that are pages, by page."""
 LOADED = re.compile(

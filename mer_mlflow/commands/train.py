@@ -181,9 +181,8 @@ def _print_published(validation: CrossValidation) -> None:
     summary, f1 = validation.summary[OBJECTIVE], scores.f1 / 100
     low, high = summary.bounds
     where = f", {'in' if low <= f1 <= high else 'outside of'} the interval" * summary.has_interval
-    print(
-        f"published macro F1: {f1:.2%}, here {summary.mean:.2%} ({summary.mean - f1:+.2%}){where}"
-    )
+    difference = f"{100 * (summary.mean - f1):+.2f} points"
+    print(f"published macro F1: {f1:.2%}, here {summary.mean:.2%} ({difference}){where}")
 
 
 def main(arguments: Sequence[str]) -> int:
