@@ -36,8 +36,14 @@ PACKAGES = (
     "torch",
     "smote-variants",
 )
-PROCESS = (schema.HOST, schema.PID, schema.PROCESS_STARTED, schema.ANNOUNCED, schema.HEARTBEAT)
-"""Tags of a process, in the order of their earlier names."""
+PROCESS = {
+    schema.HOST: schema.EARLIER_HOST,
+    schema.PID: schema.EARLIER_PID,
+    schema.PROCESS_STARTED: schema.EARLIER_STARTED,
+    schema.ANNOUNCED: schema.EARLIER_ANNOUNCED,
+    schema.HEARTBEAT: schema.EARLIER_HEARTBEAT,
+}
+"""Tags of a process, with their names in earlier versions."""
 SOURCE_TAGS = {MLFLOW_SOURCE_NAME: "mer_mlflow", MLFLOW_SOURCE_TYPE: "LOCAL"}
 """Source of runs that ``mlflow run`` has not created, as MLflow's pages show it."""
 HEARTBEAT_SECONDS = 30.0
@@ -104,14 +110,14 @@ def is_alive(tags: Mapping[str, str]) -> bool:
 
 def with_current_names(tags: Mapping[str, str]) -> dict[str, str]:
     """Return the tags of a process by their names in this version."""
-    named = zip(PROCESS, schema.EARLIER_PROCESS, strict=True)
-    return {name: tags[old] for name, old in named if old in tags} | dict(tags)
+    earlier = {name: tags[old] for name, old in PROCESS.items() if old in tags}
+    return earlier | dict(tags)
 
 
 def without_process_id(tags: Mapping[str, str]) -> dict[str, str]:
     """Return tags without the id of the process."""
-    earlier = dict(zip(PROCESS, schema.EARLIER_PROCESS, strict=True))[schema.PID]
-    return {key: value for key, value in tags.items() if key not in (schema.PID, earlier)}
+    names = (schema.PID, schema.EARLIER_PID)
+    return {key: value for key, value in tags.items() if key not in names}
 
 
 def has_ended_here(tags: Mapping[str, str]) -> bool:

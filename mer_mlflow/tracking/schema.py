@@ -61,7 +61,7 @@ HOST, PID, PROCESS_STARTED = "mer.process.host", "mer.process.pid", "mer.process
 """Process that executes a run."""
 ANNOUNCED, HEARTBEAT = "mer.process.announced", "mer.process.heartbeat"
 """Unix times of its start and of its last heartbeat [s]."""
-EARLIER_PROCESS = (
+EARLIER_HOST, EARLIER_PID, EARLIER_STARTED, EARLIER_ANNOUNCED, EARLIER_HEARTBEAT = (
     "mer.host",
     "mer.pid",
     "mer.process_started",
