@@ -72,7 +72,8 @@ def make_folds(n_labels: int, datasets: Sequence[str] = DATASETS) -> pd.DataFram
     rng = np.random.default_rng(0)
     scores = make_scores(n_labels, datasets)
     folds = scores.loc[scores.index.repeat(100), ["label", "dataset", "mean"]]
-    return folds.assign(f1_macro=rng.normal(folds["mean"], 0.05)).drop(columns="mean")
+    scores = rng.normal(folds["mean"], 0.05)
+    return folds.assign(f1_macro=scores, split="r01-f01").drop(columns="mean")
 
 
 def make_confusions(n_matrices: int) -> list[tuple[str, str, pd.DataFrame]]:
@@ -119,6 +120,7 @@ def make_clips(n_clips: int) -> pd.DataFrame:
             "share_wrong": rng.uniform(0, 1, n_clips),
             "valence": rng.uniform(-1, 1, n_clips),
             "arousal": rng.normal(0, 0.2, n_clips).clip(-1, 1),
+            "description": "artist – title – (genre)",
         }
     )
 

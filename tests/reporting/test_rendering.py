@@ -95,7 +95,7 @@ def make_table(name: str = "scores", *, n_rows: int = 1) -> Table:
 
 @pytest.fixture
 def document() -> Document:
-    picture = Picture(name="f1", title=HOSTILE, description=HOSTILE, figure=draw())
+    picture = Picture(name="f1", title=HOSTILE, description=HOSTILE, draw=draw)
     return Document(
         title=HOSTILE,
         facts=(("server", "https://server.example"), (HOSTILE, UNICODE)),
@@ -148,8 +148,8 @@ def test_files_have_the_names_of_their_blocks(document: Document) -> None:
 
 
 def test_drawing_leaves_the_figure_as_it_was(document: Document) -> None:
-    picture = Picture(name="a", title="", description="", figure=draw())
-    fresh = replace(picture, figure=draw())
+    picture = Picture(name="a", title="", description="", draw=draw)
+    fresh = replace(picture, draw=draw)
     to_svg(picture)
     assert to_pdf(picture) == to_pdf(fresh)
     assert b"CreationDate" not in to_pdf(picture)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import pandas as pd
+
 from mer_mlflow.access import run_page
+from mer_mlflow.reporting.descriptions import NOTHING, ClipDescriptions, Description
 from mer_mlflow.reporting.document import Cell, Column, Table
+from mer_mlflow.reporting.statistics import compare_pairs
 from mer_mlflow.reporting.validations import Frame, Selection, Validation
 
 MISSING = Cell(text="–")
@@ -23,11 +27,13 @@ class Context:
     selection : the cross-validations
     address : address of MLflow's web pages
     reasons : reason of each (method, dataset) without a result, from studies
+    descriptions : descriptions of the clips of datasets that are at hand
     """
 
     selection: Selection
     address: str
     reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    descriptions: Sequence[ClipDescriptions] = ()
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -38,6 +44,24 @@ class Context:
     def frame_titles(self) -> dict[Frame, str]:
         """Title of each frame."""
         return self.selection.frame_titles()
+
+    @cached_property
+    def pairs(self) -> dict[Frame, pd.DataFrame]:
+        """Comparison of all pairs of each frame with several complete cross-validations."""
+        return {
+            frame: compare_pairs(self.paired_scores(items), test_share=items[0].test_share)
+            for frame, items in self.selection.by_frame().items()
+            if len(items) > 1
+        }
+
+    def paired_scores(self, items: Sequence[Validation]) -> pd.DataFrame:
+        """Return macro F1 by split (rows) and label (columns), on their common splits."""
+        return pd.DataFrame({self.label(item): item.scores() for item in items}).dropna()
+
+    def describe(self, item: Validation, clip: str) -> Description:
+        """Return the description of a clip of a cross-validation, empty if it is not at hand."""
+        found = (each.describe(item, clip) for each in self.descriptions if each.has(item))
+        return next(found, NOTHING)
 
     def label(self, item: Validation) -> str:
         """Return the label of a cross-validation."""
@@ -117,3 +141,10 @@ def table(
     """Return a table, or nothing if it has no rows."""
     kept = tuple(rows)
     return (Table(name=name, title=title, columns=heads, rows=kept, notes=notes),) * bool(kept)
+
+
+def mark(words: str, notes: list[str]) -> int:
+    """Return the number of a footnote, which is added if it is new."""
+    if words not in notes:
+        notes.append(words)
+    return notes.index(words) + 1

@@ -15,8 +15,8 @@ from mer_mlflow.reporting.sections._context import (
     table,
     text,
 )
-from mer_mlflow.reporting.statistics import ONE_POINT, compare_pairs
-from mer_mlflow.reporting.validations import Validation
+from mer_mlflow.reporting.statistics import ONE_POINT
+from mer_mlflow.reporting.validations import Frame, Validation
 
 HEADS = columns(
     "first",
@@ -51,23 +51,16 @@ def section(context: Context) -> Section:
     ]
     for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
         if len(items) > 1:
-            blocks += _compared(context, i, context.frame_titles[frame], items)
+            blocks += _compared(context, i, frame, items)
     if len(blocks) == 2:
         blocks.append(Text(content="No two complete cross-validations share their splits yet."))
     return Section(name="differences", title="Differences", blocks=tuple(blocks))
 
 
-def paired_scores(items: list[Validation], labels: dict[str, str]) -> pd.DataFrame:
-    """Return macro F1 by split (rows) and methodology (columns), on their common splits."""
-    scores = {labels[item.run_id]: item.scores() for item in items}
-    return pd.DataFrame(scores).dropna()
-
-
-def _compared(context: Context, i: int, title: str, items: list[Validation]) -> list[Block]:
-    scores = paired_scores(items, context.labels)
-    pairs = compare_pairs(scores, test_share=items[0].test_share)
+def _compared(context: Context, i: int, frame: Frame, items: list[Validation]) -> list[Block]:
+    title, pairs = context.frame_titles[frame], context.pairs[frame]
     blocks: list[Block] = []
-    words = f"Pairs on {title}, {len(scores)} common splits"
+    words = f"Pairs on {title}, {len(context.paired_scores(items))} common splits"
     blocks += table(f"pairs-{i}", words, HEADS, (_row(pair) for _, pair in pairs.iterrows()))
     if items[0].test_share is None:
         blocks.append(
@@ -79,7 +72,7 @@ def _compared(context: Context, i: int, title: str, items: list[Validation]) -> 
             name=f"verdicts-{i}",
             title=f"Each methodology (row) compared with each other one (column) on {title}",
             description="Matrix of verdicts: better, equivalent, worse or undecided.",
-            figure=verdict_matrix(pairs),
+            draw=lambda: verdict_matrix(pairs),
         )
     )
     return blocks
