@@ -7,18 +7,24 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from mlflow import MlflowClient
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from mer_mlflow.commands.command import OK
 from mer_mlflow.commands.parameters import LEADERBOARD
+from mer_mlflow.commands.ranking import (
+    NOTHING,
+    filters,
+    ranking_table,
+    requested_experiments,
+)
 from mer_mlflow.errors import TrackingError
 from mer_mlflow.experiments.text import parse
+from mer_mlflow.reporting.validations import Selection, read_validations
 from mer_mlflow.terminal import console, guard_output, printable
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from mer_mlflow.reporting.validations import Selection
+from mer_mlflow.tracking import check_store, current_experiment
 
 PRINTED_WIDTH = 150
 """Characters of a line if the output is not a terminal."""
@@ -50,12 +56,6 @@ def leaderboard(
     MerError
         If there is no such experiment or the store is unavailable.
     """
-    from mlflow import MlflowClient
-
-    from mer_mlflow.commands.ranking import filters, requested_experiments
-    from mer_mlflow.reporting.validations import read_validations
-    from mer_mlflow.tracking import check_store, current_experiment
-
     wanted = filters(methods, datasets, protocol)
     check_store()
     client = MlflowClient()
@@ -73,9 +73,7 @@ def leaderboard(
 
 def _watch(read: Callable[[], Selection], interval: float) -> None:
     """Update the ranking until the process is interrupted; an outage of the server is shown."""
-    from rich.console import Group
     from rich.live import Live
-    from rich.text import Text
 
     board = _board(read())
     with Live(board, console=console(), auto_refresh=False) as live, suppress(KeyboardInterrupt):
@@ -91,11 +89,6 @@ def _watch(read: Callable[[], Selection], interval: float) -> None:
 
 
 def _board(selection: Selection) -> RenderableType:
-    from rich.console import Group
-    from rich.text import Text
-
-    from mer_mlflow.commands.ranking import NOTHING, ranking_table
-
     n_complete = len(selection.complete)
     counts = (
         f"{datetime.now():%H:%M:%S}: {n_complete} complete, "

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from mlflow import MlflowClient
+from rich.table import Table
 
 from mer_mlflow.crossval.metrics import Summary
 from mer_mlflow.crossval.splits import check_protocol
@@ -14,10 +17,6 @@ from mer_mlflow.methods import get_method
 from mer_mlflow.reporting.validations import Selection, Validation
 from mer_mlflow.terminal import cell
 from mer_mlflow.tracking import experiment_id
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from rich.table import Table
 
 ALL = "all"
 COLUMNS = ("methodology", "dataset", "tuning", "macro F1", "95 % interval", "published", "folds")
@@ -65,8 +64,6 @@ def requested_experiments(client: MlflowClient, names: str | None) -> list[str]:
 
 def ranking_table(selection: Selection) -> Table:
     """Return a table of complete and partial cross-validations, the best of each dataset first."""
-    from rich.table import Table
-
     table = Table(title="Macro F1 in per cent, mean ± sd over folds; partial: so far")
     for column in (*COLUMNS, "run"):
         table.add_column(column, justify="left" if column in TEXTS else "right", overflow="fold")

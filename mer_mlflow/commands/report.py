@@ -100,7 +100,7 @@ def report(
     wanted = filters(methods, datasets, protocol)
     roots = parse_data_roots(data_root)
     if table is not None and format is None:
-        raise ParameterError(f"table={table}: give format={', '.join(WRITERS)} too, to print it")
+        raise ParameterError(f"table={table}: give format=markdown, csv, latex or json too")
     check_store()
     client = MlflowClient()
     source = Source(

@@ -51,6 +51,7 @@ FIGURES = (
     *(f"{name}_{each}" for name in SCORES for each in ("mean", "std", "low", "high")),
 )
 """Metrics that are read."""
+ALLOWED = "columns allowed in spite of a check, so that the score may be meaningless"
 MOST_SHOWN = 80
 """Maximum number of characters of column names in a remark."""
 
@@ -217,7 +218,7 @@ class Validation:
         allowed = printable(self.allowed_columns, most=MOST_SHOWN)
         return (
             *["mixed arithmetic"] * self.is_mixed,
-            *[f"columns allowed in spite of a check: {allowed}"] * bool(allowed),
+            *[f"{ALLOWED}: {allowed}"] * bool(allowed),
         )
 
     @property

@@ -32,6 +32,7 @@ from mer_mlflow.reporting.figures import (
     learning_curves,
     verdict_matrix,
 )
+from mer_mlflow.reporting.hints import find_hints
 
 DATASETS = ("Original-4QAED", "New-4QAED C", "New-4QAED B")
 TITLES = (
@@ -300,7 +301,7 @@ def test_confusions_print_shares_of_rows() -> None:
     for axes in titled(figure).values():
         cells = [text.get_text() for text in axes.texts]
         assert " ".join(cells) == "75 25 0 0 0 100 0 0 – – – – 12 12 12 62"
-        assert [text.get_color() for text in axes.texts][:2] == ["#000000", "white"]
+        assert [text.get_color() for text in axes.texts][:2] == ["#010101", "#FEFEFE"]
 
 
 def test_median_is_of_the_folds_that_still_train() -> None:
@@ -450,6 +451,25 @@ def test_verdicts_are_shown_both_ways() -> None:
         (0, 2): ORANGE.lower(),
         (1, 2): PALE.lower(),
     }
+
+
+@pytest.mark.parametrize(
+    ("figure", "n_hints", "words"),
+    [
+        (forest(make_scores(2)), 2 * 3 * 2, "published: "),
+        (fold_distributions(make_folds(1)), len(make_folds(1)), "r01-f01: "),
+        (confusions(make_confusions(1)), 16, "true Q1, predicted Q1: "),
+        (dataset_slopes(make_scores(2), DATASETS), 2 * 3, "New-4QAED B: "),
+        (hardest_clips(make_clips(20)), 20, " – artist – title – (genre): true Q"),
+        (verdict_matrix(make_pairs(3)), 6, ": better "),
+    ],
+)
+def test_every_point_has_a_hint(figure: Figure, n_hints: int, words: str) -> None:
+    hints = list(find_hints(figure))
+    assert len(hints) == n_hints
+    assert any(words in hint.text for hint in hints)
+    width, height = 72 * figure.get_size_inches()
+    assert all(0 < hint.x < width and 0 < hint.y < height for hint in hints)
 
 
 def test_pairs_without_a_comparison_stay_empty() -> None:

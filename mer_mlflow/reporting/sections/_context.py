@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from mer_mlflow.access import run_page
 from mer_mlflow.reporting.descriptions import NOTHING, ClipDescriptions, Description
 from mer_mlflow.reporting.document import Cell, Column, Table
-from mer_mlflow.reporting.statistics import compare_pairs
+from mer_mlflow.reporting.statistics import compare_pairs, holm
 from mer_mlflow.reporting.validations import Frame, Selection, Validation
 
 MISSING = Cell(text="–")
@@ -47,12 +49,21 @@ class Context:
 
     @cached_property
     def pairs(self) -> dict[Frame, pd.DataFrame]:
-        """Comparison of all pairs of each frame with several complete cross-validations."""
-        return {
-            frame: compare_pairs(self.paired_scores(items), test_share=items[0].test_share)
-            for frame, items in self.selection.by_frame().items()
-            if len(items) > 1
-        }
+        """Comparison of all pairs of each frame with several complete cross-validations.
+
+        Each pair is compared on all splits that both have; ``n_splits`` is their number.
+        """
+        frames = self.selection.by_frame()
+        return {frame: self._compared(items) for frame, items in frames.items() if len(items) > 1}
+
+    def _compared(self, items: Sequence[Validation]) -> pd.DataFrame:
+        rows = []
+        for pair in itertools.combinations(items, 2):
+            scores = self.paired_scores(pair)
+            compared = compare_pairs(scores, test_share=items[0].test_share)
+            rows.append(compared.assign(n_splits=len(scores)))
+        table = pd.concat(rows, ignore_index=True)
+        return table.assign(p_holm=holm(table["p"].to_numpy(dtype=np.float64)))
 
     def paired_scores(self, items: Sequence[Validation]) -> pd.DataFrame:
         """Return macro F1 by split (rows) and label (columns), on their common splits."""

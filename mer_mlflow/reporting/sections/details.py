@@ -155,7 +155,7 @@ def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) ->
                 *("artist", "title", "genre") * named,
                 "quadrant",
                 ("wrong", "share of wrong predictions in per cent, mean over cross-validations"),
-                "most frequent wrong quadrant",
+                "mostly predicted",
                 ("valence", "mean prediction, -1 to 1"),
                 ("arousal", "mean prediction, -1 to 1"),
             ),

@@ -10,6 +10,7 @@ from mer_mlflow.reporting.sections._context import (
     Context,
     columns,
     interval,
+    number,
     points,
     probability,
     table,
@@ -21,6 +22,7 @@ from mer_mlflow.reporting.validations import Frame, Validation
 HEADS = columns(
     "first",
     "second",
+    ("splits", "number of splits that both have"),
     ("difference", "mean macro F1 of the second minus that of the first, in points"),
     ("95 % interval", "corrected interval of the difference, for each pair separately"),
     ("p", "Nadeau and Bengio's corrected resampled t-test, two-sided"),
@@ -60,8 +62,8 @@ def section(context: Context) -> Section:
 def _compared(context: Context, i: int, frame: Frame, items: list[Validation]) -> list[Block]:
     title, pairs = context.frame_titles[frame], context.pairs[frame]
     blocks: list[Block] = []
-    words = f"Pairs on {title}, {len(context.paired_scores(items))} common splits"
-    blocks += table(f"pairs-{i}", words, HEADS, (_row(pair) for _, pair in pairs.iterrows()))
+    rows = (_row(pair) for _, pair in pairs.iterrows())
+    blocks += table(f"pairs-{i}", f"Pairs on {title}", HEADS, rows)
     if items[0].test_share is None:
         blocks.append(
             Text(content=f"{title}: all splits test the same clips, which allows no inference.")
@@ -82,6 +84,7 @@ def _row(pair: pd.Series[float]) -> tuple[Cell, ...]:
     return (
         text(pair["first"]),
         text(pair["second"]),
+        number(pair["n_splits"], digits=0),
         points(pair["mean_difference"]),
         interval(pair["low"], pair["high"], is_difference=True),
         *(

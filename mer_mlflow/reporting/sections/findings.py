@@ -41,7 +41,7 @@ def _sentences(context: Context, frame: Frame, items: Sequence[Validation]) -> I
     if best.protocol == "paper":
         yield from _reproduced(context, items)
     if frame in context.pairs and best.test_share is not None:
-        yield from _decided(context, best, frame)
+        yield from _decided(context, best, items)
         yield from _advice(context, best, items)
 
 
@@ -91,17 +91,17 @@ def _score(context: Context, item: Validation) -> str:
     )
 
 
-def _decided(context: Context, best: Validation, frame: Frame) -> Iterator[str]:
-    pairs = context.pairs[frame]
+def _decided(context: Context, best: Validation, items: Sequence[Validation]) -> Iterator[str]:
+    pairs, short = context.pairs[best.frame], _names(context, items)
     verdicts = _against(pairs, context.label(best))
     known = [
         f"{relation} {_few(names)}"
         for verdict, relation in VERDICTS.items()
-        if (names := [name for name, found in verdicts.items() if found == verdict])
+        if (names := [short[name] for name, found in verdicts.items() if found == verdict])
     ]
     if known:
         yield f"With a probability of at least 95 %, it is {' and '.join(known)}."
-    open_names = [name for name, found in verdicts.items() if found == UNDECIDED]
+    open_names = [short[name] for name, found in verdicts.items() if found == UNDECIDED]
     if open_names:
         yield f"Undecided is its difference from {_few(open_names)}."
     if len(pairs) > len(verdicts):
@@ -127,30 +127,38 @@ def _advice(context: Context, best: Validation, items: Sequence[Validation]) -> 
         (item for item in items if verdicts.get(context.label(item)) == UNDECIDED),
         key=lambda item: -item.summary().mean,
     )
+    short = _names(context, items)
     for item in undecided[:MOST_ADVICE]:
         scores = context.paired_scores([best, item]).to_numpy(dtype=np.float64)
-        yield _what_decides(context, best, item, scores[:, 1] - scores[:, 0])
+        yield _what_decides(short[context.label(item)], best, scores[:, 1] - scores[:, 0])
 
 
-def _what_decides(
-    context: Context, best: Validation, item: Validation, differences: NDArray[np.float64]
-) -> str:
+def _what_decides(name: str, best: Validation, differences: NDArray[np.float64]) -> str:
     size = deciding_size(differences, test_share=best.test_share, n_splits=best.n_splits)
     points = signed(float(differences.mean()))
-    start = f"If the difference of {points} points from {context.label(item)} stays as it is,"
+    start = f"If the difference of {points} points from {name} stays as it is,"
     if math.isfinite(size.n_repeats):
-        return f"{start} about {size.n_repeats:.0f} x {best.n_splits} folds decide it."
+        return f"{start} about {size.n_repeats:.0f} x {best.n_splits} folds would decide it."
     if math.isfinite(size.clips_factor):
         n_clips = float(f"{size.clips_factor * best.n_clips:.2g}")
         return (
-            f"{start} no number of repetitions decides it; about "
+            f"{start} no number of repetitions would decide it; about "
             f"{number(n_clips, digits=0).text} clips instead of "
             f"{number(best.n_clips, digits=0).text} would."
         )
     return (
-        f"{start} neither {MOST_REPEATS} repetitions nor many more clips decide it, because it is "
+        f"{start} neither {MOST_REPEATS} repetitions nor many more clips would decide it: it is "
         "too close to one point."
     )
+
+
+def _names(context: Context, items: Sequence[Validation]) -> dict[str, str]:
+    """Return a short name by label: the method's title if it has only one row."""
+    titles = [item.title for item in items]
+    return {
+        context.label(item): item.title if titles.count(item.title) == 1 else context.label(item)
+        for item in items
+    }
 
 
 def _few(names: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ def _table(context: Context, number: int, methods: list[Method]) -> Table:
         rows=tuple(rows),
         notes=tuple(notes),
         folded=tuple(folded),
-        folded_title=f"{n_folded} of {len(methods)} methodologies that were not run",
+        folded_title=f"{n_folded} of {len(methods)} methodologies were not run",
     )
 
 

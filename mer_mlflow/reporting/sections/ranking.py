@@ -24,7 +24,7 @@ from mer_mlflow.reporting.validations import Validation
 
 HEADS = columns(
     "methodology",
-    "hyperparameters",
+    "tuning",
     ("F1", "macro F1 in per cent, mean ± standard deviation over folds"),
     ("95 % interval", "Nadeau and Bengio's corrected interval of the mean"),
     ("published", "macro F1 of the study"),
@@ -57,14 +57,7 @@ DETAILS = (
     "arousal_accuracy",
     "valence_accuracy",
 )
-
-
-ALLOWED = (
-    "reads columns of feature tables that leak the quadrant or are no features according to a "
-    "check, but were allowed by name: the score may be meaningless; see "
-    "Before you believe a score"
-)
-MIXED = "its folds were computed by different kernels; see Before you believe a score"
+SEE = "see Before you believe a score"
 
 
 def section(context: Context) -> Section:
@@ -142,7 +135,7 @@ def _notes(context: Context, item: Validation) -> list[str]:
         for part, larger in context.selection.parts
         if larger is item and part.is_complete
     ]
-    return [ALLOWED] * bool(item.allowed_columns) + [MIXED] * item.is_mixed + parts
+    return [f"{remark}; {SEE}" for remark in item.remarks] + parts
 
 
 def _row(
