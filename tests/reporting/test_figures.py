@@ -456,10 +456,10 @@ def test_verdicts_are_shown_both_ways() -> None:
 @pytest.mark.parametrize(
     ("figure", "n_hints", "words"),
     [
-        (forest(make_scores(2)), 2 * 3 * 2, "published: "),
+        (forest(make_scores(2)), 5 + 4, "published: "),
         (fold_distributions(make_folds(1)), len(make_folds(1)), "r01-f01: "),
         (confusions(make_confusions(1)), 16, "true Q1, predicted Q1: "),
-        (dataset_slopes(make_scores(2), DATASETS), 2 * 3, "New-4QAED B: "),
+        (dataset_slopes(make_scores(2), DATASETS), 5, "New-4QAED B: "),
         (hardest_clips(make_clips(20)), 20, " – artist – title – (genre): true Q"),
         (verdict_matrix(make_pairs(3)), 6, ": better "),
     ],
