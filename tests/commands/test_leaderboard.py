@@ -83,6 +83,7 @@ def test_ranking_is_updated_until_it_is_interrupted(
     monkeypatch.setattr(command.time, "sleep", wait)
     monkeypatch.setattr(command, "read_validations", sometimes)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "150")
     assert leaderboard(interval=2) == 0
     assert waits == [2, 2, 2]
     assert len(reads) == 3
