@@ -9,6 +9,7 @@ from mer_mlflow.commands.parameters import (
     EXPORT,
     FIT,
     IMPORT,
+    LEADERBOARD,
     METHOD,
     PAGE,
     PREDICT,
@@ -84,6 +85,12 @@ COMMANDS = {
             parameters=STUDY,
         ),
         Command(name="report", summary="Build the comparison table.", parameters=REPORT),
+        Command(
+            name="leaderboard",
+            summary="Show the ranking, also of running cross-validations, and update it.",
+            parameters=LEADERBOARD,
+            is_entry=False,
+        ),
         Command(name="prepare", summary="Check a dataset and fill the store.", parameters=PREPARE),
         Command(name="augment", summary="Write a synthesised copy of a clip.", parameters=AUGMENT),
         Command(

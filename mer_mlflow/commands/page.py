@@ -50,10 +50,10 @@ def page(
     require_package("gradio", needed_by="page")
     from mlflow import MlflowClient
 
-    from mer_mlflow.page.descriptions import ClipDescriptions, describe_clips
     from mer_mlflow.page.heard import check_table
     from mer_mlflow.page.models import default_models, load_models
     from mer_mlflow.page.server import bind, serve
+    from mer_mlflow.reporting.descriptions import ClipDescriptions, describe_clips
     from mer_mlflow.tracking import check_store, experiment_id
 
     table = given_path(heard, name="heard")

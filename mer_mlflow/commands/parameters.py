@@ -30,13 +30,43 @@ PREPARE = (
     ARITHMETIC,
 )
 
-REPORT = (
+SELECTED = (
     Parameter(name="experiment", default=None, kind=str, help="names, or all; default this run's"),
     Parameter(name="methods", default=None, kind=str, help='"svm,cnn"; by default all'),
     Parameter(name="datasets", default=None, kind=str, help='"original-4qaed"; by default all'),
     Parameter(name="protocol", default=None, kind=str, help="by default all"),
+)
+"""Parameters that select the cross-validations of a ranking."""
+
+REPORT = (
+    *SELECTED,
+    Parameter(
+        name="data_root",
+        default=None,
+        kind=str,
+        help="folder of datasets, to name and play clips; or MER_DATA_ROOT",
+    ),
+    Parameter(
+        name="format",
+        default=None,
+        kind=str,
+        help="markdown, csv, latex or json: print one table and write nothing",
+        limits=Space(choices=("markdown", "csv", "latex", "json")),
+    ),
+    Parameter(name="table", default=None, kind=str, help="name of that table; default ranking"),
     Parameter(name="output", default="reports", kind=str, help="folder for the files"),
     Parameter(name="pages", default=None, kind=str, help="address of MLflow's pages, for links"),
+)
+
+LEADERBOARD = (
+    *SELECTED,
+    Parameter(
+        name="interval",
+        default=5.0,
+        kind=float,
+        help="seconds between updates in a terminal; 0 prints it once",
+        limits=Space(low=0.0),
+    ),
 )
 
 FIT = (

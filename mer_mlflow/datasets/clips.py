@@ -50,6 +50,7 @@ class Clips:
     features : feature tables by name (``"top100"``, ``"all"``)
     fixed_splits : part of each clip (``"train"``, ``"validate"``, ``"test"``, None) by split name
     titles : title of each clip, None if unknown; empty if the dataset has no titles
+    genres : genres of each clip, None if unknown; empty if the dataset has no genres
     earlier_ids : ids of these clips in earlier versions, in the same order; None if they are the
         same
     """
@@ -63,11 +64,12 @@ class Clips:
     features: Mapping[str, FeatureTable] = field(default_factory=dict)
     fixed_splits: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     titles: tuple[str | None, ...] = ()
+    genres: tuple[str | None, ...] = ()
     earlier_ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         columns: tuple[Sequence[object], ...] = (self.audio, self.audio_hashes, self.artists)
-        columns = (*columns, *([self.titles] if self.titles else []))
+        columns = (*columns, *(column for column in (self.titles, self.genres) if column))
         if any(len(column) != len(self.ids) for column in (self.quadrants, *columns)):
             raise ValueError("every column of Clips must have one entry a clip")
         if list(self.ids) != sorted(set(self.ids)):
@@ -123,6 +125,7 @@ class Clips:
                 name: tuple(parts[i] for i in kept) for name, parts in self.fixed_splits.items()
             },
             titles=tuple(self.titles[i] for i in kept) if self.titles else (),
+            genres=tuple(self.genres[i] for i in kept) if self.genres else (),
             earlier_ids=self.earlier_ids and tuple(self.earlier_ids[i] for i in kept),
         )
 

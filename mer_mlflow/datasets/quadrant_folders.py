@@ -33,6 +33,8 @@ from mer_mlflow.datasets.tables import (
 )
 from mer_mlflow.errors import DatasetError, listing
 
+GENRES = ("GenresStr", "Genres")
+"""Columns of genres; where there are both, the second one is their number."""
 OTHER_AUDIO_SUFFIXES = (".aac", ".aif", ".aiff", ".ape", ".mp4", ".opus", ".wma")
 
 
@@ -92,9 +94,11 @@ def read_quadrant_folders(
     feature_tables = _feature_tables(features or {}, rankings or {}, published or {}, ids, tables)
     artists: Mapping[str, str] = {}
     titles: Mapping[str, str] = {}
+    genres: Mapping[str, str] = {}
     if metadata is not None:
         tables.append(_with_ids(read_table(metadata), ids))
         artists, titles = (_cells_of(tables[-1], name) for name in ("Artist", "Title"))
+        genres = next(filter(None, (_cells_of(tables[-1], name) for name in GENRES)), {})
     audio = tuple(files[clip][0][1] if clip in files else None for clip in ids)
     unread = unread_files(audio_root) if audio_root is not None else []
     clips = Clips(
@@ -105,6 +109,7 @@ def read_quadrant_folders(
         audio_hashes=content_hashes(audio),
         artists=tuple(known(artists.get(clip, "")) for clip in ids),
         titles=tuple(titles.get(clip) or None for clip in ids) if titles else (),
+        genres=tuple(genres.get(clip) or None for clip in ids) if genres else (),
         features=feature_tables,
         fixed_splits={
             split: _parts_of(parts, ids, errors) for split, parts in (partitions or {}).items()

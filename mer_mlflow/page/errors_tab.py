@@ -15,12 +15,12 @@ from mlflow import MlflowClient
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import MerError, ParameterError, RunDataError
-from mer_mlflow.page.descriptions import ClipDescriptions
 from mer_mlflow.page.errors_table import COLUMNS, HARDEST, ORDERS, errors_table
 from mer_mlflow.page.heard import Heard, add_clip
 from mer_mlflow.page.out_of_fold import compare_without, same_clips, suspects
 from mer_mlflow.page.results import compared, done, failed
 from mer_mlflow.page.served import ServedClips
+from mer_mlflow.reporting.descriptions import ClipDescriptions
 from mer_mlflow.reporting.validations import Validation, dataset_title, read_validations
 
 NO_RUN = "No complete cross-validation in this experiment; `mer train` makes one."

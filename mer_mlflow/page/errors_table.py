@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from mer_mlflow.page.descriptions import ClipDescriptions
 from mer_mlflow.page.out_of_fold import mean_predictions, true_probability
+from mer_mlflow.reporting.descriptions import ClipDescriptions
 from mer_mlflow.reporting.validations import Validation
 
 HARDEST, SUSPECTS = "Hardest clips first", "Label suspects first"

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mer_mlflow.deployment.prediction import EmotionPrediction, mean_of
-from mer_mlflow.page.descriptions import ClipDescriptions, label
 from mer_mlflow.page.drawing import draw_bars, draw_plane, draw_timeline, legend, peaks
 from mer_mlflow.page.models import PageModel, predict_all
 from mer_mlflow.page.out_of_fold import Comparison, nearest
 from mer_mlflow.page.served import ServedClips
+from mer_mlflow.reporting.descriptions import ClipDescriptions, label
 from mer_mlflow.representations.audio import decode
 
 

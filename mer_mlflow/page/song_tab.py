@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.errors import MerError
-from mer_mlflow.page.descriptions import ClipDescriptions
 from mer_mlflow.page.heard import Heard, add_song
 from mer_mlflow.page.models import PageModel
 from mer_mlflow.page.results import Answer, answer, done, failed
 from mer_mlflow.page.served import ServedClips
+from mer_mlflow.reporting.descriptions import ClipDescriptions
 
 NO_PROGRESS = gr.Progress()
 """Default argument by which Gradio passes the progress of a call."""

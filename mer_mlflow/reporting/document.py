@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from matplotlib.figure import Figure
 
@@ -34,6 +36,7 @@ class Cell:
     address : target of a link, empty for no link
     marks : numbers of the table's footnotes for this cell, from 1
     is_best : whether it is highlighted
+    file : path of a local file to open, relative to the report; empty for none
     """
 
     text: str
@@ -41,6 +44,7 @@ class Cell:
     address: str = ""
     marks: tuple[int, ...] = ()
     is_best: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,8 @@ class Table:
     columns : columns of the table
     rows : cells; each row has one for each column
     notes : footnotes, to which cells refer by number
+    folded : further rows, which are folded away in HTML and only counted in Markdown and LaTeX
+    folded_title : number and kind of these rows
     """
 
     name: str
@@ -61,6 +67,13 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    folded: tuple[tuple[Cell, ...], ...] = ()
+    folded_title: str = ""
+
+    @property
+    def all_rows(self) -> tuple[tuple[Cell, ...], ...]:
+        """Rows including those that are folded away."""
+        return (*self.rows, *self.folded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +85,18 @@ class Picture:
     name : name of its files
     title : caption
     description : alternative text
-    figure : matplotlib figure
+    draw : function that draws it; it is called when the figure is needed
     """
 
     name: str
     title: str
     description: str
-    figure: Figure
+    draw: Callable[[], Figure]
+
+    @cached_property
+    def figure(self) -> Figure:
+        """Matplotlib figure."""
+        return self.draw()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ from mer_mlflow.palette import (
     SKY,
     VERMILION,
 )
+from mer_mlflow.reporting.hints import add_hints
 
 Numbers = NDArray[np.float64]
 
@@ -53,7 +54,11 @@ DPI = 150
 COLOURS = (BLUE, VERMILION, GREEN, BLACK, ORANGE, PURPLE, SKY)
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
-DARK, PALE = "#444444", "#DDDDDD"
+DARK, PALE, WHITE = "#444444", "#DDDDDD", "#FFFFFF"
+NEUTRAL = (PALE, WHITE)
+INK_ON_COLOUR, PAPER_ON_COLOUR = "#010101", "#FEFEFE"
+"""Colours of texts on coloured cells. They differ from black and white, which change on a dark
+page."""
 
 DIAMOND: dict[str, Any] = {
     "ls": "none",
@@ -83,7 +88,7 @@ VERDICTS = (
     ("▲ better", BLUE),
     ("= equivalent", PALE),
     ("▼ worse", ORANGE),
-    (f"undecided: all three below {100 * DECIDED:.0f} %", "#FFFFFF"),
+    (f"undecided: all three below {100 * DECIDED:.0f} %", WHITE),
 )
 
 
@@ -127,6 +132,7 @@ def fold_distributions(folds: pd.DataFrame) -> Figure:
 
         - ``label`` : method and setting, one row of the panels each
         - ``dataset`` : title
+        - ``split`` : the fold
         - ``f1_macro`` : macro F1, 0 to 1
     """
     labels, datasets = _ranked(folds, "f1_macro"), list(folds["dataset"].unique())
@@ -291,6 +297,7 @@ def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
         - ``quadrant`` : the true one, Q1 to Q4
         - ``share_wrong`` : share of wrong predictions, 0 to 1
         - ``valence``, ``arousal`` : mean predicted position, -1 to 1
+        - ``description`` : further facts for the hint of the clip's point, empty if unknown
     n_named : number of clips with a name
     """
     known = clips.dropna(subset=["share_wrong", "valence", "arousal"])
@@ -307,6 +314,9 @@ def hardest_clips(clips: pd.DataFrame, n_named: int = 12) -> Figure:
     # The hardest are plotted last, so that others do not hide them
     _plot_clips(axes, others.iloc[::-1])
     _plot_clips(axes, hardest.iloc[::-1])
+    easiest_first = known.sort_values("share_wrong", kind="stable")
+    hints = [_clip_hint(clip) for _, clip in easiest_first.iterrows()]
+    add_hints(axes, easiest_first["valence"], easiest_first["arousal"], hints)
     _name_clips(axes, hardest, names, size=(LINE + 0.01) / inch_a_unit)
     quadrants = [
         _mark(marker, colour, f"true {quadrant}")
@@ -350,6 +360,8 @@ def verdict_matrix(pairs: pd.DataFrame) -> Figure:
     for row, column in np.ndindex(chances.shape[:2]):
         if np.isfinite(chances[row, column]).all():
             _plot_verdict(axes, chances[row, column], (column, row), with_number=width > 0.42)
+            hint = _verdict_hint(labels[row], labels[column], chances[row, column])
+            add_hints(axes, [column], [row], [hint], radius=10)
     ends = (-0.52, len(labels) - 0.48)
     axes.set(xlim=ends, ylim=ends[::-1], aspect=height / width)
     axes.set_xticks(range(len(labels)), numbers)
@@ -505,6 +517,25 @@ def _plot_scores(axes: Axes, scores: pd.DataFrame, heights: Mapping[str, float])
     axes.hlines(places, low, high, color=BLUE, lw=1.4)
     axes.plot(mean, places, "o", color=BLUE, ms=5, markeredgewidth=0, label="mean")
     axes.plot(published, places, label="published", **DIAMOND)
+    hints = [_score_hint(row) for _, row in scores.iterrows()]
+    add_hints(axes, mean, places, hints)
+    has_published = published.notna()
+    words = [f"published: {value:.2f} %" for value in published[has_published]]
+    add_hints(axes, published[has_published], places[has_published], words)
+
+
+def _score_hint(score: pd.Series[Any]) -> str:
+    mean, low, high = (100 * score[name] for name in ("mean", "low", "high"))
+    interval = "" if math.isnan(low) else f" [{low:.1f}, {high:.1f}]"
+    return f"{score['label']}, {score['dataset']}: {mean:.2f} %{interval}"
+
+
+def _clip_hint(clip: pd.Series[Any]) -> str:
+    facts = " – ".join(filter(None, (str(clip["clip"]), clip["description"])))
+    return (
+        f"{facts}: true {clip['quadrant']}, {100 * clip['share_wrong']:.0f} % wrong, "
+        f"valence {clip['valence']:+.2f}, arousal {clip['arousal']:+.2f}"
+    )
 
 
 def _plot_folds(axes: Axes, folds: pd.DataFrame, heights: Mapping[str, float]) -> None:
@@ -513,6 +544,8 @@ def _plot_folds(axes: Axes, folds: pd.DataFrame, heights: Mapping[str, float]) -
     shifts = THICKNESS * (numbers * GOLDEN % 1 - 0.5)
     places = folds["label"].map(heights) + shifts
     axes.scatter(scores, places, s=4, color=SKY, linewidths=0, rasterized=True, label="fold")
+    hints = [f"{split}: {score:.1f} %" for split, score in zip(folds["split"], scores, strict=True)]
+    add_hints(axes, scores, places, hints, radius=1.5)
     boxes = scores.groupby(folds["label"]).quantile(np.linspace(0, 1, 5)).unstack()
     lines = np.array([heights[str(label)] for label in boxes.index])
     lowest, lower, median, upper, highest = boxes.to_numpy().T
@@ -535,11 +568,18 @@ def _plot_confusion(axes: Axes, counts: pd.DataFrame) -> None:
             column,
             row,
             f"{share:.0f}" if known else "–",
-            color=_text_colour(colours(share / 100)[:3] if known else (1, 1, 1)),
+            color=_text_colour(colours(share / 100)[:3]) if known else BLACK,
             fontsize=TEXT,
             ha="center",
             va="center",
         )
+    rows, columns = (each.ravel() for each in np.indices(table.shape))
+    hints = [
+        f"true {QUADRANTS[row]}, predicted {QUADRANTS[column]}: {table[row, column]:.0f} of "
+        f"{totals[row, 0]:.0f} predictions"
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    add_hints(axes, columns, rows, hints, radius=10)
     axes.set_xticks(range(len(QUADRANTS)), QUADRANTS)
     axes.set_yticks(range(len(QUADRANTS)), QUADRANTS)
     axes.tick_params(labelsize=TEXT, length=0)
@@ -547,10 +587,11 @@ def _plot_confusion(axes: Axes, counts: pd.DataFrame) -> None:
 
 
 def _text_colour(colour: tuple[float, float, float]) -> str:
-    """Return black or white, whichever has more contrast."""
+    """Return nearly black or white, whichever has more contrast; a dark page does not change it."""
     light = np.asarray(colour, dtype=np.float64)
     luminance = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
-    return BLACK if luminance @ np.array([0.2126, 0.7152, 0.0722]) > 0.179 else "white"
+    is_light = luminance @ np.array([0.2126, 0.7152, 0.0722]) > 0.179
+    return INK_ON_COLOUR if is_light else PAPER_ON_COLOUR
 
 
 def _plot_epochs(axes: Axes, rows: pd.DataFrame, measure: str, most: int) -> None:
@@ -587,6 +628,8 @@ def _plot_slope(
     values = 100 * scores[["mean", "low", "high"]].to_numpy(dtype=np.float64)
     order = np.argsort(places)
     places, (mean, low, high) = places[order], values[order].T
+    hints = [_score_hint(row) for _, row in scores.iloc[order].iterrows()]
+    add_hints(axes, places, mean, hints)
     colour = COLOURS[position % len(COLOURS)]
     axes.vlines(places, low, high, color=colour, lw=0.8, alpha=0.6)
     axes.plot(
@@ -677,6 +720,14 @@ def _both_ways(pairs: pd.DataFrame) -> tuple[list[str], Numbers]:
     return [labels[k] for k in order], chances[np.ix_(order, order)]
 
 
+def _verdict_hint(label: str, other: str, chances: Numbers) -> str:
+    better, equivalent, worse = 100 * chances
+    return (
+        f"{label}, against {other}: better {better:.1f} %, equivalent {equivalent:.1f} %, "
+        f"worse {worse:.1f} %"
+    )
+
+
 def _plot_verdict(
     axes: Axes, chances: Numbers, place: tuple[int, int], *, with_number: bool
 ) -> None:
@@ -689,7 +740,7 @@ def _plot_verdict(
     axes.text(
         *place,
         SIGNS[kind] + number,
-        color=_text_colour(to_rgb(colour)),
+        color=BLACK if colour in NEUTRAL else _text_colour(to_rgb(colour)),
         fontsize=TEXT,
         ha="center",
         va="center",

@@ -12,10 +12,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mer_mlflow.errors import MissingArtifactError, RunDataError
+from mer_mlflow.reporting.descriptions import ClipDescriptions
 from mer_mlflow.reporting.document import Document
 from mer_mlflow.reporting.sections import (
     details,
     differences,
+    findings,
     honesty,
     provenance,
     published,
@@ -33,7 +35,7 @@ from mer_mlflow.tracking.reading import read_text
 COLUMNS = ("method", "dataset", "action", "status", "reason")
 """Columns of a study's table of items."""
 MOST_ITEMS, LONGEST_CELL = 10_000, 1000
-SECTIONS = (published, ranking, differences, questions, honesty, details, provenance)
+SECTIONS = (findings, ranking, differences, questions, honesty, published, details, provenance)
 TITLE = "Music Emotion Recognition: a comparison of methodologies"
 
 
@@ -43,6 +45,7 @@ def build_report(
     address: str,
     facts: Sequence[tuple[str, str]] = (),
     reasons: dict[tuple[str, str], str] | None = None,
+    descriptions: Sequence[ClipDescriptions] = (),
 ) -> Document:
     """Build the report of cross-validations.
 
@@ -54,6 +57,8 @@ def build_report(
     facts : (name, value) pairs that describe the source of the runs
     reasons : reason of each (method, dataset) without a result, as returned by
         :func:`read_reasons`
+    descriptions : descriptions of the clips of datasets that are at hand, with paths of audio files
+        relative to the report
 
     Examples
     --------
@@ -62,7 +67,12 @@ def build_report(
     >>> selection = read_validations(MlflowClient(), ["1"])  # doctest: +SKIP
     >>> document = build_report(selection, address="http://127.0.0.1:5000")  # doctest: +SKIP
     """
-    context = Context(selection=selection, address=address.rstrip("/"), reasons=reasons or {})
+    context = Context(
+        selection=selection,
+        address=address.rstrip("/"),
+        reasons=reasons or {},
+        descriptions=descriptions,
+    )
     n_partial = len(selection.validations) - len(selection.complete)
     counted = [
         ("cross-validations", f"{len(selection.complete)} complete, {n_partial} partial"),
@@ -71,6 +81,9 @@ def build_report(
     if selection.n_set_aside:
         repeated = f"{selection.n_set_aside} finished runs repeat another one and are left out"
         counted.append(("duplicates", repeated))
+    if selection.parts:
+        contained = f"{len(selection.parts)} that a larger one contains are listed under Provenance"
+        counted.append(("parts", contained))
     if selection.left_out:
         unread = f"{len(selection.left_out)} that cannot be read are listed under Provenance"
         counted.append(("left out", unread))

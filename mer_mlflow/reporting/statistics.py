@@ -29,6 +29,12 @@ ONE_POINT = 0.01
 DECISIVE = 0.95
 """Minimum posterior probability of a verdict."""
 
+UNDECIDED = "undecided"
+MOST_REPEATS = 20
+"""Largest number of repetitions that is suggested for a decision."""
+MOST_DOUBLINGS = 7
+"""Doublings of the number of clips that are tried for a decision."""
+
 DECIMALS = 12
 """Significant decimals of a difference; further ones may be rounding errors of the scores."""
 
@@ -91,7 +97,21 @@ class Posterior:
         for name, probability in asdict(self).items():
             if probability >= DECISIVE:
                 return name.removeprefix("p_")
-        return "undecided"
+        return UNDECIDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecidingSize:
+    """Size of a cross-validation that would decide a difference; infinite if none would.
+
+    Attributes
+    ----------
+    n_repeats : smallest number of repetitions that decides it with the same clips
+    clips_factor : factor by which the number of clips must grow, with ``MOST_REPEATS`` repetitions
+    """
+
+    n_repeats: float
+    clips_factor: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,13 +213,46 @@ def bayesian_correlated_t_test(
     if rope < 0:
         raise ValueError(f"rope is {rope}; it must be 0 or more")
     exact = np.round(differences, DECIMALS)
-    mean = float(np.mean(exact))
     error = corrected_standard_error(exact, test_share=test_share)
-    df = len(exact) - 1
-    better = _probability_above(rope, mean=mean, error=error, df=df)
-    worse = _probability_above(rope, mean=-mean, error=error, df=df)
-    rest = np.maximum(1 - (worse + better), 0.0)  # rounding errors may make it negative
-    return Posterior(p_worse=worse, p_equivalent=float(rest), p_better=better)
+    return _posterior(float(np.mean(exact)), error=error, df=len(exact) - 1, rope=rope)
+
+
+def deciding_size(
+    differences: NDArray[np.float64],
+    *,
+    test_share: float | None,
+    n_splits: int,
+    rope: float = ONE_POINT,
+) -> DecidingSize:
+    """Estimate which size of a cross-validation would decide an undecided difference.
+
+    It assumes that the observed mean and standard deviation over folds stay the same with more
+    repetitions, and that the variance is inversely proportional to the number of clips. The result
+    is therefore an order of magnitude. More repetitions cannot reduce the standard error below
+    that of unlimited ones, so they may not be sufficient.
+
+    Parameters
+    ----------
+    differences : second score minus first on each split [shape=(n_folds,)]
+    test_share : ratio of test clips to training clips, 1 / 9 for ten folds; None if all splits
+        have the same test clips, so that no inference is possible
+    n_splits : number of folds of a repetition
+    rope : half-width of the region of practical equivalence, >= 0
+    """
+    mean, std = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    share = math.nan if test_share is None else test_share
+
+    def is_decided(n_repeats: int, clips_factor: float) -> bool:
+        n_folds = n_repeats * n_splits
+        error = std * math.sqrt((1 / n_folds + share) / clips_factor)
+        return _posterior(mean, error=error, df=n_folds - 1, rope=rope).verdict != UNDECIDED
+
+    repeats = range(max(1, len(differences) // n_splits), MOST_REPEATS + 1)
+    factors = (2 ** (k / 8) for k in range(8 * MOST_DOUBLINGS + 1))
+    return DecidingSize(
+        n_repeats=next((n for n in repeats if is_decided(n, 1)), math.inf),
+        clips_factor=next((f for f in factors if is_decided(MOST_REPEATS, f)), math.inf),
+    )
 
 
 def compare_pairs(
@@ -279,6 +332,13 @@ def _in_errors(mean: float, *, error: float) -> float:
     if error == 0:
         return math.copysign(math.inf, mean) if mean else 0.0
     return mean / error
+
+
+def _posterior(mean: float, *, error: float, df: int, rope: float) -> Posterior:
+    better = _probability_above(rope, mean=mean, error=error, df=df)
+    worse = _probability_above(rope, mean=-mean, error=error, df=df)
+    rest = np.maximum(1 - (worse + better), 0.0)  # rounding errors may make it negative
+    return Posterior(p_worse=worse, p_equivalent=float(rest), p_better=better)
 
 
 def _probability_above(edge: float, *, mean: float, error: float, df: int) -> float:

@@ -42,6 +42,8 @@ IDENTITY = re.compile(r"[\w .:-]+", re.ASCII)
 MOST_CLIPS, MOST_SECONDS = 1_000_000, 1e6
 LONGEST_VALUE = 500
 """Maximum number of characters of a hyperparameter."""
+FOLD_F1 = "f1_macro"
+"""Metric of a fold that a partial run is ranked by."""
 REQUIRED = ("f1_macro_mean", "fit_seconds_total")
 """Metrics that every complete run has."""
 FIGURES = (
@@ -49,11 +51,16 @@ FIGURES = (
     *(f"{name}_{each}" for name in SCORES for each in ("mean", "std", "low", "high")),
 )
 """Metrics that are read."""
+ALLOWED = "columns allowed in spite of a check, so that the score may be meaningless"
 MOST_SHOWN = 80
 """Maximum number of characters of column names in a remark."""
 
 Frame = tuple[str, str, str, int, int]
 """Dataset, its digest, protocol, folds and seed: runs of the same frame have the same splits."""
+
+STUDY_FOLDS = (10, 10)
+STUDY_SECONDS = "30"
+STUDY_PROFILE = "paper"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +96,7 @@ class Validation:
     params, metrics, tags : those of the parent run that a report uses
     packages : versions by name, empty if unknown
     folds, predictions, epochs : its tables; empty if folds are missing
+    so_far : macro F1 of the finished folds of a partial run [shape=(n_done,)]
     """
 
     run_id: str
@@ -109,6 +117,7 @@ class Validation:
     folds: pd.DataFrame = field(default_factory=pd.DataFrame)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
     epochs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    so_far: tuple[float, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -192,13 +201,24 @@ class Validation:
         return tuple(parts)
 
     @property
+    def departures(self) -> tuple[str, ...]:
+        """Differences of the setting from the study's; tuned hyperparameters are none."""
+        profile = self.tags.get(schema.PROFILE, STUDY_PROFILE)
+        folds = f"{self.n_repeats} x {self.n_splits} folds"
+        parts = [f"{profile} profile"] * (profile != STUDY_PROFILE)
+        parts += [folds] * ((self.n_repeats, self.n_splits) != STUDY_FOLDS)
+        hidden = {f"{STUDY_SECONDS} s", "portable arithmetic"}
+        if self.selection == "tuned":
+            hidden |= {f"{name}={value}" for name, value in self.changed.items()}
+        return (*parts, *(fact for fact in self.setting if fact not in hidden))
+
+    @property
     def remarks(self) -> tuple[str, ...]:
-        """Its setting, and warnings about its scores."""
+        """Warnings about its scores."""
         allowed = printable(self.allowed_columns, most=MOST_SHOWN)
         return (
-            *self.setting,
             *["mixed arithmetic"] * self.is_mixed,
-            *[f"columns allowed in spite of a check: {allowed}"] * bool(allowed),
+            *[f"{ALLOWED}: {allowed}"] * bool(allowed),
         )
 
     @property
@@ -239,10 +259,31 @@ class Validation:
         return self.folds.set_index("split")[name].astype(np.float64)
 
     def summary(self, name: str = "f1_macro") -> Summary:
-        """Return mean, standard deviation and corrected interval of a score."""
-        return summarise(
-            np.asarray(self.scores(name), dtype=np.float64), test_share=self.test_share
+        """Return mean, standard deviation and corrected interval of a score, within 0 to 1."""
+        return _within_scale(self.scores(name), self.test_share)
+
+    def summary_so_far(self) -> Summary | None:
+        """Return the summary of macro F1 over the finished folds; None if there are none."""
+        return _within_scale(self.so_far, self.test_share) if self.so_far else None
+
+    def contains(self, other: Validation) -> bool:
+        """Return whether the splits of another one are some of its own, in the same setting."""
+        own, others = (
+            {key: value for key, value in item.params.items() if key != schema.N_REPEATS}
+            for item in (self, other)
         )
+        return (
+            (self.method, self.frame, own) == (other.method, other.frame, others)
+            and other.n_repeats < self.n_repeats
+            and self.is_complete
+        )
+
+
+def _within_scale(scores: Sequence[float] | pd.Series[float], share: float | None) -> Summary:
+    """Summarise scores; Student's interval may be wider than the scale of 0 to 1."""
+    found = summarise(np.asarray(scores, dtype=np.float64), test_share=share)
+    low, high = np.clip((found.low, found.high), 0, 1)
+    return replace(found, low=float(low), high=float(high))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,16 +292,19 @@ class Selection:
 
     Attributes
     ----------
-    validations : the latest of each identity and number of folds, by dataset, table and method
+    validations : the latest of each identity, by dataset, table and method
     n_runs : number of parent runs found
     n_set_aside : number of finished runs that repeat another one of the same identity
     left_out : runs that cannot be read, or contradict themselves or others
+    parts : pairs of (smaller, larger): cross-validations whose splits are some of those of a larger
+        one of the same setting, which is the only one in ``validations``
     """
 
     validations: tuple[Validation, ...]
     n_runs: int
     n_set_aside: int
     left_out: tuple[LeftOut, ...] = ()
+    parts: tuple[tuple[Validation, Validation], ...] = ()
 
     @property
     def complete(self) -> tuple[Validation, ...]:
@@ -268,9 +312,11 @@ class Selection:
         return tuple(item for item in self.validations if item.is_complete)
 
     def labels(self) -> dict[str, str]:
-        """Label of each cross-validation by run id: method, and differences within its frame.
+        """Label of each cross-validation by run id.
 
-        If no fact distinguishes two of them, such as versions of the method, the run id is added.
+        A label is the method with all differences from the study's setting, and with further facts
+        that distinguish it within its frame. If no fact distinguishes two of them, such as versions
+        of the method, the run id is added.
         """
         by_title: dict[tuple[str, Frame], list[Validation]] = {}
         for item in self.validations:
@@ -280,7 +326,12 @@ class Selection:
             facts = [(*item.setting, f"{item.n_repeats} x {item.n_splits} folds") for item in items]
             shared = set.intersection(*map(set, facts))
             names = [
-                ", ".join((title, *(fact for fact in each if fact not in shared))) for each in facts
+                ", ".join(
+                    dict.fromkeys(
+                        (title, *item.departures, *(fact for fact in each if fact not in shared))
+                    )
+                )
+                for item, each in zip(items, facts, strict=True)
             ]
             for item, name in zip(items, names, strict=True):
                 is_alone = names.count(name) == 1
@@ -366,11 +417,13 @@ def read_validations(
     left_out += [each for _, without, _ in found for each in without]
     read = sorted((item for item, _, _ in found if item is not None), key=_order)
     validations, others = _agreeing(read)
+    parts = dict(_parts(validations))
     return Selection(
-        validations=tuple(validations),
+        validations=tuple(item for item in validations if item not in parts),
         n_runs=len(kept),
         n_set_aside=sum(n_others for _, _, n_others in found),
         left_out=(*left_out, *others),
+        parts=tuple(parts.items()),
     )
 
 
@@ -518,7 +571,7 @@ def _latest(
     left_out: list[LeftOut] = []
     for i, item in enumerate(latest_first, start=1):
         try:
-            read = _with_tables(item) if item.is_complete else _with_counted_folds(client, item)
+            read = _with_tables(item) if item.is_complete else _with_finished_folds(client, item)
         except RunDataError as error:
             left_out.append(LeftOut(run_id=item.run_id, why=str(error)))
         else:
@@ -552,14 +605,25 @@ def _fetched(item: Validation, shape: Shape) -> Tables:
         raise RunDataError(f"its tables cannot be fetched ({reason(error)})") from error
 
 
-def _with_counted_folds(client: MlflowClient, item: Validation) -> Validation:
-    """Count the folds of a partial run, which may have been killed before it counted them."""
-    children = search(client, item.experiment_id, kind=Kind.FOLD, identity=item.identity)
-    n_done = sum(
-        child.info.status == "FINISHED" and child.data.tags.get("mlflow.parentRunId") == item.run_id
-        for child in children
-    )
-    return replace(item, n_done=n_done)
+def _with_finished_folds(client: MlflowClient, item: Validation) -> Validation:
+    """Read the folds of a partial run, which may have been killed before it counted them."""
+    finished = [
+        child.data.metrics
+        for child in search(client, item.experiment_id, kind=Kind.FOLD, identity=item.identity)
+        if child.info.status == "FINISHED"
+        and child.data.tags.get("mlflow.parentRunId") == item.run_id
+    ]
+    scores = [reading.figure(metrics, FOLD_F1) for metrics in finished if FOLD_F1 in metrics]
+    return replace(item, n_done=len(finished), so_far=tuple(scores))
+
+
+def _parts(items: Sequence[Validation]) -> Iterator[tuple[Validation, Validation]]:
+    """Yield each cross-validation that is part of a larger one, with the largest of them."""
+    largest_first = sorted(items, key=lambda item: -item.n_repeats)
+    for item in items:
+        larger = next((other for other in largest_first if other.contains(item)), None)
+        if larger is not None:
+            yield item, larger
 
 
 def _agreeing(items: Sequence[Validation]) -> tuple[list[Validation], list[LeftOut]]:

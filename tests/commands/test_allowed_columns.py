@@ -130,7 +130,7 @@ def test_allowed_column_is_recorded_and_reported(
     report.report(**parse(REPORT, ["--experiment=Default"]))
     page = (store / "reports" / "report.md").read_text()
     assert "MER006" in page
-    assert name.strip('"') in page.partition("Before interpreting a score")[2]
+    assert name.strip('"') in page.partition("Before you believe a score")[2]
 
 
 def test_run_that_is_complete_already_learns_what_was_allowed(write: Write, store: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +15,8 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow.commands.command import run_command
-from mer_mlflow.commands.report import _experiments, main, report
+from mer_mlflow.commands.ranking import requested_experiments
+from mer_mlflow.commands.report import main, report
 from mer_mlflow.commands.study import study
 from mer_mlflow.commands.train import train
 from mer_mlflow.datasets import Clips
@@ -54,7 +57,7 @@ def trained(trained_store: Path, store: Path) -> Path:
 def test_name_of_an_experiment_may_have_commas(trained: Path, chosen: str) -> None:
     client = MlflowClient()
     other = client.create_experiment("a,b: c")
-    found = _experiments(client, chosen)
+    found = requested_experiments(client, chosen)
     assert len(found) == (2 if chosen == "Default,other" else 1)
     assert (found == [other]) == chosen.startswith("a,b")
 
@@ -63,10 +66,10 @@ def test_trained_methods_are_compared(trained: Path, capsys: pytest.CaptureFixtu
     assert report() == 0
     assert "C=1.0" in capsys.readouterr().out
     ranking = pd.read_csv(trained / "reports" / "tables" / "ranking-1.csv")
-    assert sorted(ranking["setting"]) == [
-        "10 s, extracted features",
-        "10 s, extracted features, C=1.0",
-    ]
+    common = "SVM, quick profile, 1 x 3 folds, 10 s, extracted features"
+    assert sorted(ranking["methodology"]) == [common, f"{common}, C=1.0"]
+    hardest = pd.read_csv(trained / "reports" / "tables" / "hardest-1.csv")
+    assert hardest["artist"].str.len().min() > 1
     client = MlflowClient()
     (run,) = client.search_runs(["0"], "tags.`mer.kind` = 'report'")
     assert run.info.status == "FINISHED"
@@ -174,9 +177,60 @@ def test_experiment_without_runs_says_what_to_do(
     assert "run `mlflow run . -e train` first" in capsys.readouterr().out
 
 
+def test_one_table_is_printed_and_nothing_is_written(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--format=csv"]) == 0
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert main(["--format=json", "--table=ranking-1"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["methodology"]["text"] for row in rows] == list(printed["methodology"])
+    assert [row["F1"]["value"] for row in rows] == list(printed["F1"])
+    assert main(["--format", "markdown", "--table", "pairs"]) == 0
+    assert "| first | second |" in capsys.readouterr().out
+    assert main(["--format=latex", "--table=hardest"]) == 0
+    assert "\\begin{tabular}" in capsys.readouterr().out
+    assert not MlflowClient().search_runs(["0"], "tags.`mer.kind` = 'report'")
+    assert not (trained / "reports").exists()
+
+
+def test_run_of_a_printed_table_is_named(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    assert main(["--format=csv"]) == 0
+    assert client.get_run(run_id).info.run_name == "report: table ranking-1"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--table=rankin"], "table=rankin: unknown table; did you mean ranking-1?"),
+        (["--table=ranking"], "there are several, name one of them"),
+    ],
+)
+def test_table_that_is_not_clear_is_refused(
+    arguments: list[str],
+    words: str,
+    trained: Path,
+    demo: Clips,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if arguments == ["--table=ranking"]:
+        train(Experiment(dataset="demo", folds=2, workers=0))
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main([*arguments, "--format=csv"]))
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--table=ranking"], "table=ranking: give format=markdown, csv, latex or json too"),
+        (["--format=html"], "format=html: must be one of markdown, csv, latex, json"),
+        (["--data_root=/nowhere"], "data_root=/nowhere: no such folder"),
         (["--experiment=mine"], "experiment=mine: no such experiment (there are: Default)"),
         (["--output=mlflow.db/reports"], "output=mlflow.db/reports: cannot be written"),
         (["--methods=svn"], "method=svn: unknown"),

@@ -18,13 +18,13 @@ from mer_mlflow.datasets import QUADRANTS, Clips
 from mer_mlflow.deployment.figures import boundaries
 from mer_mlflow.deployment.prediction import EmotionPrediction, mean_of, predict_song
 from mer_mlflow.errors import AudioError
-from mer_mlflow.page.descriptions import ClipDescriptions, describe_clips
 from mer_mlflow.page.drawing import draw_plane, draw_timeline, peaks
 from mer_mlflow.page.errors_table import HARDEST, SUSPECTS, errors_table
 from mer_mlflow.page.models import PageModel
 from mer_mlflow.page.out_of_fold import compare_without, mean_predictions
 from mer_mlflow.page.results import answer, compared, failed
 from mer_mlflow.page.served import ServedClips
+from mer_mlflow.reporting.descriptions import ClipDescriptions, describe_clips
 from mer_mlflow.reporting.validations import Validation
 from mer_mlflow.representations.audio import Audio, decode
 from mer_mlflow.training.method import most_probable

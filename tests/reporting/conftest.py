@@ -76,6 +76,12 @@ def made_setting(
 
 
 @pytest.fixture
+def made_clips() -> Clips:
+    """Clips of the runs that ``add_run`` writes by default."""
+    return make_clips()
+
+
+@pytest.fixture
 def add_run(store: object) -> AddRun:
     """Function that writes the parent run of a made-up cross-validation and returns its id."""
     client, numbers = MlflowClient(), count(1_700_000_000_000, 1000)

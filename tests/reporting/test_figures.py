@@ -32,6 +32,7 @@ from mer_mlflow.reporting.figures import (
     learning_curves,
     verdict_matrix,
 )
+from mer_mlflow.reporting.hints import find_hints
 
 DATASETS = ("Original-4QAED", "New-4QAED C", "New-4QAED B")
 TITLES = (
@@ -72,7 +73,8 @@ def make_folds(n_labels: int, datasets: Sequence[str] = DATASETS) -> pd.DataFram
     rng = np.random.default_rng(0)
     scores = make_scores(n_labels, datasets)
     folds = scores.loc[scores.index.repeat(100), ["label", "dataset", "mean"]]
-    return folds.assign(f1_macro=rng.normal(folds["mean"], 0.05)).drop(columns="mean")
+    scores = rng.normal(folds["mean"], 0.05)
+    return folds.assign(f1_macro=scores, split="r01-f01").drop(columns="mean")
 
 
 def make_confusions(n_matrices: int) -> list[tuple[str, str, pd.DataFrame]]:
@@ -119,6 +121,7 @@ def make_clips(n_clips: int) -> pd.DataFrame:
             "share_wrong": rng.uniform(0, 1, n_clips),
             "valence": rng.uniform(-1, 1, n_clips),
             "arousal": rng.normal(0, 0.2, n_clips).clip(-1, 1),
+            "description": "artist – title – (genre)",
         }
     )
 
@@ -298,7 +301,7 @@ def test_confusions_print_shares_of_rows() -> None:
     for axes in titled(figure).values():
         cells = [text.get_text() for text in axes.texts]
         assert " ".join(cells) == "75 25 0 0 0 100 0 0 – – – – 12 12 12 62"
-        assert [text.get_color() for text in axes.texts][:2] == ["#000000", "white"]
+        assert [text.get_color() for text in axes.texts][:2] == ["#010101", "#FEFEFE"]
 
 
 def test_median_is_of_the_folds_that_still_train() -> None:
@@ -448,6 +451,25 @@ def test_verdicts_are_shown_both_ways() -> None:
         (0, 2): ORANGE.lower(),
         (1, 2): PALE.lower(),
     }
+
+
+@pytest.mark.parametrize(
+    ("figure", "n_hints", "words"),
+    [
+        (forest(make_scores(2)), 5 + 4, "published: "),
+        (fold_distributions(make_folds(1)), len(make_folds(1)), "r01-f01: "),
+        (confusions(make_confusions(1)), 16, "true Q1, predicted Q1: "),
+        (dataset_slopes(make_scores(2), DATASETS), 5, "New-4QAED B: "),
+        (hardest_clips(make_clips(20)), 20, " – artist – title – (genre): true Q"),
+        (verdict_matrix(make_pairs(3)), 6, ": better "),
+    ],
+)
+def test_every_point_has_a_hint(figure: Figure, n_hints: int, words: str) -> None:
+    hints = list(find_hints(figure))
+    assert len(hints) == n_hints
+    assert any(words in hint.text for hint in hints)
+    width, height = 72 * figure.get_size_inches()
+    assert all(0 < hint.x < width and 0 < hint.y < height for hint in hints)
 
 
 def test_pairs_without_a_comparison_stay_empty() -> None:

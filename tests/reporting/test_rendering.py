@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,16 +19,21 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from mer_mlflow.reporting.document import Cell, Column, Document, Picture, Section, Table, Text
+from mer_mlflow.reporting.hints import Hint, add_hints, find_hints
 from mer_mlflow.reporting.rendering import (
     report_files,
+    tables,
     to_csv,
     to_html,
+    to_json,
     to_latex,
     to_latex_table,
     to_markdown,
+    to_markdown_table,
     to_pdf,
     to_svg,
 )
+from mer_mlflow.reporting.rendering.pictures import to_inline_svg
 from mer_mlflow.spreadsheet import escaped
 
 HOSTILE = r"""<script>alert("1")</script> & 'a' | b %1 $x$ #2 c_d _e_ {f} ~g ^h \i [j](k) *l* `m`"""
@@ -95,7 +100,7 @@ def make_table(name: str = "scores", *, n_rows: int = 1) -> Table:
 
 @pytest.fixture
 def document() -> Document:
-    picture = Picture(name="f1", title=HOSTILE, description=HOSTILE, figure=draw())
+    picture = Picture(name="f1", title=HOSTILE, description=HOSTILE, draw=draw)
     return Document(
         title=HOSTILE,
         facts=(("server", "https://server.example"), (HOSTILE, UNICODE)),
@@ -148,8 +153,8 @@ def test_files_have_the_names_of_their_blocks(document: Document) -> None:
 
 
 def test_drawing_leaves_the_figure_as_it_was(document: Document) -> None:
-    picture = Picture(name="a", title="", description="", figure=draw())
-    fresh = replace(picture, figure=draw())
+    picture = Picture(name="a", title="", description="", draw=draw)
+    fresh = replace(picture, draw=draw)
     to_svg(picture)
     assert to_pdf(picture) == to_pdf(fresh)
     assert b"CreationDate" not in to_pdf(picture)
@@ -173,15 +178,11 @@ def test_page_has_each_id_once_and_all_that_are_referred_to(document: Document) 
 
 def test_page_loads_nothing(document: Document) -> None:
     text = to_html(document)
-    assert Page(text).values("src") == [
-        f"data:image/svg+xml;base64,{base64.b64encode(to_svg(block)).decode()}"
-        for section in document.sections
-        for block in section.blocks
-        if isinstance(block, Picture)
-    ]
+    assert Page(text).values("src") == []
     assert "@import" not in text
-    assert "url(" not in text
-    outside = [address for address in Page(text).values("href") if not address.startswith("#")]
+    assert not re.findall(r"url\((?!#svg:)", text)
+    links = Page(text).values("href")
+    outside = [link for link in links if not link.startswith(("#", "data:image/png;base64,"))]
     assert set(outside) == {"https://server.example/#/runs/a_b%20c?x=1&y=%282%29"}
     as_text = text.replace("<dd>https://server.example</dd>", "")
     assert len(re.findall("https?:", as_text)) == len(outside)
@@ -193,7 +194,7 @@ def test_page_shows_hostile_text_as_it_is(document: Document) -> None:
     assert not any(name.startswith("on") for _, found in page.attributes for name in found)
     for tag in ("title", "h1", "h2", "dt", "p", "span", "li"):
         assert (tag, HOSTILE) in page.texts
-    assert HOSTILE in page.values("alt")
+    assert HOSTILE in page.values("aria-label")
     assert HOSTILE in page.values("title")
 
 
@@ -405,3 +406,93 @@ def test_latex_has_labels_and_links(document: Document) -> None:
 def test_latex_words(words: str, shown: str) -> None:
     text = to_latex(in_document(Text(content=words)), picture_folder="")
     assert text.split("\n\n")[-2] == shown
+
+
+def folded_table(*, n_rows: int) -> Table:
+    rows = make_table(n_rows=n_rows).rows
+    return replace(
+        make_table(), rows=rows[:n_rows], folded=rows[-1:] * 2, folded_title="2 of 3 were not run"
+    )
+
+
+@pytest.mark.parametrize("n_rows", [0, 1])
+def test_folded_rows_are_in_html_and_data_and_counted_elsewhere(n_rows: int) -> None:
+    table = folded_table(n_rows=n_rows)
+    made = in_document(table)
+    page = to_html(made)
+    assert "<summary>2 of 3 were not run</summary>" in page
+    assert page.count("<table") == n_rows + 1
+    assert page.count(UNICODE) == 2 + 1  # rows, and a note
+    assert len(to_csv(table).splitlines()) == 1 + n_rows + 2
+    assert len(json.loads(to_json(table))["rows"]) == n_rows + 2
+    for words in (
+        to_markdown(made, picture_folder=""),
+        to_markdown_table(table),
+        to_latex(made, picture_folder=""),
+        to_latex_table(table),
+    ):
+        assert words.count("2 of 3 were not run.") == 1
+        assert_balanced(to_latex_table(table))
+
+
+def test_json_has_text_value_address_and_notes() -> None:
+    made = json.loads(to_json(make_table()))
+    first, second = made["rows"]
+    assert made["columns"] == list(first)
+    assert first["F1"] == {"text": "0.30 ± 0.01", "value": VALUE, "notes": [1, 2]}
+    assert first["Run"] == {"text": "abc", "address": RUN}
+    assert second["F1"]["value"] is None
+    assert made["notes"] == [HOSTILE, UNICODE]
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        ("../a b.mp3", "../a%20b.mp3"),
+        ("javascript:alert(1)", "./javascript%3Aalert%281%29"),
+        ("//server/a", ""),
+        ("/etc/passwd", ""),
+        ("", ""),
+    ],
+)
+def test_only_relative_files_are_linked(path: str, address: str) -> None:
+    table = replace(one_cell("a"), rows=((Cell(text="a", file=path),),))
+    links = Page(to_html(in_document(table))).values("href")
+    assert [link for link in links if not link.startswith("#")] == [address] * bool(address)
+
+
+def draw_with_hints() -> Figure:
+    figure = Figure(figsize=(4, 3), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 4), ylim=(0, 3))
+    add_hints(axes, [1, np.nan], [1, 1], ["here\0", "nowhere"])
+    return figure
+
+
+def test_hints_are_titles_at_their_points() -> None:
+    picture = Picture(name="a", title="", description="", draw=draw_with_hints)
+    assert list(find_hints(picture.figure)) == [
+        Hint(x=pytest.approx(72), y=pytest.approx(144), radius=4, text="here\0")
+    ]
+    circle = '<circle cx="72.0" cy="144.0" r="4"><title>here\N{REPLACEMENT CHARACTER}</title>'
+    for words in (to_svg(picture).decode(), to_inline_svg(picture)):
+        assert words.count(circle) == 1
+        ElementTree.fromstring(words)
+
+
+def test_figures_have_colours_for_light_and_dark_pages() -> None:
+    picture = Picture(name="a", title="", description="", draw=draw)
+    alone, page = to_svg(picture).decode(), to_html(in_document(picture))
+    assert "svg{color-scheme:light dark}" in alone
+    assert 'svg [style*="fill: #ffffff"]{fill:light-dark(#ffffff,' in alone
+    assert '.card svg [style*="fill: #ffffff"]{fill:light-dark(#ffffff,' in page
+    assert page.count("color-scheme:light dark}") == 0
+    assert 'style="fill: #ffffff' in alone
+
+
+def test_figure_is_not_drawn_for_its_tables_alone() -> None:
+    def fail() -> Figure:
+        raise AssertionError
+
+    made = in_document(make_table(), Picture(name="a", title="", description="", draw=fail))
+    assert [table.name for table in tables(made)] == ["scores"]

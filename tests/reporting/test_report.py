@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from mer_mlflow.access import run_page
+from mer_mlflow.datasets import Clips
+from mer_mlflow.reporting.descriptions import describe_clips
 from mer_mlflow.reporting.document import Block, Document, Picture, Section, Table, Text
 from mer_mlflow.reporting.rendering import to_html, to_latex, to_markdown
 from mer_mlflow.reporting.report import build_report, read_reasons
@@ -50,16 +54,14 @@ def words(document: Document, section_name: str) -> str:
 @pytest.mark.usefixtures("store")
 def test_empty_store_gives_a_report_that_says_so() -> None:
     document = build()
-    (svm,) = (
-        row
-        for row in table(document, "study", "study-2")
-        if (row["methodology"], row["scores"]) == ("SVM", "ours")
-    )
-    assert svm["Original-4QAED F1"] == "not run"
+    baselines = tables(section(document, "study").blocks)["study-2"]
+    assert baselines.rows == ()
+    assert [row[0].text for row in baselines.folded] == ["CNN"] * 3 + ["SVM"] * 3
+    assert "so there are no findings" in words(document, "findings")
     assert "No two complete cross-validations" in words(document, "differences")
     assert not any(isinstance(block, Picture) for s in document.sections for block in s.blocks)
     for render in (to_html(document), to_markdown(document, picture_folder="figures")):
-        assert "not run" in render
+        assert "2 of 2 methodologies were not run" in render
 
 
 def test_our_scores_stand_beside_the_published_ones(add_run: Callable[..., str]) -> None:
@@ -123,7 +125,7 @@ def test_ranking_orders_by_mean_and_links_to_runs(add_run: Callable[..., str]) -
     best = add_run("cnn", share_right=0.9)
     document = build()
     rows = table(document, "ranking", "ranking-1")
-    assert [row["methodology"] for row in rows] == ["CNN", "SVM"]
+    assert [row["methodology"] for row in rows] == ["CNN, 2 x 4 folds", "SVM, 2 x 4 folds"]
     found = tables(section(document, "ranking").blocks)["ranking-1"]
     assert found.rows[0][-1].address == run_page(PAGES, "0", best)
     details = table(document, "ranking", "quadrants-1")
@@ -140,12 +142,83 @@ def test_pairs_say_which_is_better_and_partial_ones_take_no_part(
     document = build()
     (pair,) = table(document, "differences", "pairs-1")
     assert (pair["first"], pair["second"], pair["verdict on the second"]) == (
-        "CNN",
-        "SVM",
+        "CNN, 2 x 4 folds",
+        "SVM, 2 x 4 folds",
         "better",
     )
     assert pair["p"] == pair["p, Holm"] == "< 0.001"
     assert pair["difference"].startswith("+")
+
+
+def test_pair_is_compared_on_all_splits_that_both_have(add_run: Callable[..., str]) -> None:
+    add_run("svm", n_repeats=3)
+    add_run("cnn", n_repeats=3, share_right=0.5)
+    add_run("crnn", n_repeats=1)
+    rows = table(build(), "differences", "pairs-1")
+    assert sorted(row["splits"] for row in rows) == ["12", "4", "4"]
+
+
+def test_part_of_a_larger_cross_validation_is_noted_and_not_tested(
+    add_run: Callable[..., str],
+) -> None:
+    part = add_run("svm", n_repeats=1)
+    add_run("svm", n_repeats=2)
+    document = build()
+    assert len(table(document, "ranking", "ranking-1")) == 1
+    (note,) = tables(section(document, "ranking").blocks)["ranking-1"].notes
+    assert f"1 x 4 folds (run {part[:8]}," in note
+    assert "share their splits yet" in words(document, "differences")
+    (row,) = table(document, "provenance", "parts")
+    assert row["run"] == part[:8]
+
+
+def test_findings_say_what_is_decided_and_what_would_decide_the_rest(
+    add_run: Callable[..., str],
+) -> None:
+    add_run("svm", share_right=0.80)
+    add_run("cnn", share_right=0.78)
+    add_run("crnn", share_right=0.3)
+    document = build()
+    assert document.sections[0].name == "findings"
+    said = words(document, "findings")
+    assert "of 3 cross-validations, the best is that of" in said
+    assert "3 further rows with a published score differ from the study's setting" in said
+    assert "it is better than CRNN." in said
+    assert "Undecided is its difference from" in said
+    assert "Of all 3 pairs, 2 are decided." in said
+    assert "stays as it is" in said
+
+
+def test_published_score_is_reproduced_or_not(add_run: Callable[..., str]) -> None:
+    size = {"n_clips": 900, "n_splits": 10, "n_repeats": 10}
+    add_run("svm", share_right=0.757, **size)
+    add_run("cnn", share_right=0.757, **size)
+    said = words(build(), "findings")
+    assert "Reproduced, because the published score is inside the interval: SVM (75." in said
+    assert "Not reproduced, because it is outside: CNN (75." in said
+    assert "further row" not in said
+
+
+def test_hardest_clips_are_named_where_the_dataset_is_at_hand(
+    add_run: Callable[..., str], made_clips: Clips
+) -> None:
+    add_run("svm")
+    n = len(made_clips)
+    named = replace(
+        made_clips,
+        titles=("a title",) * n,
+        genres=("Jazz; Rock",) * n,
+        audio=(Path("/data/a b.mp3"),) * n,
+    )
+    described = describe_clips(named).relative_to(Path("/data/reports"))
+    selection = read_validations(MlflowClient(), ["0"])
+    with_names = build_report(selection, address=PAGES, descriptions=[described])
+    found = tables(section(with_names, "details").blocks)["hardest-1"]
+    assert [cell.text for cell in found.rows[0][2:4]] == ["a title", "Jazz; Rock"]
+    assert found.rows[0][1].text.startswith("artist ")
+    assert 'href="../a%20b.mp3"' in to_html(with_names)
+    assert "give its folder by -P data_root=" in words(build(), "details")
+    assert "artist" not in table(build(), "details", "hardest-1")[0]
 
 
 def test_size_and_balance_are_described_per_methodology(add_run: Callable[..., str]) -> None:
@@ -167,7 +240,10 @@ def test_methodology_is_compared_with_its_baseline_fold_by_fold(
     add_run("cnn", share_right=0.5)
     add_run("cnn_gru", share_right=1.0)
     (row,) = table(build(), "questions", "effect-added")
-    assert (row["methodology"], row["against"]) == ("CNN + GRU", "CNN")
+    assert (row["methodology"], row["against"]) == (
+        "CNN + GRU, 2 x 4 folds",
+        "CNN, 2 x 4 folds",
+    )
     assert float(row["better"]) > 0.95
 
 
@@ -177,7 +253,7 @@ def test_flags_stand_where_a_reader_must_know(add_run: Callable[..., str]) -> No
     add_run("svm", hyperparameters={"C": 2.0}, tags={"mer.tuned_by": "svm grid"})
     document = build()
     (gap,) = table(document, "honesty", "protocol-gap")
-    assert gap["methodology"] == "SVM"
+    assert gap["methodology"] == "SVM, 2 x 4 folds"
     assert gap["difference"].startswith("−")
     (tuned,) = table(document, "honesty", "tuned")
     assert tuned["study"] == "svm grid"
@@ -197,9 +273,9 @@ def test_findings_of_checks_stand_where_a_reader_must_know(add_run: Callable[...
     add_run("dnn_100", share_right=0.8)
     rows = table(build(), "honesty", "checks")
     assert [(row["methodology"], row["check"], row["columns"]) for row in rows] == [
-        ("SVM", "MER004", "label"),
-        ("SVM", "MER008", "F1"),
-        ("SVM", "MER999", "F2"),
+        ("SVM, 2 x 4 folds", "MER004", "label"),
+        ("SVM, 2 x 4 folds", "MER008", "F1"),
+        ("SVM, 2 x 4 folds", "MER999", "F2"),
     ]
     assert [row["finding"] for row in rows] == [
         "is a function of the quadrant: allowed",
@@ -257,7 +333,10 @@ def test_full_report_is_rendered_in_all_formats(add_run: Callable[..., str]) -> 
     html = to_html(document)
     assert len(html.encode()) < 5e6
     assert html.count("<table") == sum(
-        isinstance(block, Table) for s in document.sections for block in s.blocks
+        bool(block.rows) + bool(block.folded)
+        for s in document.sections
+        for block in s.blocks
+        if isinstance(block, Table)
     )
     assert "\\begin{tabular" in to_latex(document, picture_folder="figures")
 
@@ -265,7 +344,8 @@ def test_full_report_is_rendered_in_all_formats(add_run: Callable[..., str]) -> 
 def test_changes_of_mind_are_told_by_transform(add_run: Callable[..., str]) -> None:
     add_run("cnn", changed={"tfm": 0.25})
     (row,) = table(build(), "details", "changes-of-mind")
-    assert (row["methodology"], row["transform"], row["changed"]) == ("CNN", "tfm", "25.00")
+    assert row["methodology"] == "CNN, 2 x 4 folds"
+    assert (row["transform"], row["changed"]) == ("tfm", "25.00")
 
 
 def test_allowed_columns_are_marked_in_the_ranking(add_run: Callable[..., str]) -> None:
@@ -274,12 +354,11 @@ def test_allowed_columns_are_marked_in_the_ranking(add_run: Callable[..., str]) 
     document = build()
     found = tables(section(document, "ranking").blocks)["ranking-1"]
     rows = table(document, "ranking", "ranking-1")
-    assert rows[0]["methodology"] == "SVM"
-    assert rows[0]["setting"] == "columns allowed in spite of a check: =label"
-    assert rows[1]["setting"] == "–"
+    assert rows[0]["methodology"] == "SVM, 2 x 4 folds"
     assert [row[0].marks for row in found.rows] == [(1,), ()]
     assert [row[0].is_best for row in found.rows] == [False, True]
-    assert "the score may be meaningless" in found.notes[0]
+    assert "the score may be meaningless: =label" in found.notes[0]
+    assert "best is that of DNN, top 100" in words(document, "findings")
     study = tables(section(document, "study").blocks)["study-2"]
     assert any("allowed in spite of a check" in note for note in study.notes)
     (forest,) = (
@@ -287,7 +366,7 @@ def test_allowed_columns_are_marked_in_the_ranking(add_run: Callable[..., str]) 
         for block in section(document, "ranking").blocks
         if isinstance(block, Picture) and block.name == "forest"
     )
-    assert "SVM, columns allowed" in forest.description
+    assert "SVM, 2 x 4 folds, columns allowed" in forest.description
 
 
 def test_mixed_arithmetic_is_marked_where_its_scores_stand(add_run: Callable[..., str]) -> None:
@@ -302,16 +381,18 @@ def test_mixed_arithmetic_is_marked_where_its_scores_stand(add_run: Callable[...
         "5 folds: blas openblas Haswell, onednn AVX2; "
         "3 folds: blas openblas Haswell, onednn AVX512_CORE; 2 folds: unknown"
     )
-    assert (row["methodology"], row["arithmetic"]) == ("CNN", said)
-    settings = {
-        row["methodology"]: row["setting"] for row in table(document, "ranking", "ranking-1")
-    }
-    assert "mixed arithmetic" in settings["CNN"]
-    assert "mixed arithmetic" not in settings["SVM"]
+    assert (row["methodology"], row["arithmetic"]) == ("CNN, 2 x 4 folds", said)
+    ranking = tables(section(document, "ranking").blocks)["ranking-1"]
+    marked = [row[0].text for row in ranking.rows if row[0].marks]
+    assert marked == ["CNN, 2 x 4 folds"]
+    assert "mixed arithmetic" in ranking.notes[0]
     kernels = {
         row["arithmetic"]: row["kernels"] for row in table(document, "provenance", "arithmetic")
     }
-    rows = {row["methodology"]: row for row in table(document, "provenance", "provenance")}
+    rows = {
+        row["methodology"].removesuffix(", 2 x 4 folds"): row
+        for row in table(document, "provenance", "provenance")
+    }
     assert kernels[rows["CNN"]["arithmetic"]] == said
     assert kernels[rows["SVM"]["arithmetic"]] == "blas openblas Haswell, onednn AVX2"
     assert kernels[rows["DNN, top 100"]["arithmetic"]] == "unknown"

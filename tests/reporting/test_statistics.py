@@ -20,6 +20,7 @@ from mer_mlflow.reporting.statistics import (
     bayesian_correlated_t_test,
     compare_pairs,
     corrected_t_test,
+    deciding_size,
     difference_of_means,
     holm,
 )
@@ -329,6 +330,40 @@ def simulated_accuracies(generator: np.random.Generator) -> NDArray[np.float64]:
     is_right = distances.argmin(axis=1) == labels
     n_tested = len(labels) // N_SPLITS
     return (is_right & is_tested.reshape(-1, len(labels))).sum(axis=-1) / n_tested
+
+
+def spread(mean: float, std: float, n: int) -> NDArray[np.float64]:
+    """Differences with this mean and standard deviation."""
+    values = np.resize([-1.0, 1.0], n)
+    return mean + values * std / float(np.std(values, ddof=1))
+
+
+def test_more_repetitions_decide_a_clear_difference() -> None:
+    differences = spread(0.05, 0.06, 10)
+    assert bayesian_correlated_t_test(differences, test_share=1 / 9).verdict == "undecided"
+    size = deciding_size(differences, test_share=1 / 9, n_splits=10)
+    assert 1 < size.n_repeats < 20
+    folds = spread(0.05, 0.06, 10 * int(size.n_repeats))
+    # with more folds, the same spread gives a slightly different deviation
+    assert bayesian_correlated_t_test(folds, test_share=1 / 9).p_better > 0.94
+
+
+def test_only_more_clips_decide_a_small_difference() -> None:
+    size = deciding_size(spread(0.03, 0.06, 100), test_share=1 / 9, n_splits=10)
+    assert math.isinf(size.n_repeats)
+    assert 1 < size.clips_factor < 128
+    assert (
+        bayesian_correlated_t_test(
+            spread(0.03, 0.06 / math.sqrt(size.clips_factor), 200), test_share=1 / 9
+        ).verdict
+        == "better"
+    )
+
+
+def test_nothing_decides_a_difference_of_one_point() -> None:
+    size = deciding_size(spread(ONE_POINT, 0.05, 100), test_share=1 / 9, n_splits=10)
+    assert (size.n_repeats, size.clips_factor) == (math.inf, math.inf)
+    assert math.isinf(deciding_size(spread(0.2, 0.01, 10), test_share=None, n_splits=10).n_repeats)
 
 
 def stratified_folds(generator: np.random.Generator) -> NDArray[np.int64]:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from mer_mlflow.reporting.validations import Selection, Validation, read_validations
+from mer_mlflow.crossval.metrics import summarise
+from mer_mlflow.reporting.validations import ALLOWED, Selection, Validation, read_validations
 
 
 def read(*experiments: str) -> Selection:
@@ -87,10 +88,32 @@ def test_of_two_finished_runs_with_one_identity_the_later_counts_once(
     assert selection.n_set_aside == 1
 
 
-def test_more_repetitions_are_another_row(add_run: Callable[..., str]) -> None:
+def test_part_of_a_larger_cross_validation_is_no_row(add_run: Callable[..., str]) -> None:
+    part = add_run(n_repeats=1)
+    larger = add_run(n_repeats=3)
+    middle = add_run(n_repeats=2)
+    other = add_run(n_repeats=1, hyperparameters={"C": 2.0})
+    selection = read()
+    assert {item.run_id for item in selection.validations} == {larger, other}
+    found = {smaller.run_id: largest.run_id for smaller, largest in selection.parts}
+    assert found == {part: larger, middle: larger}
+
+
+def test_unfinished_larger_cross_validation_contains_nothing(add_run: Callable[..., str]) -> None:
     add_run(n_repeats=1)
-    add_run(n_repeats=2)
-    assert [item.n_expected for item in read().validations] == [4, 8]
+    add_run(n_repeats=2, status="interrupted")
+    selection = read()
+    assert [item.n_expected for item in selection.validations] == [4, 8]
+    assert selection.parts == ()
+
+
+def test_interval_stays_within_the_scale(add_run: Callable[..., str]) -> None:
+    add_run(share_right=0.98)
+    (item,) = read().complete
+    f1 = item.summary()
+    assert item.scores().mean() < f1.high <= 1
+    unlimited = summarise(item.scores().to_numpy(), test_share=item.test_share)
+    assert unlimited.high > 1
 
 
 def test_trials_are_left_out_unless_they_were_trained(add_run: Callable[..., str]) -> None:
@@ -152,7 +175,13 @@ def test_labels_and_titles_tell_rows_apart(add_run: Callable[..., str]) -> None:
     add_run("svm", dataset="new-4qaed-b")
     selection = read()
     labels = selection.labels()
-    assert sorted(labels.values()) == ["CNN", "SVM", "SVM", "SVM", "SVM, C=2.0"]
+    assert sorted(labels.values()) == [
+        "CNN, 2 x 4 folds",
+        "SVM, 2 x 4 folds",
+        "SVM, 2 x 4 folds",
+        "SVM, 2 x 4 folds",
+        "SVM, 2 x 4 folds, C=2.0",
+    ]
     assert sorted(set(selection.frame_titles().values())) == [
         "New-4QAED B",
         "Original-4QAED (40 clips)",
@@ -163,14 +192,22 @@ def test_labels_and_titles_tell_rows_apart(add_run: Callable[..., str]) -> None:
 
 def test_rows_of_one_frame_never_share_a_label(add_run: Callable[..., str]) -> None:
     add_run("svm", n_repeats=1)
-    add_run("svm", n_repeats=2)
+    add_run("svm", n_repeats=2, hyperparameters={"C": 2.0})
     add_run("cnn", tags={"mer.identity": "of version 1"})
     add_run("cnn", tags={"mer.identity": "of version 2"})
     selection = read()
     labels = selection.labels()
     assert len(set(labels.values())) == len(selection.by_frame()[selection.complete[0].frame]) == 4
-    assert {"SVM, 1 x 4 folds", "SVM, 2 x 4 folds"} < set(labels.values())
-    assert sum(name.startswith("CNN, run ") for name in labels.values()) == 2
+    assert {"SVM, 1 x 4 folds", "SVM, 2 x 4 folds, C=2.0"} < set(labels.values())
+    assert sum(name.startswith("CNN, 2 x 4 folds, run ") for name in labels.values()) == 2
+
+
+def test_label_lists_what_differs_from_the_study(add_run: Callable[..., str]) -> None:
+    tuned = add_run("svm", hyperparameters={"C": 2.0}, tags={"mer.tuned_by": "svm grid"})
+    quick = add_run("cnn", hyperparameters={"epochs": 30}, tags={"mer.profile": "quick"})
+    labels = read().labels()
+    assert labels[tuned] == "SVM, 2 x 4 folds"
+    assert labels[quick] == "CNN, quick profile, 2 x 4 folds, epochs=30"
 
 
 def test_methods_of_other_versions_are_shown_by_name(add_run: Callable[..., str]) -> None:
@@ -218,4 +255,4 @@ def test_allowed_columns_are_a_remark(kept: int, add_run: Callable[..., str]) ->
     add_run(tags={"mer.allowed_columns": names})
     item = only(read())
     assert item.setting == ()
-    assert item.remarks == (f"columns allowed in spite of a check: {names}",)
+    assert item.remarks == (f"{ALLOWED}: {names}",)

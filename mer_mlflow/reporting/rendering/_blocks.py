@@ -43,6 +43,16 @@ def pictures(document: Document) -> tuple[Picture, ...]:
     )
 
 
+def file_link(path: str) -> str:
+    """Return a link target of a local file, relative to the report; empty for an absolute path.
+
+    It begins with a dot, so that it cannot name a protocol or a server.
+    """
+    if not path or path.startswith("/"):
+        return ""
+    return quote(path if path.startswith("../") else f"./{path}", safe="/")
+
+
 def link(address: str) -> str:
     """Return a safe link target for all formats, empty if the address is not a web page.
 

@@ -29,7 +29,7 @@ def to_csv(table: Table) -> str:
     """
     columns = [
         written
-        for column, *cells in zip(table.columns, *table.rows, strict=True)
+        for column, *cells in zip(table.columns, *table.all_rows, strict=True)
         for written in _columns(column, tuple(cells))
     ]
     buffer = io.StringIO()

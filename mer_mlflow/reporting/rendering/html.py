@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mer_mlflow.reporting.document import Document, Picture, Table
-from mer_mlflow.reporting.rendering._blocks import link, numbered
-from mer_mlflow.reporting.rendering.pictures import to_svg
+from mer_mlflow.reporting.rendering._blocks import file_link, link, numbered
+from mer_mlflow.reporting.rendering.pictures import colour_rules, to_inline_svg
 
 LONGEST_ON_ONE_LINE = 30
 """Maximum number of characters of a cell without line breaks."""
-
-CSS_PIXELS_PER_INCH = 96
+FIGURE = ".card svg"
+"""Selector of the page's figures."""
 
 
 def to_html(document: Document) -> str:
     """Write a report as an HTML page.
 
-    Sorting and the choice of colours need the page's script; everything else works without it.
-    Figures are embedded as separate images, so that ids inside them cannot collide.
+    Sorting, the choice of colours and the enlargement of figures need the page's script; everything
+    else works without it.
     """
     template = _environment().get_template("report.html.jinja")
-    return template.render(document=document, sections=tuple(numbered(document)))
+    return template.render(
+        document=document,
+        sections=tuple(numbered(document)),
+        figure_colours=colour_rules(FIGURE),
+    )
 
 
 @cache
@@ -45,8 +48,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "link": link,
         "sort_key": _sort_key,
-        "svg_address": _svg_address,
-        "pixels": lambda inches: round(inches * CSS_PIXELS_PER_INCH),
+        "file_link": file_link,
+        "inline_svg": to_inline_svg,
     }
     return environment
 
@@ -56,7 +59,3 @@ def _sort_key(value: float | None) -> str | None:
     if value is None or math.isnan(value):
         return None
     return repr(float(value)) if math.isfinite(value) else f"{math.copysign(1, value):.0f}e999"
-
-
-def _svg_address(picture: Picture) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(to_svg(picture)).decode()}"

@@ -161,6 +161,8 @@ def _block(block: Block, picture_folder: str) -> str:
 
 
 def _table(table: Table) -> str:
+    if table.folded and not table.rows:
+        return f"{escape(table.title)}: {escape(table.folded_title)}."
     long = len(table.rows) > LONGEST_ON_ONE_PAGE
     return "\n".join(_long_table(table) if long else _short_table(table))
 
@@ -174,6 +176,7 @@ def _short_table(table: Table) -> Iterator[str]:
     yield from _rows(table)
     yield "\\bottomrule\n\\end{tabular}\n\\end{adjustbox}"
     yield from _notes(table)
+    yield from _folded(table)
     yield "\\end{table}"
 
 
@@ -189,6 +192,7 @@ def _long_table(table: Table) -> Iterator[str]:
     yield from _rows(table)
     yield "\\end{longtable}"
     yield from _notes(table)
+    yield from _folded(table)
     yield "\\endgroup"
 
 
@@ -239,6 +243,11 @@ def _notes(table: Table) -> Iterator[str]:
         for mark, note in enumerate(table.notes, start=1):
             yield f"\\noindent{_superscript(str(mark))} {escape(note)}\\par"
         yield "\\end{minipage}"
+
+
+def _folded(table: Table) -> Iterator[str]:
+    if table.folded:
+        yield f"\\par\\smallskip {{\\footnotesize {escape(table.folded_title)}.}}"
 
 
 def _picture(picture: Picture, folder: str) -> str:

@@ -40,7 +40,7 @@ def _block(block: Block, number: int, picture_folder: str) -> str:
         case Text():
             return _paragraph(block)
         case Table():
-            return "\n\n".join(_table(block, number))
+            return "\n\n".join(_table(block, f"Table {number}."))
         case Picture():
             return _picture(block, number, picture_folder)
 
@@ -54,12 +54,20 @@ def _behind_a_backslash(start: re.Match[str]) -> str:
     return start[0] + "\\" if start[0].isdigit() else "\\" + start[0]
 
 
-def _table(table: Table, number: int) -> Iterator[str]:
-    yield f"**Table {number}.** {escape(table.title)}"
+def to_markdown_table(table: Table) -> str:
+    """Write one table with its title."""
+    return "\n\n".join(_table(table, "")) + "\n"
+
+
+def _table(table: Table, number: str) -> Iterator[str]:
+    yield f"**{number}** {escape(table.title)}" if number else escape(table.title)
     rules = ("---:" if column.is_number else ":---" for column in table.columns)
     lines = [_line(escape(column.title) for column in table.columns), _line(rules)]
     lines += [_line(map(_cell, row)) for row in table.rows]
-    yield "\n".join(lines)
+    if table.rows or not table.folded:
+        yield "\n".join(lines)
+    if table.folded:
+        yield f"{escape(table.folded_title)}."
     if table.notes:
         notes = enumerate(table.notes, start=1)
         yield "\n".join(f"- {_superscript(mark)} {escape(note)}" for mark, note in notes)

@@ -53,6 +53,11 @@
     }
   }
 
+  // Figures on narrow pages: as wide as the page, or as large as drawn.
+  for (const card of document.querySelectorAll(".card")) {
+    card.addEventListener("click", () => card.classList.toggle("enlarged"));
+  }
+
   // Hints: outside the tables, which would cut them off where they scroll.
   const hint = document.querySelector(".hint");
   let explained = null;

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+import pandas as pd
+
 from mer_mlflow.access import run_page
+from mer_mlflow.reporting.descriptions import NOTHING, ClipDescriptions, Description
 from mer_mlflow.reporting.document import Cell, Column, Table
+from mer_mlflow.reporting.statistics import compare_pairs, holm
 from mer_mlflow.reporting.validations import Frame, Selection, Validation
 
 MISSING = Cell(text="–")
@@ -23,11 +29,13 @@ class Context:
     selection : the cross-validations
     address : address of MLflow's web pages
     reasons : reason of each (method, dataset) without a result, from studies
+    descriptions : descriptions of the clips of datasets that are at hand
     """
 
     selection: Selection
     address: str
     reasons: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    descriptions: Sequence[ClipDescriptions] = ()
 
     @cached_property
     def labels(self) -> dict[str, str]:
@@ -38,6 +46,33 @@ class Context:
     def frame_titles(self) -> dict[Frame, str]:
         """Title of each frame."""
         return self.selection.frame_titles()
+
+    @cached_property
+    def pairs(self) -> dict[Frame, pd.DataFrame]:
+        """Comparison of all pairs of each frame with several complete cross-validations.
+
+        Each pair is compared on all splits that both have; ``n_splits`` is their number.
+        """
+        frames = self.selection.by_frame()
+        return {frame: self._compared(items) for frame, items in frames.items() if len(items) > 1}
+
+    def _compared(self, items: Sequence[Validation]) -> pd.DataFrame:
+        rows = []
+        for pair in itertools.combinations(items, 2):
+            scores = self.paired_scores(pair)
+            compared = compare_pairs(scores, test_share=items[0].test_share)
+            rows.append(compared.assign(n_splits=len(scores)))
+        table = pd.concat(rows, ignore_index=True)
+        return table.assign(p_holm=holm(table["p"].to_numpy(dtype=np.float64)))
+
+    def paired_scores(self, items: Sequence[Validation]) -> pd.DataFrame:
+        """Return macro F1 by split (rows) and label (columns), on their common splits."""
+        return pd.DataFrame({self.label(item): item.scores() for item in items}).dropna()
+
+    def describe(self, item: Validation, clip: str) -> Description:
+        """Return the description of a clip of a cross-validation, empty if it is not at hand."""
+        found = (each.describe(item, clip) for each in self.descriptions if each.has(item))
+        return next(found, NOTHING)
 
     def label(self, item: Validation) -> str:
         """Return the label of a cross-validation."""
@@ -117,3 +152,10 @@ def table(
     """Return a table, or nothing if it has no rows."""
     kept = tuple(rows)
     return (Table(name=name, title=title, columns=heads, rows=kept, notes=notes),) * bool(kept)
+
+
+def mark(words: str, notes: list[str]) -> int:
+    """Return the number of a footnote, which is added if it is new."""
+    if words not in notes:
+        notes.append(words)
+    return notes.index(words) + 1

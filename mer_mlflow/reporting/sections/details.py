@@ -8,6 +8,7 @@ import pandas as pd
 
 from mer_mlflow.crossval.results import CHANGED
 from mer_mlflow.datasets.clips import QUADRANTS
+from mer_mlflow.reporting.descriptions import Description
 from mer_mlflow.reporting.document import Block, Cell, Picture, Section, Text
 from mer_mlflow.reporting.figures import confusions, hardest_clips, learning_curves
 from mer_mlflow.reporting.sections._context import Context, columns, percent, table, text
@@ -18,6 +19,10 @@ MOST_CONFUSIONS = 30
 MOST_CURVES = 6
 """Maximum number of networks in a figure of one page."""
 N_HARDEST = 20
+NOT_DESCRIBED = (
+    "the dataset is not at hand, so that its clips have no names here; give its folder by "
+    "-P data_root= for artists, titles, genres and links to the audio."
+)
 
 
 def section(context: Context) -> Section:
@@ -96,7 +101,7 @@ def _confusions(context: Context, items: list[Validation], start: int) -> Pictur
         name=f"confusions-{start // MOST_CONFUSIONS + 1}",
         title="Confusion matrices, in per cent of the true quadrant",
         description="True quadrants as rows, predicted ones as columns, for each methodology.",
-        figure=confusions(matrices),
+        draw=lambda: confusions(matrices),
     )
 
 
@@ -112,7 +117,7 @@ def _curves(context: Context, items: list[Validation], start: int) -> Picture:
         name=f"curves-{start // MOST_CURVES + 1}",
         title="Learning curves: median over folds, band from the 10th to the 90th percentile",
         description="Loss and accuracy over epochs for each network.",
-        figure=learning_curves(epochs),
+        draw=lambda: learning_curves(epochs),
     )
 
 
@@ -130,33 +135,54 @@ def _changes(context: Context, item: Validation) -> Iterator[tuple[Cell, ...]]:
 def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) -> list[Block]:
     clips = clip_table(items)
     title = context.frame_titles[frame]
+    described = [context.describe(items[0], str(clip)) for clip in clips["clip"]]
+    clips["description"] = [_facts(each) for each in described]
+    named = any(clips["description"])
     return [
         Picture(
             name=f"hardest-{i}",
             title=f"Mean predicted positions of the clips of {title} on Russell's plane; "
             "the hardest clips are labelled",
             description="Mean predicted valence and arousal of each clip, by true quadrant.",
-            figure=hardest_clips(clips),
+            draw=lambda: hardest_clips(clips),
         ),
+        *(Text(content=f"{title}: {NOT_DESCRIBED}"),) * (not named),
         *table(
             f"hardest-{i}",
             f"The hardest clips of {title}, over {len(items)} cross-validations",
             columns(
                 "clip",
+                *("artist", "title", "genre") * named,
                 "quadrant",
                 ("wrong", "share of wrong predictions in per cent, mean over cross-validations"),
-                "most frequent wrong quadrant",
+                "mostly predicted",
                 ("valence", "mean prediction, -1 to 1"),
                 ("arousal", "mean prediction, -1 to 1"),
             ),
-            (_clip_row(clip) for _, clip in clips.head(N_HARDEST).iterrows()),
+            (
+                _clip_row(clip, facts if named else None)
+                for (_, clip), facts in zip(clips[:N_HARDEST].iterrows(), described, strict=False)
+            ),
         ),
     ]
 
 
-def _clip_row(clip: pd.Series[float]) -> tuple[Cell, ...]:
+def _facts(described: Description) -> str:
+    """Return artist, title and genre of a clip in one line, empty if none is known."""
+    genre = f"({described.genre})" if described.genre else ""
+    return " – ".join(filter(None, (described.artist, described.title, genre)))
+
+
+def _clip_row(clip: pd.Series[float], described: Description | None) -> tuple[Cell, ...]:
+    facts: tuple[Cell, ...] = ()
+    file = ""
+    if described is not None:
+        known = (described.artist, described.title, described.genre)
+        facts = tuple(text(each or "–") for each in known)
+        file = str(described.audio or "")
     return (
-        text(clip["clip"]),
+        Cell(text=str(clip["clip"]), file=file),
+        *facts,
         text(clip["quadrant"]),
         percent(clip["share_wrong"]),
         text("–" if pd.isna(clip["taken_for"]) else clip["taken_for"]),

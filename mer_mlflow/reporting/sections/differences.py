@@ -10,17 +10,19 @@ from mer_mlflow.reporting.sections._context import (
     Context,
     columns,
     interval,
+    number,
     points,
     probability,
     table,
     text,
 )
-from mer_mlflow.reporting.statistics import ONE_POINT, compare_pairs
-from mer_mlflow.reporting.validations import Validation
+from mer_mlflow.reporting.statistics import ONE_POINT
+from mer_mlflow.reporting.validations import Frame, Validation
 
 HEADS = columns(
     "first",
     "second",
+    ("splits", "number of splits that both have"),
     ("difference", "mean macro F1 of the second minus that of the first, in points"),
     ("95 % interval", "corrected interval of the difference, for each pair separately"),
     ("p", "Nadeau and Bengio's corrected resampled t-test, two-sided"),
@@ -51,24 +53,17 @@ def section(context: Context) -> Section:
     ]
     for i, (frame, items) in enumerate(context.selection.by_frame().items(), start=1):
         if len(items) > 1:
-            blocks += _compared(context, i, context.frame_titles[frame], items)
+            blocks += _compared(context, i, frame, items)
     if len(blocks) == 2:
         blocks.append(Text(content="No two complete cross-validations share their splits yet."))
     return Section(name="differences", title="Differences", blocks=tuple(blocks))
 
 
-def paired_scores(items: list[Validation], labels: dict[str, str]) -> pd.DataFrame:
-    """Return macro F1 by split (rows) and methodology (columns), on their common splits."""
-    scores = {labels[item.run_id]: item.scores() for item in items}
-    return pd.DataFrame(scores).dropna()
-
-
-def _compared(context: Context, i: int, title: str, items: list[Validation]) -> list[Block]:
-    scores = paired_scores(items, context.labels)
-    pairs = compare_pairs(scores, test_share=items[0].test_share)
+def _compared(context: Context, i: int, frame: Frame, items: list[Validation]) -> list[Block]:
+    title, pairs = context.frame_titles[frame], context.pairs[frame]
     blocks: list[Block] = []
-    words = f"Pairs on {title}, {len(scores)} common splits"
-    blocks += table(f"pairs-{i}", words, HEADS, (_row(pair) for _, pair in pairs.iterrows()))
+    rows = (_row(pair) for _, pair in pairs.iterrows())
+    blocks += table(f"pairs-{i}", f"Pairs on {title}", HEADS, rows)
     if items[0].test_share is None:
         blocks.append(
             Text(content=f"{title}: all splits test the same clips, which allows no inference.")
@@ -79,7 +74,7 @@ def _compared(context: Context, i: int, title: str, items: list[Validation]) -> 
             name=f"verdicts-{i}",
             title=f"Each methodology (row) compared with each other one (column) on {title}",
             description="Matrix of verdicts: better, equivalent, worse or undecided.",
-            figure=verdict_matrix(pairs),
+            draw=lambda: verdict_matrix(pairs),
         )
     )
     return blocks
@@ -89,6 +84,7 @@ def _row(pair: pd.Series[float]) -> tuple[Cell, ...]:
     return (
         text(pair["first"]),
         text(pair["second"]),
+        number(pair["n_splits"], digits=0),
         points(pair["mean_difference"]),
         interval(pair["low"], pair["high"], is_difference=True),
         *(

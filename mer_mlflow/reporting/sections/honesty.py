@@ -31,7 +31,7 @@ def section(context: Context) -> Section:
     """Return the section on limitations of the scores."""
     return Section(
         name="honesty",
-        title="Before interpreting a score",
+        title="Before you believe a score",
         blocks=(
             *_protocol_gap(context),
             *_tuned(context),
@@ -249,4 +249,5 @@ def _pairs(
 
 
 def _gap(context: Context, one: Validation, other: Validation) -> tuple[Cell, ...]:
-    return (text(one.title), text(context.frame_titles[one.frame]), *unpaired_cells(one, other))
+    titles = (text(context.label(one)), text(context.frame_titles[one.frame]))
+    return (*titles, *unpaired_cells(one, other))

@@ -23,7 +23,7 @@ def section(context: Context) -> Section:
             arithmetics.append(item.arithmetic)
         rows.append(
             (
-                text(item.title),
+                text(context.label(item)),
                 text(context.frame_titles[item.frame]),
                 text(", ".join(item.remarks) or "–"),
                 text(item.protocol),
@@ -41,7 +41,7 @@ def section(context: Context) -> Section:
     heads = columns(
         "methodology",
         "dataset",
-        "setting",
+        "remarks",
         "protocol",
         "folds",
         "seed",
@@ -59,6 +59,21 @@ def section(context: Context) -> Section:
             "all predictions and figures. Runs with the same dataset digest used the same clips."
         ),
         *table("provenance", "Runs of the rows", heads, rows),
+        *table(
+            "parts",
+            "Cross-validations that are part of a larger one of the same setting, and no rows",
+            columns("methodology", "dataset", "folds", "part of", "run"),
+            (
+                (
+                    text(context.label(larger)),
+                    text(context.frame_titles[larger.frame]),
+                    text(f"{part.n_repeats} x {part.n_splits}"),
+                    text(f"run {larger.run_id[:8]}"),
+                    context.link(part),
+                )
+                for part, larger in context.selection.parts
+            ),
+        ),
         *table(
             "left-out",
             "Runs that are left out, because their content cannot be read or is inconsistent",

@@ -8,7 +8,7 @@ from mer_mlflow.augmentation import BackgroundNoise
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.reporting.document import Block, Cell, Column, Section, Table, Text
-from mer_mlflow.reporting.sections._context import MISSING, Context, percent, points, text
+from mer_mlflow.reporting.sections._context import MISSING, Context, mark, percent, points, text
 from mer_mlflow.reporting.validations import Validation, dataset_title
 from mer_mlflow.tracking import schema
 from mer_mlflow.training import Method
@@ -24,10 +24,9 @@ CAPTIONS = {
     6: "Data augmentation",
     7: "Knowledge transfer",
 }
-STUDY_FOLDS = (10, 10)
-STUDY_SECONDS = "30"
-ALLOWED = "reads columns allowed in spite of a check: see Before interpreting a score"
-MIXED = "folds computed by different kernels: see Before interpreting a score"
+ALLOWED = "reads columns allowed in spite of a check: see Before you believe a score"
+MIXED = "folds computed by different kernels: see Before you believe a score"
+NOT_RUN = "not run"
 
 
 def section(context: Context) -> Section:
@@ -80,21 +79,11 @@ def deviations(item: Validation) -> list[str]:
         found.append(f"{item.n_clips} clips, the study's dataset has {n_published}")
     if item.protocol != "paper":
         found.append(f"{item.protocol} protocol")
-    if (item.n_repeats, item.n_splits) != STUDY_FOLDS:
-        found.append(f"{item.n_repeats} x {item.n_splits} folds")
-    seconds = item.params.get(schema.SECONDS)
-    if seconds and seconds != STUDY_SECONDS and item.params.get(schema.FEATURES) != "extracted":
-        found.append(f"{seconds} s of each clip")
-    if item.params.get(schema.FEATURES) == "extracted":
-        found.append("features extracted by this software instead of the dataset's")
-    if item.copies:
-        found.append(f"synthesised copies: {item.copies}")
+    found += item.departures
     if BackgroundNoise().key in item.params.get(schema.AUGMENTATIONS, ""):
         found.append("background noise synthesised instead of recordings of ESC-50")
     if schema.UNVERIFIED_WEIGHTS in item.tags:
         found.append(f"unverified weights: {item.tags[schema.UNVERIFIED_WEIGHTS]}")
-    if item.selection == "given":
-        found += [f"{name}={value}" for name, value in item.changed.items()]
     return found
 
 
@@ -107,17 +96,22 @@ def _table(context: Context, number: int, methods: list[Method]) -> Table:
         ]
     notes: list[str] = []
     rows: list[tuple[Cell, ...]] = []
+    folded: list[tuple[Cell, ...]] = []
     for method in methods:
         lines = [_lines(context, method, dataset, notes) for dataset in DATASETS]
+        was_run = any(of_dataset[0][-1].text != NOT_RUN for of_dataset in lines)
         for i, words in enumerate(("ours", "published", "difference")):
             cells = [cell for of_dataset in lines for cell in of_dataset[i]]
-            rows.append((text(method.title), text(words), *cells))
+            (rows if was_run else folded).append((text(method.title), text(words), *cells))
+    n_folded = len(folded) // 3
     return Table(
         name=f"study-{number}",
         title=f"{CAPTIONS[number]} (the study's table {number})",
         columns=tuple(heads),
         rows=tuple(rows),
         notes=tuple(notes),
+        folded=tuple(folded),
+        folded_title=f"{n_folded} of {len(methods)} methodologies were not run",
     )
 
 
@@ -129,14 +123,14 @@ def _lines(
     theirs = tuple(_published(published))
     if item is None or not item.is_complete:
         return (_missing(context, method, dataset, item, notes), theirs, (MISSING,) * 3)
-    marks = tuple(_mark(words, notes) for words in deviations(item))
+    marks = tuple(mark(words, notes) for words in deviations(item))
     if item.selection == "tuned":
         words = "hyperparameters tuned on the test folds: optimistic"
-        marks += (_mark(words, notes),)
+        marks += (mark(words, notes),)
     if item.is_mixed:
-        marks += (_mark(MIXED, notes),)
+        marks += (mark(MIXED, notes),)
     if item.allowed_columns:
-        marks += (_mark(ALLOWED, notes),)
+        marks += (mark(ALLOWED, notes),)
     means = [item.summary(f"{measure}_macro").mean for measure in MEASURES]
     ours = (
         *(percent(mean) for mean in means[:-1]),
@@ -162,7 +156,7 @@ def _lines(
 def _published(scores: Published | None) -> Iterator[Cell]:
     for measure in MEASURES:
         value = None if scores is None else getattr(scores, measure)
-        yield Cell(text="not run") if value is None else Cell(text=f"{value:.2f}", value=value)
+        yield Cell(text=NOT_RUN) if value is None else Cell(text=f"{value:.2f}", value=value)
 
 
 def _missing(
@@ -171,12 +165,6 @@ def _missing(
     if item is not None:
         words = f"partial {item.n_done}/{item.n_expected}"
         return (MISSING, MISSING, Cell(text=words))
-    status, _, reason = context.reasons.get((method.name, dataset), "not run").partition(": ")
-    marks = (_mark(reason, notes),) if reason else ()
+    status, _, reason = context.reasons.get((method.name, dataset), NOT_RUN).partition(": ")
+    marks = (mark(reason, notes),) if reason else ()
     return (MISSING, MISSING, Cell(text=status, marks=marks))
-
-
-def _mark(words: str, notes: list[str]) -> int:
-    if words not in notes:
-        notes.append(words)
-    return notes.index(words) + 1

@@ -31,7 +31,6 @@ def section(context: Context) -> Section:
     for name, title, first, second in QUESTIONS:
         heads = columns(
             "methodology",
-            "setting",
             (dataset_title(first), "macro F1 in per cent"),
             (dataset_title(second), "macro F1 in per cent"),
             ("difference", "in points"),
@@ -41,7 +40,7 @@ def section(context: Context) -> Section:
             f"effect-{name}",
             f"{title}: from {dataset_title(first)} to {dataset_title(second)}",
             heads,
-            (_unpaired(one, other) for one, other in _matched(context, first, second)),
+            (_unpaired(context, one, other) for one, other in _matched(context, first, second)),
         )
         missing = f"{title}: no methodology is complete on {dataset_title(first)} and "
         blocks += made or (Text(content=f"{missing}{dataset_title(second)} in one setting."),)
@@ -76,8 +75,8 @@ def _matched(context: Context, first: str, second: str) -> Iterator[tuple[Valida
                 yield one, other
 
 
-def _unpaired(one: Validation, other: Validation) -> tuple[Cell, ...]:
-    return (text(one.title), text(", ".join(one.setting) or "–"), *unpaired_cells(one, other))
+def _unpaired(context: Context, one: Validation, other: Validation) -> tuple[Cell, ...]:
+    return (text(context.label(one)), *unpaired_cells(one, other))
 
 
 def _slopes(context: Context) -> list[Block]:
@@ -93,7 +92,7 @@ def _slopes(context: Context) -> list[Block]:
             name="slopes",
             title="Macro F1 by dataset",
             description="A line for each methodology that is complete on at least two datasets.",
-            figure=dataset_slopes(scores, titles),
+            draw=lambda: dataset_slopes(scores, titles),
         )
     ]
 

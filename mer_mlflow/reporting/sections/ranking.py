@@ -14,6 +14,7 @@ from mer_mlflow.reporting.sections._context import (
     Context,
     columns,
     interval,
+    mark,
     number,
     percent,
     table,
@@ -23,8 +24,7 @@ from mer_mlflow.reporting.validations import Validation
 
 HEADS = columns(
     "methodology",
-    "setting",
-    "hyperparameters",
+    "tuning",
     ("F1", "macro F1 in per cent, mean ± standard deviation over folds"),
     ("95 % interval", "Nadeau and Bengio's corrected interval of the mean"),
     ("published", "macro F1 of the study"),
@@ -57,13 +57,7 @@ DETAILS = (
     "arousal_accuracy",
     "valence_accuracy",
 )
-
-
-ALLOWED = (
-    "reads columns of feature tables that leak the quadrant or are no features according to a "
-    "check, but were allowed by name: the score may be meaningless; see "
-    "Before interpreting a score"
-)
+SEE = "see Before you believe a score"
 
 
 def section(context: Context) -> Section:
@@ -71,22 +65,18 @@ def section(context: Context) -> Section:
     frames = context.selection.by_frame()
     blocks: list[Block] = [
         Text(
-            content="Methodologies by mean macro F1. Intervals are corrected for the overlap of "
-            "folds (Nadeau and Bengio 2003); uncorrected standard errors are several times too "
-            "small. Energy is not measured."
+            content="Methodologies by mean macro F1; a label lists what differs from the study's "
+            "setting. Intervals are corrected for the overlap of folds (Nadeau and Bengio 2003); "
+            "uncorrected standard errors are several times too small."
         )
     ]
     for i, (frame, items) in enumerate(frames.items(), start=1):
         title = context.frame_titles[frame]
         ranked = sorted(items, key=lambda item: -item.summary().mean)
         best = next((item for item in ranked if not item.allowed_columns), None)
-        blocks += table(
-            f"ranking-{i}",
-            f"Ranking on {title}",
-            HEADS,
-            (_row(context, item, is_best=item is best) for item in ranked),
-            notes=(ALLOWED,) * any(item.allowed_columns for item in ranked),
-        )
+        notes: list[str] = []
+        rows = [_row(context, item, notes, is_best=item is best) for item in ranked]
+        blocks += table(f"ranking-{i}", f"Ranking on {title}", HEADS, rows, notes=tuple(notes))
         blocks += table(
             f"quadrants-{i}",
             f"Quadrants, axes and cost on {title}; scores in per cent",
@@ -97,12 +87,11 @@ def section(context: Context) -> Section:
     blocks += table(
         "partial",
         "Cross-validations with missing folds, without scores",
-        columns("methodology", "dataset", "setting", ("folds", "finished"), "run"),
+        columns("methodology", "dataset", ("folds", "finished"), "run"),
         (
             (
-                text(item.title),
+                text(context.label(item)),
                 text(context.frame_titles[item.frame]),
-                text(", ".join(item.remarks) or "–"),
                 Cell(text=f"partial {item.n_done}/{item.n_expected}", value=item.n_done),
                 context.link(item),
             )
@@ -138,11 +127,24 @@ def _marked_label(context: Context, item: Validation) -> str:
     return context.label(item) + ", columns allowed" * bool(item.allowed_columns)
 
 
-def _row(context: Context, item: Validation, *, is_best: bool) -> tuple[Cell, ...]:
+def _notes(context: Context, item: Validation) -> list[str]:
+    """Return warnings about a score, and the smaller cross-validations that are part of it."""
+    parts = [
+        f"contains a finished cross-validation of {part.n_repeats} x {part.n_splits} folds "
+        f"(run {part.run_id[:8]}, F1 {100 * part.summary().mean:.2f}), which is no separate row"
+        for part, larger in context.selection.parts
+        if larger is item and part.is_complete
+    ]
+    return [f"{remark}; {SEE}" for remark in item.remarks] + parts
+
+
+def _row(
+    context: Context, item: Validation, notes: list[str], *, is_best: bool
+) -> tuple[Cell, ...]:
     f1, published = item.summary(), item.published_f1
+    marks = tuple(mark(words, notes) for words in _notes(context, item))
     return (
-        Cell(text=item.title, is_best=is_best, marks=(1,) * bool(item.allowed_columns)),
-        text(", ".join(item.remarks) or "–"),
+        Cell(text=context.label(item), is_best=is_best, marks=marks),
         text(item.selection),
         percent(f1.mean, std=f1.std, is_best=is_best),
         interval(f1.low, f1.high),
@@ -170,7 +172,7 @@ def _pictures(context: Context) -> list[Block]:
     scores = score_table(context)
     folds = pd.concat(
         [
-            item.folds[["f1_macro"]].assign(
+            item.folds[["split", "f1_macro"]].assign(
                 label=_marked_label(context, item), dataset=context.frame_titles[item.frame]
             )
             for item in context.selection.complete
@@ -184,12 +186,12 @@ def _pictures(context: Context) -> list[Block]:
             title="Macro F1 with corrected 95 % intervals; diamonds are the published figures",
             description=f"The highest mean is that of {best['label']} on {best['dataset']}, "
             f"{100 * best['mean']:.1f} per cent.",
-            figure=forest(scores),
+            draw=lambda: forest(scores),
         ),
         Picture(
             name="folds",
             title="Macro F1 of every fold",
             description="Boxes and dots of the folds' macro F1 for each methodology.",
-            figure=fold_distributions(folds),
+            draw=lambda: fold_distributions(folds),
         ),
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mer_mlflow.datasets.clips import Clips
@@ -15,12 +16,13 @@ class Description:
 
     Attributes
     ----------
-    artist, title : its artist and title
+    artist, title, genre : its artist, title and genres
     audio : its audio file
     """
 
     artist: str | None = None
     title: str | None = None
+    genre: str | None = None
     audio: Path | None = None
 
 
@@ -41,6 +43,17 @@ class ClipDescriptions:
     digest: str = ""
     descriptions: dict[str, Description] = field(default_factory=dict)
 
+    def relative_to(self, folder: Path) -> ClipDescriptions:
+        """Return these descriptions with paths of audio files relative to a folder."""
+
+        def relative(each: Description) -> Description:
+            if each.audio is None:
+                return each
+            return replace(each, audio=Path(os.path.relpath(each.audio, folder)))
+
+        described = {clip: relative(each) for clip, each in self.descriptions.items()}
+        return replace(self, descriptions=described)
+
     def has(self, validation: Validation) -> bool:
         """Return whether the clips of a cross-validation are the described ones."""
         return bool(self.digest) and (self.dataset, self.digest) == validation.frame[:2]
@@ -54,14 +67,14 @@ class ClipDescriptions:
 
 def describe_clips(clips: Clips) -> ClipDescriptions:
     """Describe the clips of a dataset."""
-    titles = clips.titles or (None,) * len(clips)
-    rows = zip(clips.ids, clips.artists, titles, clips.audio, strict=True)
+    titles, genres = (column or (None,) * len(clips) for column in (clips.titles, clips.genres))
+    rows = zip(clips.ids, clips.artists, titles, genres, clips.audio, strict=True)
     return ClipDescriptions(
         dataset=clips.name,
         digest=clips.digest,
         descriptions={
-            clip: Description(artist=artist, title=title, audio=audio)
-            for clip, artist, title, audio in rows
+            clip: Description(artist=artist, title=title, genre=genre, audio=audio)
+            for clip, artist, title, genre, audio in rows
         },
     )
 
