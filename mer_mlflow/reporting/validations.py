@@ -282,8 +282,8 @@ class Validation:
 def _within_scale(scores: Sequence[float] | pd.Series[float], share: float | None) -> Summary:
     """Summarise scores; Student's interval may be wider than the scale of 0 to 1."""
     found = summarise(np.asarray(scores, dtype=np.float64), test_share=share)
-    low, high = np.clip((found.low, found.high), 0, 1)
-    return replace(found, low=float(low), high=float(high))
+    low, high = found.bounds
+    return replace(found, low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -608,7 +608,7 @@ def _fetched(item: Validation, shape: Shape) -> Tables:
 def _with_finished_folds(client: MlflowClient, item: Validation) -> Validation:
     """Read the folds of a partial run, which may have been killed before it counted them."""
     finished = [
-        child.data.metrics
+        reading.fold_metrics(child.data.metrics)
         for child in search(client, item.experiment_id, kind=Kind.FOLD, identity=item.identity)
         if child.info.status == "FINISHED"
         and child.data.tags.get("mlflow.parentRunId") == item.run_id
