@@ -14,7 +14,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
@@ -63,7 +63,6 @@ from mer_mlflow.tracking.environment import (
     process_tags,
     software_tags,
 )
-from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.findings import finding_tags
 from mer_mlflow.tracking.items import (
     File,
@@ -99,6 +98,7 @@ from mer_mlflow.tracking.readback import (
 )
 from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run
 from mer_mlflow.tracking.writer import batch, send, write
+from mer_mlflow.training import Illustration
 
 FLUSH_SECONDS = 5.0
 """Time between writes of finished epochs."""
@@ -245,15 +245,21 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._n_finished += isinstance(event, FoldFinished)
             self.on_fold(self._n_finished, len(self._setting.plan.splits), event)
 
-    def conclude(self, validation: CrossValidation) -> None:
+    def conclude(self, validation: CrossValidation, *, with_figures: bool = True) -> None:
         """Write the summary of a cross-validation; scores only if every fold has a result."""
         items: list[Item] = [Metric(key="folds_done", value=float(len(validation.results)))]
         items += arithmetic_tags(validation.results)
         if validation.is_complete:
             items += validation_items(validation)
-            items += figure_files(validation)
+            items += _figures(validation) if with_figures else ()
         self._append(Write(run=self.run_id, batch=batch(items)))
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
+
+    def illustrate(self, validation: CrossValidation) -> None:
+        """Add the figures that the complete run of this setting lacks, as those of trials do."""
+        run_id = self.duplicate_of
+        if run_id and not retry(lambda: self._client.list_artifacts(run_id, "figures")):
+            self._append(Write(run=run_id, batch=batch(_figures(validation))))
 
     def give_up(self) -> None:
         """Close the parent without a result at the end of the context, also without an error."""
@@ -410,7 +416,7 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _fold_items(self, split: Split, result: FoldResult) -> list[Item]:
         ids = [self._setting.clips.ids[i] for i in result.test]
-        figures = illustration_files(result.illustration, ids)
+        figures = _spectrograms(result.illustration, ids)
         return [*fold_items(self._setting, split, result), *figures]
 
     def _append(self, *entries: Entry) -> None:
@@ -526,6 +532,20 @@ def _refuse_undelivered(held: Set[str]) -> None:
             f"results of run {min(held)} are being delivered by another process; wait for it, and "
             "give the same command again"
         )
+
+
+def _figures(validation: CrossValidation) -> Iterator[File]:
+    from mer_mlflow.tracking.figures import figure_files  # Matplotlib takes long to import
+
+    return figure_files(validation)
+
+
+def _spectrograms(illustration: Illustration, clip_ids: Sequence[str]) -> Iterator[File]:
+    if illustration.reconstructed is None and illustration.synthesised is None:
+        return iter(())
+    from mer_mlflow.tracking.figures import illustration_files
+
+    return illustration_files(illustration, clip_ids)
 
 
 def _describe_error(error: BaseException) -> str:

@@ -40,6 +40,7 @@ from mer_mlflow.tracking.addresses import is_same_database, with_driver
 from mer_mlflow.tracking.database import OPTUNA, Schema, prepare_database, refuse_foreign
 from mer_mlflow.tracking.environment import has_ended_here, process_tags
 from mer_mlflow.training import Value
+from mer_mlflow.tuning.pruning import FORGIVING, is_forgiven
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
 
@@ -79,8 +80,8 @@ class SearchSetting:
     space : values by hyperparameter
     start : point that a neighbour search begins at
     n_trials : trials after which ``"tpe"`` ends
-    prune : ``"wilcoxon"`` to give a point up when its folds are worse than the best point's, ``""``
-        to run all folds of all points
+    prune : ``"wilcoxon"`` or ``"forgiving"`` to stop a point when its folds are worse than the best
+        point's, ``""`` to run all folds of all points
     seed : of what is random
     facts : what the dashboard shows of the search
     """
@@ -265,9 +266,22 @@ def run_study(
 def _pruner(name: str) -> optuna.pruners.BasePruner:
     if not name:
         return optuna.pruners.NopPruner()
+    if name == FORGIVING:
+        return ForgivingPruner()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return optuna.pruners.WilcoxonPruner(p_threshold=P_THRESHOLD, n_startup_steps=STARTUP_FOLDS)
+
+
+class ForgivingPruner(optuna.pruners.BasePruner):
+    """Optuna's interface of :func:`mer_mlflow.tuning.pruning.is_forgiven`."""
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether a trial whose last fold was just reported is to be stopped."""
+        best = best_trial(study)
+        incumbent = {} if best is None else best.intermediate_values
+        so_far = trial.intermediate_values.values()
+        return bool(incumbent) and not is_forgiven(so_far, incumbent.values())
 
 
 def wanted_points(study: optuna.Study, search: SearchSetting) -> list[Point]:

@@ -55,7 +55,7 @@ def test_search_then_train_with_the_best_then_report(
     ("arguments", "words"),
     [
         (["--strategy=random"], "strategy=random: must be one of grid, neighbour, tpe"),
-        (["--prune=median"], "prune=median: must be one of wilcoxon"),
+        (["--prune=median"], "prune=median: must be one of wilcoxon, forgiving"),
         (["--trials=0"], "trials=0: must be >= 1"),
         (["--space=C=-1,2"], "C=-1: must be > 0 for svm"),
         (["--space=C"], 'write "name=value,value'),
