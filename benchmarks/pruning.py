@@ -1,4 +1,4 @@
-"""Folds that the forgiving rule saves in a grid search of the SVM, and whether its winner is the same.
+"""Folds that the forgiving rule saves in a grid search of the SVM; whether its winner is the same.
 
 For each seed, all folds of the 36 declared settings are scored; the rule is then applied to the
 scores as a search applies it, setting after setting and fold after fold.

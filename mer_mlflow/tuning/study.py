@@ -11,6 +11,7 @@ T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framewor
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sqlite3
@@ -56,6 +57,8 @@ OPEN_ATTEMPTS, OPEN_PAUSE_SECONDS = 5, 0.5
 """Tries to open a storage: two processes that make its tables at once are in each other's way."""
 WAIT_SECONDS = 2.0
 """Time between looks at a study whose remaining trials others are running."""
+MOST_QUEUED, FEW_QUEUED = 16, 4
+"""Points that wait in the queue: at most, and when more are queued."""
 OBJECTIVE_NAME = "macro F1"
 INCOMPLETE = "incomplete"
 CALLED_OFF = "called_off"
@@ -370,11 +373,15 @@ def _requeue_the_silent(study: optuna.Study, seen: set[int]) -> None:
 
 
 def _queue(study: optuna.Study, wanted: list[Point]) -> None:
+    """Queue the next points, if few are left: Optuna reads all that wait at each trial."""
     alive = study.get_trials(False, (TrialState.WAITING, TrialState.RUNNING))
+    n_waiting = sum(trial.state == TrialState.WAITING for trial in alive)
+    if n_waiting > FEW_QUEUED:
+        return
     queued = {point_key(_point(trial)) for trial in alive}
-    for point in wanted:
-        if point and point_key(point) not in queued:
-            study.enqueue_trial(point)
+    new = (point for point in wanted if point and point_key(point) not in queued)
+    for point in itertools.islice(new, MOST_QUEUED - n_waiting):
+        study.enqueue_trial(point)
 
 
 def _objective(
