@@ -41,9 +41,16 @@ def unescaped(cell: str) -> str:
 
 def to_csv(table: pd.DataFrame) -> bytes:
     """Write a table as CSV without its index, in UTF-8; texts are escaped, numbers are not."""
-    safe = table.map(lambda value: escaped(value) if isinstance(value, str) else value)
-    safe.columns = pd.Index([escaped(str(name)) for name in table.columns])
-    return safe.to_csv(index=False).encode()
+    names = [escaped(str(name)) for name in table.columns]
+    safe = pd.DataFrame({i: _escaped(column) for i, (_, column) in enumerate(table.items())})
+    return safe.to_csv(index=False, header=names).encode()
+
+
+def _escaped(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    texts = [escaped(value) if isinstance(value, str) else value for value in column]
+    return pd.Series(texts, index=column.index, dtype=object)
 
 
 def _is_formula(text: str) -> bool:

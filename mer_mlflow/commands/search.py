@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mer_mlflow.access import SEARCHES, redacted
@@ -18,6 +19,7 @@ from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
 from mer_mlflow.training import Value
+from mer_mlflow.tuning.pruning import fold_order
 from mer_mlflow.tuning.space import grid, space_text
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
     from mer_mlflow.tuning.study import check_storage, open_study, run_study, unclaimed_points
     from mer_mlflow.tuning.trials import evaluate_point
 
-    wanted, setting = resolved.search, resolved.setting
+    wanted = resolved.search
+    setting = replace(resolved.setting, only_quadrants=resolved.setting.method.shares_work)
     for finding in setting.findings:
         print(f"warning: {finding}", flush=True)
     n_points = sum(1 for _ in grid(wanted.space))
@@ -106,6 +109,7 @@ def _run(resolved: ResolvedSearch, *, source: str, url: str) -> int:
                 executor=resolved.executor,
                 tags=tags,
                 source=source,
+                order=fold_order(setting.plan, wanted.prune),
                 ready=ahead.take(point, upcoming) if runs_ahead else {},
             )
 

@@ -89,6 +89,8 @@ def train(experiment: Experiment) -> int:
             )
         if runs.duplicate_of is None:
             runs.conclude(validation)
+        else:
+            runs.illustrate(validation)
         _print_outcome(validation)
     if runs.duplicate_of is not None:
         adopt_trial(runs.duplicate_of, tuned_by)

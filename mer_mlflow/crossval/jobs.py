@@ -131,6 +131,8 @@ class Task:
     threads : int >= 1, arithmetic threads of a worker process. Sums depend on it in the last
         digits, so the same number gives the same scores however many workers there are
     arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`
+    only_quadrants : whether no probabilities are needed; those of methodologies whose fits share
+        work are then not calibrated
     model_folder : existing folder that the fitted model is written to, None for no model
     title : methodology and dataset, for displays
     """
@@ -142,6 +144,7 @@ class Task:
     probes: Mapping[str, Examples] = field(default_factory=dict)
     threads: int = 1
     arithmetic: str = NATIVE
+    only_quadrants: bool = False
     model_folder: Path | None = None
     title: str = ""
 
@@ -219,7 +222,9 @@ def run_jobs(
         for job, values in zip(batch, chosen, strict=True)
     ]
     fit_seconds, results = 0.0, []
-    models = task.method.fit_many(train, settings, split.seed, history.record)
+    models = task.method.fit_many(
+        train, settings, split.seed, history.record, only_quadrants=task.only_quadrants
+    )
     for fitted, values in zip(models, chosen, strict=True):
         fit_seconds += time.perf_counter() - clock
         if task.model_folder is not None:

@@ -78,29 +78,23 @@ def score(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, fl
     -------
     value of each of ``SCORES``, 0 to 1. A quadrant that is never predicted has precision 0
     """
-    from sklearn.metrics import precision_recall_fscore_support
+    counts = confusion_counts(true, predicted)
+    return {name: float(values[0]) for name, values in scores_of_counts(counts[None]).items()}
 
-    labels = list(range(len(QUADRANTS)))
-    values: dict[str, float] = {}
-    for average in ("macro", "weighted"):
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            true, predicted, labels=labels, average=average, zero_division=0
-        )
-        values |= {
-            f"precision_{average}": precision,
-            f"recall_{average}": recall,
-            f"f1_{average}": f1,
-        }
-    each = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)[2]
-    values |= {f"f1_{name.lower()}": f1 for name, f1 in zip(QUADRANTS, each, strict=True)}
-    values["accuracy"] = np.mean(true == predicted)
-    values["arousal_accuracy"] = np.mean(HIGH_AROUSAL[true] == HIGH_AROUSAL[predicted])
-    values["valence_accuracy"] = np.mean(POSITIVE_VALENCE[true] == POSITIVE_VALENCE[predicted])
-    return {name: float(values[name]) for name in SCORES}
+
+def confusion_counts(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count clips by true (rows) and predicted quadrant (columns) [shape=(4, 4)].
+
+    Parameters
+    ----------
+    true, predicted : labels, 0 to 3 [shape=(n_clips,)]
+    """
+    n = len(QUADRANTS)
+    return np.bincount(n * true + predicted, minlength=n * n).reshape(n, n)
 
 
 def scores_of_counts(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Score confusion matrices, to rounding as :func:`score` scores the predictions counted there.
+    """Score confusion matrices.
 
     Parameters
     ----------
@@ -118,8 +112,10 @@ def scores_of_counts(counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]
         "f1": _shares(2 * right, true + predicted),
     }
     values = {f"{name}_macro": each.mean(axis=1) for name, each in measures.items()}
-    weights = _shares(true, total[:, None])
-    values |= {f"{name}_weighted": (each * weights).sum(axis=1) for name, each in measures.items()}
+    values |= {
+        f"{name}_weighted": (each * true).sum(axis=1) / np.maximum(total, 1)
+        for name, each in measures.items()
+    }
     values |= {f"f1_{name.lower()}": measures["f1"][:, k] for k, name in enumerate(QUADRANTS)}
     values["accuracy"] = _shares(right.sum(axis=1), total)
     for name, side in (("arousal", HIGH_AROUSAL), ("valence", POSITIVE_VALENCE)):

@@ -52,6 +52,7 @@ class Setting:
     choice : how each training set chooses hyperparameters, None where it does not
     findings : what checks found and the user allowed, and what is no more than a warning
     arithmetic : one of :data:`mer_mlflow.arithmetic.ARITHMETICS`, of folds and representations
+    only_quadrants : whether no probabilities are needed, as in the trials of a search
     """
 
     method: Method
@@ -65,6 +66,7 @@ class Setting:
     choice: Choice | None = None
     findings: tuple[Finding, ...] = ()
     arithmetic: str = NATIVE
+    only_quadrants: bool = False
 
     @cached_property
     def identity(self) -> str:
@@ -90,6 +92,8 @@ class Setting:
             facts["choice"] = dict(self.choice.facts)
         if self.arithmetic != NATIVE:
             facts["kernels"] = self.arithmetic
+        if self.only_quadrants:
+            facts["predictions"] = "quadrants"
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -243,6 +247,7 @@ def task_of(
         probes=dict(probes),
         threads=setting.threads,
         arithmetic=setting.arithmetic,
+        only_quadrants=setting.only_quadrants,
         title=f"{setting.method.name} · {setting.clips.name}",
     )
 

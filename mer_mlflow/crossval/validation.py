@@ -22,7 +22,7 @@ from mer_mlflow.crossval.executors import (
 from mer_mlflow.crossval.jobs import FoldResult, Job
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting, gather, resolve_setting, task_of
-from mer_mlflow.crossval.splits import SplitPlan, split_plan
+from mer_mlflow.crossval.splits import Split, SplitPlan, split_plan
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.representations import (
@@ -140,6 +140,7 @@ def validate(
     executor: Executor,
     test_curve: bool = False,
     listener: Listener | None = None,
+    order: Sequence[Split] | None = None,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
     probes: Mapping[str, Examples] = MappingProxyType({}),
 ) -> CrossValidation:
@@ -152,6 +153,7 @@ def validate(
     executor : runs the folds
     test_curve : whether test clips are predicted after every epoch
     listener : receives the events, and has the results of folds that are done
+    order : the plan's splits in the order in which they are run, by default the plan's
     ready : results by split id that were just computed, reported like all others
     probes : copies of all clips by transforms, from :func:`gather_probes`
 
@@ -177,7 +179,7 @@ def validate(
         if listener is not None:
             listener.on_event(event)
 
-    jobs = [Job(split=split, hyperparameters=setting.hyperparameters) for split in splits]
+    jobs = [Job(split=split, hyperparameters=setting.hyperparameters) for split in order or splits]
     for job in jobs:
         if job.split.id not in known and job.split.id in ready:
             on_event(FoldStarted(job=job))

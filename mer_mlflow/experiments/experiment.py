@@ -21,7 +21,8 @@ from mer_mlflow.experiments.text import assignments_text, read_yaml
 from mer_mlflow.representations.audio import LONGEST
 from mer_mlflow.representations.examples import FEATURE_SOURCES, SHORTEST
 from mer_mlflow.training import Space, Value
-from mer_mlflow.tuning.strategies import PRUNERS, STRATEGIES, STRATEGY_NAMES
+from mer_mlflow.tuning.pruning import PRUNERS
+from mer_mlflow.tuning.strategies import STRATEGIES, STRATEGY_NAMES
 
 BEST = "best"
 BEST_OF = "best of "
@@ -217,7 +218,8 @@ class Search:
     strategy : ``grid``, ``neighbour`` or ``tpe``
     space : values to search, by default those that the methodology declares
     start : start of a neighbour search, by default the methodology's defaults
-    prune : ``wilcoxon`` to stop settings that are significantly worse than the best one
+    prune : ``wilcoxon`` to stop settings that are significantly worse than the best one,
+        ``forgiving`` to stop those whose mean is worse than the worst fold of the best one
     trials : number of trials of ``tpe``
     storage : database URL of the Optuna study, by default ``MER_OPTUNA_STORAGE``
     """
@@ -238,7 +240,7 @@ class Search:
     prune: str | None = declared(
         None,
         kind=str,
-        help="wilcoxon to stop worse settings",
+        help="wilcoxon or forgiving to stop worse settings",
         limits=Space(choices=tuple(PRUNERS)),
     )
     trials: int = declared(20, kind=int, help="trials of strategy tpe", limits=Space(low=1))

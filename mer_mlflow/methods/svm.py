@@ -56,7 +56,7 @@ require_clips = partial(fewest_clips, fewest=2, needed_by="svm")
 def fit_together(
     train: Examples, settings: Sequence[SVMHyperparameters], seed: int
 ) -> list[FittedEstimator]:
-    """Fit selection, scaler, SVM and temperature of several settings on the training examples.
+    """Fit selection, scaler and SVM of several settings; their probabilities are not calibrated.
 
     Parameters
     ----------
@@ -69,24 +69,40 @@ def fit_together(
     DatasetError
         If a quadrant has fewer than two training clips.
     """
-    from mer_mlflow.training.kernel_svm import fit_machines
-
     require_clips(train.labels)
-    smallest = int(np.unique(train.labels, return_counts=True)[1].min())
-    classifiers = fit_machines(
-        train.read(0).reshape(len(train), -1).astype(np.float64),
-        train.labels,
-        settings,
-        n_splits=min(CALIBRATION_FOLDS, smallest),
-    )
-    return [FittedEstimator(estimator=classifier) for classifier in classifiers]
+    return _fit(train, settings, n_splits=None)
 
 
 def fit(
     train: Examples, hyperparameters: SVMHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedEstimator:
-    """Fit one setting; there are no epochs."""
-    return fit_together(train, [hyperparameters], seed)[0]
+    """Fit selection, scaler, SVM and temperature on the training examples, without epochs.
+
+    Parameters
+    ----------
+    train : examples whose input is a feature table
+    hyperparameters : one setting
+    seed : unused, the fit has no randomness
+    on_epoch : not called
+
+    Raises
+    ------
+    DatasetError
+        If a quadrant has fewer than two training clips.
+    """
+    require_clips(train.labels)
+    smallest = int(np.unique(train.labels, return_counts=True)[1].min())
+    return _fit(train, [hyperparameters], n_splits=min(CALIBRATION_FOLDS, smallest))[0]
+
+
+def _fit(
+    train: Examples, settings: Sequence[SVMHyperparameters], *, n_splits: int | None
+) -> list[FittedEstimator]:
+    from mer_mlflow.training.kernel_svm import fit_machines
+
+    values = train.read(0).reshape(len(train), -1).astype(np.float64)
+    classifiers = fit_machines(values, train.labels, settings, n_splits=n_splits)
+    return [FittedEstimator(estimator=classifier) for classifier in classifiers]
 
 
 METHOD = Method(

@@ -71,9 +71,10 @@ def collect(
         except RunDataError as error:
             on_warning(_unused(run, error))
             continue
-        if schema.TRIAL not in tags or schema.TRAINED in tags:
+        is_trial = schema.TRIAL in tags and schema.TRAINED not in tags
+        if not is_trial:
             trained[identity, n_folds] = run
-        if name in methods:
+        if name in methods and not (is_trial and methods[name].shares_work):
             params, metrics = parent_params(run.data.params), parent_metrics(run.data.metrics)
             cost = cost_of_run(methods[name], params, metrics)
             costs |= {name: cost} if cost is not None else {}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mer_mlflow.arithmetic import UNKNOWN, Facts, facts_text, kinds, readable_facts
 from mer_mlflow.crossval.jobs import Epoch, FoldResult
+from mer_mlflow.crossval.metrics import confusion_counts
 from mer_mlflow.crossval.results import CHANGED, NOTES, CrossValidation, fold_row, prediction_table
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.crossval.splits import Split
@@ -241,8 +242,15 @@ def plan_file(setting: Setting) -> File:
 
 def confusion_matrix(predictions: pd.DataFrame) -> pd.DataFrame:
     """Count clips by true quadrant (rows) and predicted quadrant (columns)."""
-    counts = pd.crosstab(predictions["quadrant"], predictions["predicted"])
-    return counts.reindex(index=list(QUADRANTS), columns=list(QUADRANTS), fill_value=0)
+    true, predicted = (
+        pd.Categorical(predictions[name], QUADRANTS).codes.astype(np.int64)
+        for name in ("quadrant", "predicted")
+    )
+    return pd.DataFrame(
+        confusion_counts(true, predicted),
+        index=pd.Index(QUADRANTS, name="quadrant"),
+        columns=pd.Index(QUADRANTS, name="predicted"),
+    )
 
 
 def read_fold(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
@@ -64,7 +64,6 @@ from mer_mlflow.tracking.environment import (
     process_tags,
     software_tags,
 )
-from mer_mlflow.tracking.figures import figure_files, illustration_files
 from mer_mlflow.tracking.findings import finding_tags
 from mer_mlflow.tracking.items import (
     File,
@@ -107,6 +106,7 @@ from mer_mlflow.tracking.readback import (
 )
 from mer_mlflow.tracking.runs import Kind, Status, is_missing, open_run
 from mer_mlflow.tracking.writer import batch, send, write
+from mer_mlflow.training import Illustration
 
 FLUSH_SECONDS = 5.0
 """Time between writes of finished epochs."""
@@ -253,17 +253,23 @@ class RunTree(AbstractContextManager["RunTree"]):
             self._n_finished += isinstance(event, FoldFinished)
             self.on_fold(self._n_finished, len(self._setting.plan.splits), event)
 
-    def conclude(self, validation: CrossValidation) -> None:
+    def conclude(self, validation: CrossValidation, *, with_figures: bool = True) -> None:
         """Write the summary of a cross-validation; scores only if every fold has a result."""
         items: list[Item] = list(arithmetic_tags(validation.results))
         note = validation_note(validation, experiment=self.experiment_id, run_id=self.run_id)
         items.append(Tag(key=MLFLOW_RUN_NOTE, value=note))
         if validation.is_complete:
             items += validation_items(validation)
-            items += figure_files(validation)
+            items += _figures(validation) if with_figures else ()
         items.append(Metric(key=schema.FOLDS_DONE, value=float(len(validation.results))))
         self._append(Write(run=self.run_id, batch=batch(items)))
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
+
+    def illustrate(self, validation: CrossValidation) -> None:
+        """Add the figures that the complete run of this setting lacks, as those of trials do."""
+        run_id = self.duplicate_of
+        if run_id and not retry(lambda: self._client.list_artifacts(run_id, "figures")):
+            self._append(Write(run=run_id, batch=batch(_figures(validation))))
 
     def give_up(self) -> None:
         """Close the parent without a result at the end of the context, also without an error."""
@@ -425,7 +431,7 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _fold_items(self, split: Split, result: FoldResult) -> list[Item]:
         ids = [self._setting.clips.ids[i] for i in result.test]
-        figures = illustration_files(result.illustration, ids)
+        figures = _spectrograms(result.illustration, ids)
         return [*fold_items(self._setting, split, result), *figures]
 
     def _append(self, *entries: Entry) -> None:
@@ -543,6 +549,20 @@ def _refuse_undelivered(held: Set[str]) -> None:
             f"results of run {min(held)} are being delivered by another process; wait for it, and "
             "give the same command again"
         )
+
+
+def _figures(validation: CrossValidation) -> Iterator[File]:
+    from mer_mlflow.tracking.figures import figure_files  # Matplotlib takes long to import
+
+    return figure_files(validation)
+
+
+def _spectrograms(illustration: Illustration, clip_ids: Sequence[str]) -> Iterator[File]:
+    if illustration.reconstructed is None and illustration.synthesised is None:
+        return iter(())
+    from mer_mlflow.tracking.figures import illustration_files
+
+    return illustration_files(illustration, clip_ids)
 
 
 def _describe_error(error: BaseException) -> str:

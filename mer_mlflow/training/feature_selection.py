@@ -47,9 +47,11 @@ class MostRelevant(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         y : quadrants [shape=(n_clips,)]
         """
         X, y = validate_data(self, X, y, dtype=np.float64)
-        kept = _first_unlike(X, _by_relevance(X, y), most=self.n_features, alike=self.most_alike)
-        self.support_ = np.zeros(X.shape[1], dtype=bool)
-        self.support_[kept] = True
+        self.support_ = np.full(X.shape[1], X.shape[1] <= self.n_features)
+        if not self.support_.all():
+            ordered = _by_relevance(X, y)
+            kept = _first_unlike(X, ordered, most=self.n_features, alike=self.most_alike)
+            self.support_[kept] = True
         return self
 
     def _get_support_mask(self) -> NDArray[np.bool_]:

@@ -47,7 +47,7 @@ class Machine(Protocol):
 
 
 def fit_machines(
-    values: Values, labels: NDArray[np.int64], machines: Sequence[Machine], *, n_splits: int
+    values: Values, labels: NDArray[np.int64], machines: Sequence[Machine], *, n_splits: int | None
 ) -> list[Pipeline]:
     """Fit SVMs whose probabilities are calibrated by cross-validation within the training set.
 
@@ -56,7 +56,8 @@ def fit_machines(
     values : features of the training clips [shape=(n_clips, n_features)]
     labels : their quadrants [shape=(n_clips,)]
     machines : the settings
-    n_splits : number of folds of that cross-validation
+    n_splits : number of folds of that cross-validation; None for no calibration, the probabilities
+        are then a softmax of the decision values. The predicted quadrants are the same
 
     Returns
     -------
@@ -75,16 +76,27 @@ def quick_checks() -> AbstractContextManager[None]:
 
 
 def _fit_machines(
-    values: Values, labels: NDArray[np.int64], machines: Sequence[Machine], *, n_splits: int
+    values: Values, labels: NDArray[np.int64], machines: Sequence[Machine], *, n_splits: int | None
 ) -> list[Pipeline]:
+    temperatures = (
+        {machine: Temperature.of_one(labels) for machine in machines}
+        if n_splits is None
+        else _temperatures(values, labels, machines, n_splits=n_splits)
+    )
+    whole = {
+        fitted.machine: fitted for fitted in _fit_each(values, labels, machines, also=values[:0])
+    }
+    return [whole[machine].classifier(temperatures[machine]) for machine in machines]
+
+
+def _temperatures(
+    values: Values, labels: NDArray[np.int64], machines: Sequence[Machine], *, n_splits: int
+) -> dict[Machine, Temperature]:
     decisions = {machine: np.empty((len(labels), len(np.unique(labels)))) for machine in machines}
     for train, held_out in StratifiedKFold(n_splits).split(values, labels):
         for fitted in _fit_each(values[train], labels[train], machines, also=values[held_out]):
             decisions[fitted.machine][held_out] = fitted.decisions_on_others
-    whole = {
-        fitted.machine: fitted for fitted in _fit_each(values, labels, machines, also=values[:0])
-    }
-    return [whole[machine].classifier(decisions[machine], labels) for machine in machines]
+    return {machine: Temperature().fit(each, labels) for machine, each in decisions.items()}
 
 
 class GaussianKernel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -163,6 +175,18 @@ class Temperature(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.slope_ = float(np.exp(minimize_scalar(loss, bounds=LOG_SLOPES, method="bounded").x))
         return self
 
+    @classmethod
+    def of_one(cls, y: NDArray[np.int64]) -> Self:
+        """Return a classifier whose temperature is 1.
+
+        Parameters
+        ----------
+        y : classes [shape=(n_clips,)]
+        """
+        fitted = cls()
+        fitted.classes_, fitted.slope_ = np.unique(y), 1.0
+        return fitted
+
     def predict_proba(self, X: Values) -> Values:
         """Compute the probability of each class [shape=(n_clips, n_classes)]."""
         probabilities: Values = softmax(self.slope_ * X, axis=1)
@@ -177,13 +201,13 @@ class _Fitted:
     svc: SVC
     decisions_on_others: Values
 
-    def classifier(self, decisions: Values, labels: NDArray[np.int64]) -> Pipeline:
+    def classifier(self, temperature: Temperature) -> Pipeline:
         return Pipeline(
             [
                 *self.features.steps,
                 ("kernel", GaussianKernel(gamma=self.machine.gamma).fit(self.rows)),
                 ("decisions", DecisionValues(self.svc)),
-                ("temperature", Temperature().fit(decisions, labels)),
+                ("temperature", temperature),
             ]
         )
 
@@ -193,7 +217,7 @@ def _fit_each(
 ) -> Iterator[_Fitted]:
     for n_features, of_size in _grouped(machines, "n_features").items():
         features = make_pipeline(MostRelevant(n_features=int(n_features)), StandardScaler())
-        rows = features.fit(values, labels).transform(values)
+        rows = features.fit_transform(values, labels)
         others = features.transform(also) if len(also) else rows[:0]
         among = euclidean_distances(rows, squared=True)
         across = euclidean_distances(others, rows, squared=True) if len(also) else among[:0]

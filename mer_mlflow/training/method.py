@@ -141,7 +141,8 @@ class Method:
     require_clips : (quadrants of the training clips) raises a ``MerError`` if there are too few
         clips of a quadrant to fit a model; None for no requirement
     fit_together : (training examples, several hyperparameters, seed) -> a fitted model for each,
-        equal to that of ``fit``; for methodologies whose fits can share computations
+        which predicts the same quadrants as that of ``fit``, not necessarily with the same
+        probabilities; for searches, where the fits of a methodology can share computations
     hyperparameters : frozen dataclass of :func:`searchable` fields
     fit : (training examples, hyperparameters, seed, on_epoch) -> fitted model
     load : (folder) -> fitted model that was saved there
@@ -221,11 +222,17 @@ class Method:
 
     @property
     def shares_work(self) -> bool:
-        """Whether several fits are faster together than one after the other."""
+        """Whether fits for quadrants only are faster, and share computations."""
         return self.fit_together is not None
 
     def fit_many(
-        self, train: Examples, settings: Sequence[Any], seed: int, on_epoch: OnEpoch
+        self,
+        train: Examples,
+        settings: Sequence[Any],
+        seed: int,
+        on_epoch: OnEpoch,
+        *,
+        only_quadrants: bool = False,
     ) -> Iterator[FittedModel]:
         """Fit a model for each of several sets of hyperparameters.
 
@@ -235,12 +242,13 @@ class Method:
         settings : resolved hyperparameters of each model
         seed : seed of all trainings
         on_epoch : called after every epoch
+        only_quadrants : whether no probabilities are needed
 
         Yields
         ------
-        fitted models, equal to those of ``fit``
+        fitted models, equal to those of ``fit`` or, for quadrants only, of ``fit_together``
         """
-        if self.fit_together is not None and len(settings) > 1:
+        if self.fit_together is not None and only_quadrants:
             yield from self.fit_together(train, settings, seed)
             return
         for hyperparameters in settings:

@@ -21,7 +21,7 @@ def declare_search(
     strategy : ``grid``, ``neighbour`` or ``tpe``
     space : values by hyperparameter
     trials : number of trials after which ``tpe`` ends
-    prune : ``wilcoxon`` to stop settings that lose, None for none
+    prune : one of ``PRUNERS``, None to run all folds of all settings
     """
     plan, clips = setting.plan, setting.clips
     n_trials = trials if strategy == "tpe" else 0

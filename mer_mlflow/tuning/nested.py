@@ -109,7 +109,7 @@ class InnerSearch:
         """
         recordings = train.recordings()
         self.require_clips(method, recordings.labels)
-        task = Task(method=method, examples=train)
+        task = Task(method=method, examples=train, only_quadrants=True)
         splits = _inner_splits(recordings, self.n_splits, seed)
         done: dict[str, float] = {}
         points: dict[str, Point] = {}

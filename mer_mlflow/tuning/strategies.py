@@ -66,7 +66,6 @@ def next_neighbours(space: SearchSpace, start: Point, done: Done) -> list[Point]
 STRATEGIES: dict[str, Strategy] = {"grid": next_of_grid, "neighbour": next_neighbours}
 STRATEGY_NAMES = (*STRATEGIES, "tpe")
 """``tpe`` is Optuna's sampler, which chooses its points itself."""
-PRUNERS = ("wilcoxon",)
 
 
 def _neighbours(here: Point, name: str, values: tuple[Value, ...]) -> list[Point]:

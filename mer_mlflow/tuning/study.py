@@ -11,6 +11,7 @@ T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framewor
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import sqlite3
@@ -40,6 +41,7 @@ from mer_mlflow.tracking.addresses import is_same_database, with_driver
 from mer_mlflow.tracking.database import OPTUNA, Schema, prepare_database, refuse_foreign
 from mer_mlflow.tracking.environment import has_ended_here, process_tags
 from mer_mlflow.training import Value
+from mer_mlflow.tuning.pruning import FORGIVING, is_forgiven
 from mer_mlflow.tuning.space import Point, SearchSpace, point_key
 from mer_mlflow.tuning.strategies import STRATEGIES
 
@@ -55,6 +57,8 @@ OPEN_ATTEMPTS, OPEN_PAUSE_SECONDS = 5, 0.5
 """Tries to open a storage: two processes that make its tables at once are in each other's way."""
 WAIT_SECONDS = 2.0
 """Time between looks at a study whose remaining trials others are running."""
+MOST_QUEUED, FEW_QUEUED = 16, 4
+"""Points that wait in the queue: at most, and when more are queued."""
 OBJECTIVE_NAME = "macro F1"
 INCOMPLETE = "incomplete"
 CALLED_OFF = "called_off"
@@ -79,8 +83,8 @@ class SearchSetting:
     space : values by hyperparameter
     start : point that a neighbour search begins at
     n_trials : trials after which ``"tpe"`` ends
-    prune : ``"wilcoxon"`` to give a point up when its folds are worse than the best point's, ``""``
-        to run all folds of all points
+    prune : ``"wilcoxon"`` or ``"forgiving"`` to stop a point when its folds are worse than the best
+        point's, ``""`` to run all folds of all points
     seed : of what is random
     facts : what the dashboard shows of the search
     """
@@ -265,9 +269,22 @@ def run_study(
 def _pruner(name: str) -> optuna.pruners.BasePruner:
     if not name:
         return optuna.pruners.NopPruner()
+    if name == FORGIVING:
+        return ForgivingPruner()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return optuna.pruners.WilcoxonPruner(p_threshold=P_THRESHOLD, n_startup_steps=STARTUP_FOLDS)
+
+
+class ForgivingPruner(optuna.pruners.BasePruner):
+    """Optuna's interface of :func:`mer_mlflow.tuning.pruning.is_forgiven`."""
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether a trial whose last fold was just reported is to be stopped."""
+        best = best_trial(study)
+        incumbent = {} if best is None else best.intermediate_values
+        so_far = trial.intermediate_values.values()
+        return bool(incumbent) and not is_forgiven(so_far, incumbent.values())
 
 
 def wanted_points(study: optuna.Study, search: SearchSetting) -> list[Point]:
@@ -356,11 +373,15 @@ def _requeue_the_silent(study: optuna.Study, seen: set[int]) -> None:
 
 
 def _queue(study: optuna.Study, wanted: list[Point]) -> None:
+    """Queue the next points, if few are left: Optuna reads all that wait at each trial."""
     alive = study.get_trials(False, (TrialState.WAITING, TrialState.RUNNING))
+    n_waiting = sum(trial.state == TrialState.WAITING for trial in alive)
+    if n_waiting > FEW_QUEUED:
+        return
     queued = {point_key(_point(trial)) for trial in alive}
-    for point in wanted:
-        if point and point_key(point) not in queued:
-            study.enqueue_trial(point)
+    new = (point for point in wanted if point and point_key(point) not in queued)
+    for point in itertools.islice(new, MOST_QUEUED - n_waiting):
+        study.enqueue_trial(point)
 
 
 def _objective(

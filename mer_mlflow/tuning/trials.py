@@ -13,13 +13,15 @@ from mer_mlflow.access import pages_address, run_page
 from mer_mlflow.crossval.executors import Executor, FoldEvent, FoldFinished
 from mer_mlflow.crossval.jobs import FoldResult
 from mer_mlflow.crossval.metrics import OBJECTIVE as OBJECTIVE
-from mer_mlflow.crossval.results import fold_row
+from mer_mlflow.crossval.results import CrossValidation, fold_row
 from mer_mlflow.crossval.setting import Setting, with_hyperparameters
+from mer_mlflow.crossval.splits import Split
 from mer_mlflow.crossval.validation import validate
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.representations import Examples
 from mer_mlflow.tracking import RunTree, schema
 from mer_mlflow.tuning.space import Point
+from mer_mlflow.tuning.study import best_trial
 
 RUN_ID, RUN_ADDRESS = "mlflow_run_id", "mlflow_run"
 REUSED, SPENT = "folds_reused", "folds_run"
@@ -29,20 +31,21 @@ OTHER_SOFTWARE, OTHER_ARITHMETIC = "folds_of_other_software", "folds_of_other_ar
 class PruningListener:
     """Receives a trial's events, and prunes the trial as soon as its pruner decides so.
 
-    Folds are reported in the plan's order, whatever order they finish in: the decision does not
-    depend on the number of workers.
+    Folds are reported in the order in which they are started, whatever order they finish in: the
+    decision does not depend on the number of workers. Without a pruner, none is reported.
 
     Parameters
     ----------
     runs : the trial's run tree
     trial : Optuna's trial
-    split_ids : ids of the folds, in the plan's order
+    split_ids : ids of the folds, in the order in which they are started
     """
 
     def __init__(self, runs: RunTree, trial: optuna.Trial, split_ids: Sequence[str]) -> None:
         self._runs = runs
         self._trial = trial
-        self._waiting = deque(enumerate(split_ids))
+        is_pruned = not isinstance(trial.study.pruner, optuna.pruners.NopPruner)
+        self._waiting = deque(enumerate(split_ids if is_pruned else ()))
         self._results = dict(runs.known)
 
     @property
@@ -76,6 +79,7 @@ def evaluate_point(
     executor: Executor,
     tags: Mapping[str, str],
     source: str,
+    order: Sequence[Split] | None = None,
     ready: Mapping[str, FoldResult] = MappingProxyType({}),
 ) -> float:
     """Cross-validate a point and track it; folds that any earlier run has done are not run again.
@@ -89,6 +93,7 @@ def evaluate_point(
     executor : runs the folds
     tags : further tags of the run
     source : where the dataset was read from
+    order : splits in the order in which folds are started, by default the plan's
     ready : results of folds that were run ahead, by split id
 
     Returns
@@ -113,7 +118,8 @@ def evaluate_point(
         trial.set_user_attr(REUSED, len(runs.known))
         trial.set_user_attr(OTHER_SOFTWARE, runs.n_of_other_software)
         trial.set_user_attr(OTHER_ARITHMETIC, runs.n_of_other_arithmetic)
-        listener = PruningListener(runs, trial, [split.id for split in setting.plan.splits])
+        in_order = order or setting.plan.splits
+        listener = PruningListener(runs, trial, [split.id for split in in_order])
         try:
             listener.report()
             validation = validate(
@@ -121,12 +127,21 @@ def evaluate_point(
                 examples,
                 executor=executor,
                 listener=listener,
+                order=in_order,
                 ready=ready,
             )
         finally:
             trial.set_user_attr(SPENT, runs.n_run)
         if runs.duplicate_of is None:
-            runs.conclude(validation)
+            runs.conclude(validation, with_figures=_is_best_so_far(trial.study, validation))
     if not validation.is_complete:
         raise IncompleteError(validation.shortage)
     return validation.summary[OBJECTIVE].mean
+
+
+def _is_best_so_far(study: optuna.Study, validation: CrossValidation) -> bool:
+    """Whether the run may be the search's winner; figures of others are drawn by ``train``."""
+    if not validation.is_complete:
+        return False
+    best = best_trial(study)
+    return best is None or validation.summary[OBJECTIVE].mean >= float(best.value or 0.0)

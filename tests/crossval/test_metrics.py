@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from mer_mlflow.crossval.metrics import (
     SCORES,
@@ -15,6 +18,9 @@ from mer_mlflow.crossval.metrics import (
     summarise,
     with_interval,
 )
+from mer_mlflow.datasets import QUADRANTS
+
+QUADRANT = st.integers(0, len(QUADRANTS) - 1)
 
 
 def test_perfect_prediction_scores_one() -> None:
@@ -36,6 +42,24 @@ def test_scores_by_hand() -> None:
     assert values["f1_weighted"] == pytest.approx(f1 @ weights)
     assert values["accuracy"] == pytest.approx(4 / 6)
     assert [values[f"f1_q{k}"] for k in range(1, 5)] == pytest.approx(f1)
+
+
+@given(st.lists(st.tuples(QUADRANT, QUADRANT), min_size=1, max_size=200))
+def test_scores_have_the_bits_of_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    true, predicted = np.array(pairs).T
+    labels = list(range(len(QUADRANTS)))
+    expected = {"accuracy": float(accuracy_score(true, predicted))}
+    for average in ("macro", "weighted", None):
+        found = precision_recall_fscore_support(
+            true, predicted, labels=labels, average=average, zero_division=0
+        )
+        if average is None:
+            expected |= {f"f1_q{k}": float(value) for k, value in enumerate(found[2], start=1)}
+        else:
+            names = ("precision", "recall", "f1")
+            expected |= {f"{n}_{average}": float(v) for n, v in zip(names, found, strict=False)}
+    values = score(true, predicted)
+    assert {name: values[name] for name in expected} == expected
 
 
 def test_arousal_joins_upper_quadrants_and_valence_right_ones() -> None:

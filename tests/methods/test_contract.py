@@ -186,8 +186,8 @@ def test_settings_that_share_work_give_what_each_gives_alone(
     both = method.fit_together(examples, [other, hyperparameters(method)], 0)
     alone = method.fit(examples, other, 0, lambda record, predict: None)
     for shared, single in zip(both, (alone, fitted), strict=True):
-        expected = single.predict(examples).probabilities
-        assert np.array_equal(shared.predict(examples).probabilities, expected)
+        expected = single.predict(examples).quadrants
+        assert np.array_equal(shared.predict(examples).quadrants, expected)
 
 
 def test_saved_model_predicts_the_same_in_another_process(

@@ -132,7 +132,11 @@ def test_values_are_read_as_meant() -> None:
             "svm.strategy=random: must be one of grid",
         ),
         ("repeats: 1,", "repeat: 1,", "searches.svm.repeat: unknown key; keys are strategy"),
-        ("prune: wilcoxon", "prune: median", "searches.cnn.prune=median: must be one of wilcoxon"),
+        (
+            "prune: wilcoxon",
+            "prune: median",
+            "searches.cnn.prune=median: must be one of wilcoxon, forgiving",
+        ),
         ("per_dataset: true", "per_dataset: 3", "per_dataset=3: must be true or false"),
         ("per_dataset: true", "start: cnn", "start=cnn: there is no earlier search"),
         ("learning_rate=0.001,0.01;", "rate=1;", "searches.cnn.space: cnn has no hyperparameter"),

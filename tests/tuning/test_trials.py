@@ -17,6 +17,7 @@ from mer_mlflow.datasets import Clips, FeatureTable
 from mer_mlflow.errors import ParameterError
 from mer_mlflow.representations import assemble, open_store
 from mer_mlflow.tracking import open_run, write
+from mer_mlflow.tuning.pruning import fold_order
 from mer_mlflow.tuning.record import find_best, folds_by_use, search_items, trials_table
 from mer_mlflow.tuning.space import parse_space
 from mer_mlflow.tuning.study import SearchSetting, best_trial, open_study, run_study
@@ -74,6 +75,7 @@ def run(search: SearchSetting, folder: Path) -> optuna.Study:
             executor=InlineExecutor(),
             tags={"mer.study": search.name},
             source="made",
+            order=fold_order(setting.plan, search.prune),
         ),
     )
     return study
@@ -99,8 +101,9 @@ def test_score_is_that_of_a_cross_validation_and_the_run_is_linked_both_ways(sto
     assert run_of_best.data.metrics["f1/macro"] == best.value
 
 
-def test_losing_point_is_given_up_and_its_folds_count_later(store: Path) -> None:
-    pruned = run(make_search(prune="wilcoxon"), store)
+@pytest.mark.parametrize("prune", ["wilcoxon", "forgiving"])
+def test_losing_point_is_given_up_and_its_folds_count_later(store: Path, prune: str) -> None:
+    pruned = run(make_search(prune=prune), store)
     used = folds_by_use(pruned, make_setting())
     assert used["folds_saved"] > 0
     assert used["folds_run"] + used["folds_saved"] == 16
