@@ -7,7 +7,8 @@ SQLite.
 
     python benchmarks/cluster_load.py [--folds 10000] [--tracked 1000] [--workers 50]
 
-prints the folds of a second, and the processor time of a fold in each process [ms].
+prints the folds of a second, and the processor time of a fold in each process [ms], both after the
+first fold: files are sent and workers examined before it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import replace
-from functools import partial
 from io import StringIO
 from typing import Any
 from unittest import mock
@@ -56,9 +56,10 @@ def main() -> None:
         for n_folds, cross_validate in ((given.folds, untracked), (given.tracked, tracked)):
             setting = demo_setting(n_folds)
             with immediate_folds(setting):
-                seconds, spent = measured(partial(cross_validate, setting, address), processes)
-            rate = len(setting.plan.splits) / seconds
-            print(f"{cross_validate.__name__:>12}{rate:>12.4g}", end="")
+                clock = Clock(processes)
+                cross_validate(setting, address, clock.start)
+                seconds, *spent = clock.passed()
+            print(f"{cross_validate.__name__:>12}{n_folds / seconds:>12.4g}", end="")
             print("".join(f"{1000 * each / n_folds:>12.3g}" for each in spent), flush=True)
 
 
@@ -145,7 +146,7 @@ def immediate_folds(setting: Setting) -> Iterator[None]:
         yield
 
 
-def untracked(setting: Setting, address: str) -> None:
+def untracked(setting: Setting, address: str, on_fold: Callable[[], None]) -> None:
     """Run all folds without tracking."""
     examples = gather(setting, store=open_store())
     batches: list[Batch] = [
@@ -153,10 +154,10 @@ def untracked(setting: Setting, address: str) -> None:
         for split in setting.plan.splits
     ]
     executor = make_executor(0, cluster=address)
-    executor.run(task_of(setting, examples), batches, on_event=lambda event: None)
+    executor.run(task_of(setting, examples), batches, on_event=lambda event: on_fold())
 
 
-def tracked(setting: Setting, address: str) -> None:
+def tracked(setting: Setting, address: str, on_fold: Callable[[], None]) -> None:
     """Run all folds, and track them as ``train`` does."""
     import mlflow
     from mlflow import MlflowClient
@@ -174,20 +175,27 @@ def tracked(setting: Setting, address: str) -> None:
         mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
         MlflowClient().search_experiments()
         with RunTree(setting, tags={}, source="benchmark") as runs:
+            runs.on_fold = lambda done, total, event: on_fold()
             runs.conclude(validate(setting, examples, executor=executor, listener=runs))
 
 
-def measured(
-    run: Callable[[], None], processes: list[psutil.Process]
-) -> tuple[float, tuple[float, ...]]:
-    """Return the seconds of a call, and the processor seconds of other processes and this one."""
-    everyone = [*processes, psutil.Process()]
-    before = [processor_seconds(process) for process in everyone]
-    begin = time.perf_counter()
-    run()
-    seconds = time.perf_counter() - begin
-    after = [processor_seconds(process) for process in everyone]
-    return seconds, tuple(end - start for start, end in zip(before, after, strict=True))
+class Clock:
+    """Seconds since the first fold, and the processor seconds of processes and of this one."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self._processes = [*processes, psutil.Process()]
+        self._begin: list[float] = []
+
+    def start(self) -> None:
+        """Start the clock, if it has not been started."""
+        self._begin = self._begin or self._now()
+
+    def passed(self) -> list[float]:
+        """Return the seconds, and the processor seconds of each process."""
+        return [end - begin for end, begin in zip(self._now(), self._begin, strict=True)]
+
+    def _now(self) -> list[float]:
+        return [time.perf_counter(), *map(processor_seconds, self._processes)]
 
 
 def processor_seconds(process: psutil.Process) -> float:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,6 @@ import psutil
 import pytest
 from distributed import Client
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from mer_mlflow.cache import cache_root
 from mer_mlflow.crossval import split_plan
@@ -85,17 +86,17 @@ def expected(folds: Folds) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def faulty(make_cluster: Callable[[], Any]) -> Any:
-    """Two workers; a frozen one is lost after five seconds."""
+    """Two workers; a frozen one is lost after ten seconds."""
     cluster = make_cluster()
     cluster.scheduler.kill()
     cluster.scheduler.wait()
-    cluster.start_scheduler(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="5s")
+    cluster.start_scheduler(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="10s")
     return cluster
 
 
 @pytest.fixture
-def pair(faulty: Any) -> Any:
-    """The cluster, again with two workers."""
+def pair(faulty: Any) -> Iterator[Any]:
+    """The cluster, again with two workers; one that ends is started again."""
     for worker in faulty.workers:
         if worker.is_running() and worker.status() == psutil.STATUS_STOPPED:
             worker.kill()
@@ -105,7 +106,18 @@ def pair(faulty: Any) -> Any:
             if sum(worker.poll() is None for worker in faulty.workers) < 2:
                 faulty.start_worker()
             time.sleep(0.1)
-    return faulty
+    ended = threading.Event()
+
+    def start_again() -> None:
+        while not ended.wait(0.5):
+            if sum(worker.poll() is None for worker in faulty.workers) < 2:
+                faulty.start_worker()
+
+    supervisor = threading.Thread(target=start_again)
+    supervisor.start()
+    yield faulty
+    ended.set()
+    supervisor.join()
 
 
 def run(
@@ -208,12 +220,17 @@ def done(process: psutil.Popen, *codes: int) -> str:
     return str(printed)
 
 
-def finished(client: MlflowClient) -> Counter[str]:
+def finished(folder: Path) -> Counter[str]:
     """Number of finished runs of each fold."""
-    condition = "tags.`mer.kind` = 'fold' and status = 'FINISHED'"
-    with suppress(MlflowException):
-        found = client.search_runs(["0"], condition, max_results=1000)
-        return Counter(run.data.tags["mer.split"] for run in found)
+    query = (
+        "SELECT t.value FROM tags t JOIN runs r ON r.run_uuid = t.run_uuid "
+        "WHERE t.key = 'mer.split' AND r.status = 'FINISHED'"
+    )
+    with (
+        suppress(sqlite3.OperationalError),
+        closing(sqlite3.connect(folder / "killed.db")) as database,
+    ):
+        return Counter(split for (split,) in database.execute(query))
     return Counter()
 
 
@@ -236,10 +253,9 @@ def test_scheduler_or_command_that_is_killed(
     seed: int, victim: str, pair: Any, whole: pd.DataFrame, tmp_path: Path
 ) -> None:
     draw = random.Random(seed)
-    client = MlflowClient(f"sqlite:///{tmp_path}/killed.db")
     process = train(tmp_path, "killed", f"--executor={pair.address}")
     least = draw.randrange(1, N_TRAINED // 2)
-    while process.poll() is None and finished(client).total() < least:
+    while process.poll() is None and finished(tmp_path).total() < least:
         time.sleep(0.02)
     if victim == "command":
         process.kill()
@@ -248,10 +264,9 @@ def test_scheduler_or_command_that_is_killed(
         pair.scheduler.kill()
         pair.scheduler.wait()
         done(process, 3, 0)
-        pair.start_scheduler(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="5s")
-        pair.start_worker()
-    before = finished(client)
+        pair.start_scheduler(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="10s")
+    before = finished(tmp_path)
     done(train(tmp_path, "killed", f"--executor={pair.address}"), 0)
-    assert set(finished(client).values()) == {1} and len(finished(client)) == N_TRAINED
-    assert before <= finished(client)
-    assert table(client).equals(whole)
+    assert set(finished(tmp_path).values()) == {1} and len(finished(tmp_path)) == N_TRAINED
+    assert before <= finished(tmp_path)
+    assert table(MlflowClient(f"sqlite:///{tmp_path}/killed.db")).equals(whole)
