@@ -98,7 +98,7 @@ def faulty(make_cluster: Callable[[], Any]) -> Any:
 def pair(faulty: Any) -> Iterator[Any]:
     """The cluster, again with two workers; one that ends is started again."""
     for worker in faulty.workers:
-        if worker.is_running() and worker.status() == psutil.STATUS_STOPPED:
+        if worker.poll() is None and worker.status() == psutil.STATUS_STOPPED:
             worker.kill()
             worker.wait()
     with Client(faulty.address.replace("dask", "tcp"), set_as_default=False) as client:
