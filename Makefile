@@ -48,6 +48,8 @@ test-platform: setup
 
 test-faults: setup
 	MER_FAULT_KILLS=30 MER_FAULT_EXAMPLES=2000 $(BIN)/python -m pytest tests/faults
+	MER_FAULT_CLUSTER=20 $(BIN)/python -m pytest tests/crossval/executors/test_cluster_faults.py
+	MER_FAULT_CLUSTER=20 $(BIN)/python -m pytest tests/platform/test_hosts.py -k cut -m platform
 
 lint: setup audit
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mer_mlflow.commands.parameters import (
     AUGMENT,
+    CLUSTER,
     EXPORT,
     FIT,
     IMPORT,
@@ -114,6 +115,13 @@ COMMANDS = {
             summary="Serve a web page: emotion of songs, and errors of cross-validations.",
             parameters=PAGE,
             is_entry=False,
+        ),
+        Command(
+            name="cluster",
+            summary="Start a Dask cluster of jobs of SLURM, PBS, LSF or SGE.",
+            parameters=CLUSTER,
+            is_entry=False,
+            bare="system",
         ),
         Command(name="methods", summary="List the methodologies.", is_entry=False),
         Command(name="datasets", summary="List the datasets.", is_entry=False),

@@ -161,6 +161,13 @@ STUDY = (
     Parameter(name="dry_run", default=False, kind=bool, help="true to print the plan only"),
     ALLOW_COLUMNS,
     *EXECUTION,
+    Parameter(
+        name="parallel",
+        default=None,
+        kind=int,
+        help="items at once on a cluster, by default 4",
+        limits=Space(low=1),
+    ),
     *(parameter for parameter in SEARCH if parameter.role == Role.EXECUTION),
 )
 
@@ -176,6 +183,31 @@ WEIGHTS = (
     Parameter(
         name="weights", default=None, kind=str, help="pretrained weights, or MER_WEIGHTS_ROOT"
     ),
+)
+
+CLUSTER = (
+    Parameter(
+        name="system",
+        default=None,
+        kind=str,
+        help="queueing system of the jobs",
+        limits=Space(choices=("slurm", "pbs", "lsf", "sge")),
+    ),
+    Parameter(name="jobs", default=1, kind=int, help="number of jobs", limits=Space(low=1)),
+    Parameter(name="cores", default=None, kind=int, help="cores of each job", limits=Space(low=1)),
+    Parameter(name="memory", default=None, kind=str, help="memory of each job, such as 16GB"),
+    Parameter(name="time", default=None, kind=str, help="time of each job, such as 4:00:00"),
+    Parameter(name="partition", default=None, kind=str, help="partition or queue"),
+    Parameter(name="account", default=None, kind=str, help="account that pays for the jobs"),
+    Parameter(
+        name="port",
+        default=0,
+        kind=int,
+        help="port of the scheduler; 0 for a free one",
+        limits=Space(low=0, high=65535),
+    ),
+    Parameter(name="config", default=None, kind=str, help="YAML file of dask-jobqueue"),
+    Parameter(name="dry_run", default=False, kind=bool, help="true to print a job's script only"),
 )
 
 SYNC = (Parameter(name="journal", default=None, kind=str, help="file; by default all"),)

@@ -1,13 +1,17 @@
-"""study: run all searches and trainings of a plan in sequence, each in a separate process."""
+"""study: run all searches and trainings of a plan, each in a separate process."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +21,12 @@ from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.commands.command import INCOMPLETE, INTERRUPTED, OK, print_where
 from mer_mlflow.commands.parameters import STUDY
 from mer_mlflow.commands.search import STORAGE_VARIABLE, storage_url
-from mer_mlflow.crossval.executors import resolve_workers
+from mer_mlflow.crossval.executors import (
+    INLINE,
+    PROCESSES,
+    resolve_executor,
+    resolve_workers,
+)
 from mer_mlflow.datasets import get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError
 from mer_mlflow.experiments.text import parse
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
     from mer_mlflow.studies.record import Record
 
 DAY = 24 * 3600.0
+PARALLEL = 4
+"""Items that run at once on a cluster: each has times in which it uses few workers."""
 PRINTED_WIDTH = 150
 """Characters of a line if the output is not a terminal."""
 
@@ -46,6 +57,7 @@ def study(
     data_root: str | None = None,
     dry_run: bool = False,
     storage: str | None = None,
+    parallel: int | None = None,
     **execution: Any,
 ) -> int:
     """Run a study; results that exist in its experiment are not computed again.
@@ -56,6 +68,7 @@ def study(
     data_root : folder of the datasets, or ``"original-4qaed=/a;new-4qaed-c=/b"``
     dry_run : whether to print the plan only
     storage : database URL of the searches, by default ``MER_OPTUNA_STORAGE``
+    parallel : items that run at once on a cluster, by default 4; one on this machine
     execution : parameters of all experiments that override the plan, such as ``workers``
 
     Returns
@@ -69,6 +82,7 @@ def study(
     """
     require(execution.get("arithmetic") or NATIVE)
     n_workers = resolve_workers(execution.get("workers"))
+    at_once = _resolve_parallel(parallel, execution.get("executor"))
     planned, roots = _resolved(read_plan(plan), data_root)
     title = f" – {planned.title}" if planned.title != planned.name else ""
     print(f"study: {planned.name}{title}", flush=True)
@@ -99,7 +113,7 @@ def study(
 
     record = Record(client, planned)
     try:
-        _run_all(board, record)
+        _Items(board, record, parallel=at_once).run()
     except BaseException:
         record.close(is_complete=False)
         raise
@@ -112,6 +126,16 @@ def study(
     _print_outcome(board, failed)
     print_where(record.run_id, record.experiment_id)
     return INCOMPLETE if failed else OK
+
+
+def _resolve_parallel(parallel: int | None, executor: str | None) -> int:
+    is_cluster = resolve_executor(executor) not in (PROCESSES, INLINE)
+    if parallel is not None and parallel > 1 and not is_cluster:
+        raise ParameterError(
+            f"parallel={parallel}: only the items of a cluster run at once, because one uses all "
+            "cores of this machine; give executor=dask://host:port"
+        )
+    return parallel or (PARALLEL if is_cluster else 1)
 
 
 def _resolved(planned: Plan, data_root: str | None) -> tuple[Plan, dict[str, str | None]]:
@@ -163,35 +187,93 @@ def _experiment(*, may_create: bool) -> tuple[MlflowClient | None, str]:
     return client, current_experiment(client)
 
 
-def _run_all(board: Board, record: Record) -> None:
-    record.keep(board.states)
-    n_items = len(board.states)
-    finished: list[tuple[float, float]] = []
-    if not board.to_do:
-        print("study: nothing is left to do", flush=True)
-    for item in board.to_do:
-        planned_item = board.refresh(item)
-        if planned_item.arguments is not None and planned_item.estimate is not None:
-            board.set_state(item, ItemState(status=ItemStatus.INTERRUPTED))
-            try:
-                outcome = _run(item, planned_item.arguments, record.experiment_id)
-            except BaseException:
-                record.keep(board.states)
-                raise
-            state = _state_after(board, item, outcome)
-            board.set_state(item, state)
-            if state.status == ItemStatus.DONE:
-                finished.append((planned_item.estimate.seconds, outcome.seconds))
-            else:
-                print(f"study: {item} {state.status}: {state.reason}", flush=True)
-        record.keep(board.states)
-        waiting = [board.planned_items[other].estimate for other in board.to_do]
-        left = seconds_left([seen.seconds for seen in waiting if seen is not None], finished)
-        n_settled = n_items - len(board.to_do)
+class _Items:
+    """Runs the items of a study, several at once where they do not need each other.
+
+    Parameters
+    ----------
+    board, record : of the study
+    parallel : int >= 1, most items at once
+    """
+
+    def __init__(self, board: Board, record: Record, *, parallel: int) -> None:
+        self._board, self._record, self._parallel = board, record, parallel
+        self._pending = list(board.to_do)
+        self._running: dict[Future[Outcome], tuple[Item, float, float]] = {}
+        self._finished: list[tuple[float, float]] = []
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(parallel) if parallel > 1 else None
+
+    def run(self) -> None:
+        """Run all items; an interruption stops those that are running."""
+        self._record.keep(self._board.states)
+        if not self._pending:
+            print("study: nothing is left to do", flush=True)
+        try:
+            while self._pending or self._running:
+                self._start()
+                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    self._settle(*self._running.pop(future)[:2], future.result())
+        except BaseException:
+            self._stopped.set()
+            self._close()
+            self._record.keep(self._board.states)
+            raise
+        self._close()
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _start(self) -> None:
+        while len(self._running) < self._parallel and (item := self._next()) is not None:
+            self._pending.remove(item)
+            planned_item = self._board.refresh(item)
+            if planned_item.arguments is None or planned_item.estimate is None:
+                self._report()
+                continue
+            self._board.set_state(item, ItemState(status=ItemStatus.INTERRUPTED))
+            future = self._submitted(item, planned_item.arguments)
+            self._running[future] = (item, planned_item.estimate.seconds, time.monotonic())
+
+    def _next(self) -> Item | None:
+        """Return the first item that needs none of those which are not settled."""
+        unsettled = {*self._pending, *(item for item, _, _ in self._running.values())}
+        ready = (item for item in self._pending if not self._board.needed(item) & unsettled)
+        return next(ready, None)
+
+    def _submitted(self, item: Item, arguments: Mapping[str, str]) -> Future[Outcome]:
+        run = partial(_run, item, arguments, self._record.experiment_id, self._stopped)
+        if self._pool is not None:
+            return self._pool.submit(run)
+        future: Future[Outcome] = Future()
+        future.set_result(run())
+        return future
+
+    def _settle(self, item: Item, estimate: float, outcome: Outcome) -> None:
+        state = _state_after(self._board, item, outcome)
+        self._board.set_state(item, state)
+        if state.status == ItemStatus.DONE:
+            self._finished.append((estimate, outcome.seconds))
+        else:
+            print(f"study: {item} {state.status}: {state.reason}", flush=True)
+        self._report()
+
+    def _report(self) -> None:
+        self._record.keep(self._board.states)
+        now = time.monotonic()
+        estimates = [self._board.planned_items[item].estimate for item in self._pending]
+        waiting = [seen.seconds for seen in estimates if seen is not None]
+        waiting += [max(0.0, left - (now - start)) for _, left, start in self._running.values()]
+        left = seconds_left(waiting, self._finished) / self._parallel
+        n_items = len(self._board.states)
+        n_settled = n_items - len(self._pending) - len(self._running)
         print(f"study: {n_settled}/{n_items} items, {clock(left)} left", flush=True)
 
 
-def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcome:
+def _run(
+    item: Item, arguments: Mapping[str, str], experiment_id: str, stopped: threading.Event
+) -> Outcome:
     command = [sys.executable, "-m", "mer_mlflow", item.action]
     given = dict(arguments)
     storage = given.pop("storage", None)  # passwords in command lines are visible to all users
@@ -203,7 +285,7 @@ def _run(item: Item, arguments: Mapping[str, str], experiment_id: str) -> Outcom
     environment |= {"MLFLOW_EXPERIMENT_ID": experiment_id, "PYTHONPATH": search_path}
     environment |= {STORAGE_VARIABLE: storage} if storage else {}
     print(f"study: {item}", flush=True)
-    return run_process(command, prefix=f"  {item} | ", environment=environment)
+    return run_process(command, prefix=f"  {item} | ", environment=environment, stopped=stopped)
 
 
 def _state_after(board: Board, item: Item, outcome: Outcome) -> ItemState:

@@ -136,6 +136,15 @@ class Board:
         self.planned_items[item] = self._inspect(item)
         return self.planned_items[item]
 
+    def needed(self, item: Item) -> set[Item]:
+        """Return the items that must be settled before an item can be run."""
+        search, gate, first = self._needed(item), self._plan.gate, self._plan.first_dataset
+        found = set() if search is None else {search}
+        if gate is not None and item.dataset != first and gate.holds(item.method):
+            for name in (item.method, gate.baseline):
+                found.add(Item(action=Action.TRAIN, method=name, dataset=first))
+        return found
+
     def set_state(self, item: Item, state: ItemState) -> None:
         """Set the state of an item."""
         self.planned_items[item] = replace(self.planned_items[item], state=state)

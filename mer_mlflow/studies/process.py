@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+TICK_SECONDS = 0.2
 STOP_SECONDS = 60.0
 """Time for a process to close its runs before it is killed."""
 LAST_LINES = 50
@@ -36,18 +37,25 @@ class Outcome:
     reason: str
 
 
-def run_process(command: Sequence[str], *, prefix: str, environment: Mapping[str, str]) -> Outcome:
+def run_process(
+    command: Sequence[str],
+    *,
+    prefix: str,
+    environment: Mapping[str, str],
+    stopped: threading.Event | None = None,
+) -> Outcome:
     """Run a command, and print its output with a prefix before each line.
 
-    If this process is interrupted, the command is stopped first, by a signal that lets it close its
-    runs. The command has a separate session: it gets the signal of Ctrl-C only once, from here, and
-    its child processes end with it.
+    If this process is interrupted, or the event is set, the command is stopped first, by a signal
+    that lets it close its runs. The command has a separate session: it gets the signal of Ctrl-C
+    only once, from here, and its child processes end with it.
 
     Parameters
     ----------
     command : program and arguments
     prefix : prefix of each line
     environment : environment variables of the process
+    stopped : set from another thread to stop the command, None for no such event
     """
     start = time.monotonic()
     process = subprocess.Popen(
@@ -65,7 +73,7 @@ def run_process(command: Sequence[str], *, prefix: str, environment: Mapping[str
     reader = threading.Thread(target=_pass_on, args=(process.stdout, prefix, last), daemon=True)
     reader.start()
     try:
-        code = process.wait()
+        code = _wait(process, stopped or threading.Event())
     except BaseException:
         _stop(process)
         raise
@@ -76,11 +84,20 @@ def run_process(command: Sequence[str], *, prefix: str, environment: Mapping[str
     return Outcome(code=code, seconds=time.monotonic() - start, reason=_reason(code, last))
 
 
+def _wait(process: subprocess.Popen[str], stopped: threading.Event) -> int:
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(TICK_SECONDS)
+        if stopped.is_set():
+            _stop(process)
+            return -signal.SIGTERM if process.returncode is None else process.returncode
+
+
 def _pass_on(stream: IO[str], prefix: str, last: deque[str]) -> None:
     with stream:
         for line in stream:
             with contextlib.suppress(OSError):  # stdout is closed: the process must not block
-                print(f"{prefix}{line.rstrip()}", flush=True)
+                print(f"{prefix}{line.rstrip()}\n", end="", flush=True)
             if line.strip():
                 last.append(line.strip())
 

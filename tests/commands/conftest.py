@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Event
 
 import pytest
 
@@ -28,7 +29,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 patch.setenv(name, value)
             yield
 
-    def run(words: Sequence[str], *, prefix: str, environment: Mapping[str, str]) -> Outcome:
+    def run(
+        words: Sequence[str], *, prefix: str, environment: Mapping[str, str], stopped: Event
+    ) -> Outcome:
         arguments = words[3:]  # behind python -m mer_mlflow
         commands.append(prefix.removesuffix(" | ").strip())
         with here(environment), pytest.raises(SystemExit) as stop:

@@ -133,11 +133,7 @@ def _connected(address: str) -> Iterator[Client]:
     from distributed import Client
 
     scheme = next(each for each in SCHEMES if address.startswith(each))
-    loggers = [logging.getLogger(name) for name in QUIET]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
+    with without_logs(*QUIET):
         try:
             client = Client(address.replace(scheme, SCHEMES[scheme], 1), set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -148,6 +144,17 @@ def _connected(address: str) -> Iterator[Client]:
         with contextlib.closing(client):
             _say(f"dashboard of the cluster: {client.dashboard_link}")
             yield client
+
+
+@contextlib.contextmanager
+def without_logs(*names: str) -> Iterator[None]:
+    """Silence loggers, by name."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -84,7 +84,8 @@ class Cluster:
 
     def close(self) -> None:
         for process in (*self.workers, self.scheduler):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended by itself
+                process.kill()
             process.wait()
 
 
@@ -93,6 +94,13 @@ def quick_connections() -> Iterator[None]:
     """Connections that are lost are given up soon."""
     with dask.config.set({"distributed.comm.timeouts.connect": "2s"}):
         yield
+
+
+@pytest.fixture(scope="module")
+def make_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Cluster]]:
+    """Function that starts a scheduler without workers."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Cluster(tmp_path_factory.mktemp("cluster"))))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from distributed import Client
 
 from mer_mlflow.cache import cache_root
 from mer_mlflow.crossval import split_plan
@@ -138,6 +139,9 @@ def test_scores_are_those_of_one_machine_on_workers_without_the_data(cluster: An
     assert_equal(events, run(None, task, batches))
     for split in PLAN.splits:
         assert kinds(events, split) == [FoldStarted, FoldFinished]
+    with Client(cluster.address.replace("dask", "tcp"), set_as_default=False) as client:
+        names = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.task_prefixes))
+    assert {f"svm · made\u2011of\u2011noise · r1 f{fold}" for fold in (1, 2, 3)} <= set(names)
     entries = [path.relative_to(cache_root()) for path in task.examples.inputs[0].paths]
     for number in range(2):
         assert all((cluster.cache(number) / entry).is_file() for entry in entries)
