@@ -46,15 +46,10 @@ def results_table(scores: Mapping[str, Measured]) -> str:
         "| on Original-4QAED, 10 x 10 folds | macro F1 [95 % interval] | published |\n"
         "|---|---|---|\n"
     )
-    n_others = len(scores) - len(best)
-    others = f"| {n_others} other methods | [measured](#methods) | |\n"
-    missing = len(method_names()) - len(scores)
-    return (
-        head
-        + "".join(_result_row(get_method(name), scores[name]) for name in best)
-        + others * bool(n_others)
-        + f"| {missing} other methods | {NOT_YET} | [published](#methods) |\n" * bool(missing)
-    )
+    n_missing = len(method_names()) - len(scores)
+    rest = f"{len(scores) - len(best)} measured, {n_missing} {NOT_YET}"
+    rows = (_result_row(get_method(name), scores[name]) for name in best)
+    return f"{head}{''.join(rows)}| [other methods](#methods) | {rest} | |\n"
 
 
 def with_tables(text: str, scores: Mapping[str, Measured]) -> str:
