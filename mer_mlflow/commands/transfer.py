@@ -25,7 +25,7 @@ from mer_mlflow.spreadsheet import to_csv
 from mer_mlflow.studies.roots import locate, parse_data_roots
 from mer_mlflow.terminal import cell, console
 from mer_mlflow.transfer.evaluation import Transfer, evaluate, left_out, without
-from mer_mlflow.transfer.matrix import SCORES, Cell, cells, matrix_table
+from mer_mlflow.transfer.matrix import Cell, cells, matrix_table
 from mer_mlflow.transfer.overlap import Duplicate, find_duplicates
 
 if TYPE_CHECKING:
@@ -191,12 +191,8 @@ def _announce(pair: Pair) -> None:
     n_found = len(pair.duplicates)
     larger = pair.train if pair.left_out_train else pair.test
     n_left_out = len(pair.left_out_train) + len(pair.left_out_test)
-    what = f"{n_left_out} clips of {larger.name} are left out" if n_found else "none is left out"
-    print(
-        f"{pair.train.name} and {pair.test.name}: {n_found} pairs of clips are one recording; "
-        f"{what}",
-        flush=True,
-    )
+    what = f"; clips of {larger.name} that are left out: {n_left_out}" if n_found else ""
+    print(f"recordings in both {pair.train.name} and {pair.test.name}: {n_found}{what}", flush=True)
 
 
 def _by_training_clips(pairs: Sequence[Pair]) -> list[list[Pair]]:
@@ -322,10 +318,10 @@ def _duplicates(pairs: Sequence[Pair]) -> pd.DataFrame:
 
 
 def _print_matrix(table: pd.DataFrame) -> None:
-    shown = Table(title="In per cent: mean over folds [interval over folds; over songs]")
+    shown = Table(title="In per cent: mean over folds, interval over folds, interval over songs")
     for column in ("method", "trained on", "tested on"):
         shown.add_column(column)
-    for column in (*SCORES, "clips", "left out"):
+    for column in ("macro F1", "arousal", "valence", "clips", "left out"):
         shown.add_column(column, justify="right")
     scores: dict[tuple[str, str, str], list[Any]] = {}
     for row in table.to_dict("records"):
@@ -342,8 +338,10 @@ def _print_matrix(table: pd.DataFrame) -> None:
 
 def _cell_text(row: Mapping[str, Any]) -> str:
     intervals = ((row[f"{name}_low"], row[f"{name}_high"]) for name in ("folds", "songs"))
-    texts = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in intervals if low == low]
-    return f"{100 * row['mean']:.1f} [{'; '.join(texts)}]"
+    texts = [
+        f"{100 * max(low, 0):.0f}–{100 * min(high, 1):.0f}" for low, high in intervals if low == low
+    ]
+    return " ".join([f"{100 * row['mean']:.1f}", *(f"[{text}]" for text in texts)])
 
 
 def main(arguments: Sequence[str]) -> int:

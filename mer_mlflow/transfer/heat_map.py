@@ -76,5 +76,7 @@ def _panel(
 def _intervals(row: Mapping[Any, Any]) -> str:
     limits = ((name, row[f"{name}_low"], row[f"{name}_high"]) for name in ("folds", "songs"))
     return "\n".join(
-        f"{name} {100 * low:.1f}–{100 * high:.1f}" for name, low, high in limits if low == low
+        f"{name} {100 * max(low, 0):.1f}–{100 * min(high, 1):.1f}"
+        for name, low, high in limits
+        if low == low
     )
