@@ -89,6 +89,9 @@ def transfer(
         get_method(name)
     sources, targets = _names(train, test)
     clips = _load(sources, targets, data_root)
+    for source in sources:
+        for method in named:
+            resolve(_experiment(method, source, requested), clips[source])  # before a run is made
     from mlflow import MlflowClient
 
     from mer_mlflow.tracking import Kind, active_run, check_store, close_abandoned, open_run, write
@@ -102,23 +105,17 @@ def transfer(
         close_abandoned(client, experiment, kind=Kind.TRANSFER, but=run_id)
         pairs = _pairs(sources, targets, clips, landmarks=landmarks)
         found: list[Cell] = []
-        predictions = []
+        transfers: list[Transfer] = []
         for source in sources:
             for method in named:
                 for group in _by_training_clips(pairs[source]):
                     predicted = _evaluate(method, source, group, requested)
                     found += _cells(predicted, group)
-                    predictions.append(_predictions(predicted))
+                    transfers.append(predicted)
         table = matrix_table(_distinct(found), seed=requested.get("seed") or 0)
         every = [pair for source in sources for pair in pairs[source]]
-        write(
-            client,
-            run_id,
-            [
-                *_params(named, sources, targets),
-                *_items(table, every, pd.concat(predictions, ignore_index=True)),
-            ],
-        )
+        items = _items(table, every, transfers)
+        write(client, run_id, [*_params(named, sources, targets), *items])
         client.set_terminated(run_id, "FINISHED")
     _print_matrix(table)
     print_where(run_id, experiment)
@@ -132,8 +129,8 @@ def _names(train: str | None, test: str | None) -> tuple[list[str], list[str]]:
         raise ParameterError('train: is required; give a dataset, or several: train="deam,pmemo"')
     for name in (*sources, *targets):
         get_dataset(name)
-    if sources == targets and len(sources) == 1:
-        raise ParameterError(f"test={targets[0]}: give a dataset other than that of train")
+    if len(targets) == 1 and targets[0] in sources:
+        raise ParameterError(f"test={targets[0]}: give a dataset other than those of train")
     return sources, targets
 
 
@@ -152,6 +149,7 @@ def _load(
         found[name] = load_dataset(
             name, roots[name], on_warning=lambda words: print(f"warning: {words}", flush=True)
         )
+        found[name].audio_files()
         print(f"dataset: {name}, {len(found[name])} clips", flush=True)
     return found
 
@@ -208,11 +206,7 @@ def _evaluate(
 ) -> Transfer:
     train = without(group[0].train, np.array(group[0].left_out_train, dtype=np.int64))
     tested = [without(pair.test, np.array(pair.left_out_test, dtype=np.int64)) for pair in group]
-    declared = get_method(method)
-    inputs = declared.inputs_for(declared.resolve())
-    features = "extracted" if any(item.table is not None for item in inputs) else None
-    experiment = Experiment(method=method, dataset=source, features=features, **requested)
-    resolved = resolve(experiment, train)
+    resolved = resolve(_experiment(method, source, requested), train)
     plan = resolved.setting.plan
     print(
         f"{method}: {plan.n_repeats} x {plan.n_splits} folds of {len(train)} clips of {source}, "
@@ -228,6 +222,13 @@ def _evaluate(
             on_clip=on_clip,
             on_fold=on_fold,
         )
+
+
+def _experiment(method: str, source: str, requested: Mapping[str, Any]) -> Experiment:
+    declared = get_method(method)
+    inputs = declared.inputs_for(declared.resolve())
+    features = "extracted" if any(item.table is not None for item in inputs) else None
+    return Experiment(method=method, dataset=source, features=features, **requested)
 
 
 def _cells(predicted: Transfer, group: Sequence[Pair]) -> list[Cell]:
@@ -278,13 +279,14 @@ def _params(methods: Sequence[str], sources: Sequence[str], targets: Sequence[st
     ]
 
 
-def _items(table: pd.DataFrame, pairs: Sequence[Pair], predictions: pd.DataFrame) -> list[Item]:
+def _items(table: pd.DataFrame, pairs: Sequence[Pair], transfers: Sequence[Transfer]) -> list[Item]:
     from mer_mlflow.tracking import schema
     from mer_mlflow.tracking.items import File, Metric
     from mer_mlflow.transfer.heat_map import heat_map
 
     picture, parquet = io.BytesIO(), io.BytesIO()
     heat_map(table).savefig(picture, format="png", dpi=150)
+    predictions = pd.concat(map(_predictions, transfers), ignore_index=True)
     predictions.to_parquet(parquet, index=False)
     metrics = [
         Metric(
@@ -298,7 +300,23 @@ def _items(table: pd.DataFrame, pairs: Sequence[Pair], predictions: pd.DataFrame
         File(name=schema.DUPLICATES, content=to_csv(_duplicates(pairs))),
         File(name=schema.HEAT_MAP, content=picture.getvalue()),
         File(name=schema.TRANSFER_PREDICTIONS, content=parquet.getvalue()),
+        File(name=schema.TRANSFER_SETTINGS, content=to_csv(_settings(transfers))),
     ]
+
+
+def _settings(transfers: Sequence[Transfer]) -> pd.DataFrame:
+    """Return a table with a row for each parameter of each cross-validation."""
+    from mer_mlflow.tracking import schema
+    from mer_mlflow.tracking.items import setting_params
+
+    rows = []
+    for each in transfers:
+        facts = {param.key: param.value for param in setting_params(each.setting)}
+        facts[schema.IDENTITY] = each.setting.identity
+        facts |= {f"{clips.name} {schema.DIGEST}": clips.digest for clips in each.others}
+        place = (each.setting.method.name, each.setting.clips.name)
+        rows += [(*place, name, value) for name, value in facts.items()]
+    return pd.DataFrame(rows, columns=["method", "train", "name", "value"])
 
 
 def _duplicates(pairs: Sequence[Pair]) -> pd.DataFrame:

@@ -120,5 +120,6 @@ ITEMS, PLAN = "items.csv", "study.yaml"
 TRANSFER_TABLE, DUPLICATES, HEAT_MAP = "transfer.csv", "duplicates.csv", "transfer.png"
 """Artifacts of a transfer between datasets: one row per cell and score, one row per recording that
 two datasets have in common, and the matrix as a figure."""
-TRANSFER_PREDICTIONS = "transfer_predictions.parquet"
-"""Artifact of a transfer: one row per fold and clip of another dataset."""
+TRANSFER_PREDICTIONS, TRANSFER_SETTINGS = "transfer_predictions.parquet", "transfer_settings.csv"
+"""Artifacts of a transfer: one row per fold and clip of another dataset, and one row per parameter
+of each cross-validation, also with the digests of the datasets."""

@@ -72,6 +72,9 @@ def test_matrix_duplicates_and_figure_are_logged(data: Path, store: Path) -> Non
     assert set(table["n_train"]) == {4 * N_TRAIN - 1}
     predictions = pd.read_parquet(artifact(run.info.run_id, "transfer_predictions.parquet"))
     assert len(predictions) == 3 * (4 * N_TEST + 1)
+    settings = pd.read_csv(artifact(run.info.run_id, "transfer_settings.csv")).set_index("name")
+    assert settings.loc["data.n_clips", "value"] == str(4 * N_TRAIN - 1)
+    assert settings.loc["data.features", "value"] == "extracted"
     assert artifact(run.info.run_id, "transfer.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -91,7 +94,13 @@ def test_own_folds_are_those_of_a_cross_validation(data: Path, store: Path) -> N
     ("arguments", "message"),
     [
         ((), "train: is required"),
-        (("--train=demo",), "test=demo: give a dataset other than that of train"),
+        (("--train=demo",), "test=demo: give a dataset other than those of train"),
+        (
+            ("--train=demo,demo-shifted", "--test=demo"),
+            "test=demo: give a dataset other than those",
+        ),
+        (("--train=demo", "--test=demo-shifted", "--folds=1"), "folds=1: must be >= 2"),
+        (("--train=demo", "--test=demo-shifted", "--protocol=fixed"), "lacks that partition"),
         (("--train=demo", "--test=nope"), "dataset=nope: unknown"),
         (("--train=demo", "--test=deam"), "dataset deam needs its files: give data_root=deam=FOLD"),
         (("--train=demo", "--test=demo-shifted", "--methods=nope"), "nope"),
