@@ -15,7 +15,7 @@ from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.commands.command import OK, print_where
 from mer_mlflow.commands.parameters import TRANSFER
 from mer_mlflow.datasets import QUADRANTS, Clips, get_dataset, load_dataset
-from mer_mlflow.errors import ParameterError
+from mer_mlflow.errors import DatasetError, ParameterError, listing
 from mer_mlflow.experiments import Experiment, resolve
 from mer_mlflow.experiments.text import parse, split_names
 from mer_mlflow.methods import get_method
@@ -182,6 +182,7 @@ def _pairs(
             )
             pairs[source].append(pair)
             _announce(pair)
+            _require_quadrants(pair)
     return pairs
 
 
@@ -191,6 +192,21 @@ def _announce(pair: Pair) -> None:
     n_left_out = len(pair.left_out_train) + len(pair.left_out_test)
     what = f"; clips of {larger.name} that are left out: {n_left_out}" if n_found else ""
     print(f"recordings in both {pair.train.name} and {pair.test.name}: {n_found}{what}", flush=True)
+
+
+def _require_quadrants(pair: Pair) -> None:
+    """Refuse a pair of which one dataset has no clips of a quadrant without the duplicates."""
+    for clips, positions, other in (
+        (pair.train, pair.left_out_train, pair.test),
+        (pair.test, pair.left_out_test, pair.train),
+    ):
+        left = without(clips, np.array(positions, dtype=np.int64))
+        missing = [quadrant for quadrant, count in left.counts.items() if count == 0]
+        if positions and missing:
+            raise DatasetError(
+                f"dataset {clips.name}: without the {len(positions)} clips that are also in "
+                f"{other.name}, none of {listing(missing)} is left; test other datasets"
+            )
 
 
 def _by_training_clips(pairs: Sequence[Pair]) -> list[list[Pair]]:

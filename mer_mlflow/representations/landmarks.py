@@ -4,6 +4,8 @@ A landmark is a hash of the frequencies of two neighbouring peaks and of the tim
 files of one recording have many landmarks in common, all displaced by the same time; for other
 files, equal landmarks are displaced at random.
 
+No program has to be installed for them, so that the same duplicates are found on every machine.
+
 References
 ----------
 A. Wang, "An industrial-strength audio search algorithm", ISMIR 2003.

@@ -115,3 +115,18 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not MlflowClient().search_runs(["0"])
+
+
+def test_dataset_that_is_contained_in_another_of_its_size_is_refused(
+    data: Path, tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("folder", "new-4qaed-b"):
+        shutil.copytree(data / "folder", tmp_path / "same" / name)
+    command = ("--train=folder", "--test=new-4qaed-b", f"--data_root={tmp_path / 'same'}", *SHORT)
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: main(command))
+    assert stop.value.code == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert "without the 24 clips that are also in new-4qaed-b, none of Q1, Q2, Q3, Q4 is" in line
+    (run,) = MlflowClient().search_runs(["0"])
+    assert run.info.status == "FAILED"
