@@ -30,7 +30,7 @@ import mer_mlflow
 
 for package in ("augmentation", "checks", "commands", "crossval", "datasets", "experiments",
                 "methods", "archive", "deployment", "reporting", "representations", "studies",
-                "tracking", "tuning"):
+                "tracking", "transfer", "tuning"):
     folder = import_module(f"mer_mlflow.{package}")
     for info in pkgutil.walk_packages(folder.__path__, f"{folder.__name__}."):
         import_module(info.name)

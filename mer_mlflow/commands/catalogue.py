@@ -21,6 +21,7 @@ from mer_mlflow.commands.parameters import (
     STUDY,
     SYNC,
     TRAIN,
+    TRANSFER,
     WEIGHTS,
 )
 from mer_mlflow.experiments import Parameter
@@ -79,6 +80,11 @@ COMMANDS = {
             summary="Predict the emotion of songs with a model.",
             parameters=PREDICT,
             bare="clip",
+        ),
+        Command(
+            name="transfer",
+            summary="Train on datasets, and predict the clips of others.",
+            parameters=TRANSFER,
         ),
         Command(
             name="study",

@@ -213,6 +213,40 @@ CLUSTER = (
 SYNC = (Parameter(name="journal", default=None, kind=str, help="file; by default all"),)
 
 
+SHARED = (
+    "profile",
+    "protocol",
+    "folds",
+    "repeats",
+    "seed",
+    "max_epochs",
+    "augment",
+    "noise_root",
+    "weights",
+    "allow_unverified_weights",
+    "duration",
+)
+TRANSFER = (
+    Parameter(name="methods", default="svm", kind=str, help='methodologies, "svm,cnn"'),
+    Parameter(name="train", default=None, kind=str, help='datasets to train on, "demo,deam"'),
+    Parameter(name="test", default=None, kind=str, help="datasets to predict; default as train"),
+    Parameter(
+        name="data_root",
+        default=None,
+        kind=str,
+        help='a folder of datasets, or "deam=/a;pmemo=/b"',
+    ),
+    Parameter(
+        name="landmarks",
+        default=True,
+        kind=bool,
+        help="false to find duplicates without comparing audio",
+    ),
+    *(item for item in TRAIN if item.name in SHARED),
+    *EXECUTION,
+)
+
+
 def hyperparameter_options(method: str) -> tuple[Parameter, ...]:
     """Return a methodology's hyperparameters as parameters; None stands for the default.
 

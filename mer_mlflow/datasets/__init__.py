@@ -26,6 +26,7 @@ __all__ = [
     "dataset_names",
     "default_dataset",
     "get_dataset",
+    "is_synthesised",
     "load_dataset",
     "read_dataset",
 ]
@@ -58,6 +59,11 @@ def get_dataset(name: str) -> Dataset:
     except KeyError:
         known = ", ".join(dataset_names())
         raise ParameterError(f"dataset={name}: unknown; datasets are {known}") from None
+
+
+def is_synthesised(name: str) -> bool:
+    """Return whether a dataset consists of generated clips, on which scores are not meaningful."""
+    return name in _registry() and not _registry()[name].needs_root
 
 
 def data_root_or_default(data_root: Path | str | None) -> Path | None:

@@ -1,8 +1,8 @@
-"""Quadrants from values of arousal and valence."""
+"""Values of arousal and valence on several scales, and the quadrants that they are in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +27,14 @@ class Labels:
     Attributes
     ----------
     quadrants : label of each row, 0 to 3, None for a row on an axis
+    values : valence and arousal of each row, from -1 to 1 with the quadrants meeting at 0
+        [shape=(n_rows, 2)]; None if the table has quadrants only
     warnings : the scale if it was guessed, and the clips on an axis
     """
 
     quadrants: tuple[int | None, ...]
-    warnings: tuple[str, ...]
+    values: NDArray[np.float64] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def has_values(table: Table) -> bool:
@@ -55,9 +58,10 @@ def labels_from_values(table: Table, *, ids: tuple[str, ...], scale: str | None)
     DatasetError
         If a value is not a number or not on the scale, or the scale cannot be guessed.
     """
-    values = np.stack([_values(table, name) for name in (VALENCE, AROUSAL)], axis=1)
+    values = _columns(table)
     chosen = _guessed(table, values) if scale is None else _given(table, values, scale)
-    sides = np.sign(values - sum(SCALES[chosen]) / 2)
+    centred = _centred(values, chosen)
+    sides = np.sign(centred)
     on_axis = [clip for clip, side in zip(ids, sides, strict=True) if not side.all()]
     warnings = []
     if scale is None:
@@ -70,7 +74,48 @@ def labels_from_values(table: Table, *, ids: tuple[str, ...], scale: str | None)
             f"{table.path}: {len(on_axis)} clips lie on an axis, in no quadrant, and are left out: "
             f"{listing(on_axis)}"
         )
-    return Labels(quadrants=tuple(map(_quadrant, sides)), warnings=tuple(warnings))
+    return Labels(quadrants=tuple(map(_quadrant, sides)), values=centred, warnings=tuple(warnings))
+
+
+def read_values(
+    table: Table, *, ids: Sequence[str], clip_ids: Sequence[str], scale: str
+) -> NDArray[np.float64]:
+    """Align a table of valence and arousal with clips.
+
+    Parameters
+    ----------
+    table : a table with columns ``valence`` and ``arousal``
+    ids : clip id of each row
+    clip_ids : ids of the clips, in order
+    scale : one of ``SCALES``
+
+    Returns
+    -------
+    valence and arousal of each clip, from -1 to 1 with the quadrants meeting at 0
+    [shape=(n_clips, 2)], NaN for clips without a row
+
+    Raises
+    ------
+    DatasetError
+        If a value is not a number or not on the scale.
+    """
+    values = _columns(table)
+    centred = _centred(values, _given(table, values, scale))
+    rows = {clip: i for i, clip in enumerate(ids)}
+    aligned = np.full((len(clip_ids), 2), np.nan)
+    for i, clip in enumerate(clip_ids):
+        if clip in rows:
+            aligned[i] = centred[rows[clip]]
+    return aligned
+
+
+def _columns(table: Table) -> NDArray[np.float64]:
+    return np.stack([_values(table, name) for name in (VALENCE, AROUSAL)], axis=1)
+
+
+def _centred(values: NDArray[np.float64], scale: str) -> NDArray[np.float64]:
+    low, high = SCALES[scale]
+    return (values - (low + high) / 2) / ((high - low) / 2)
 
 
 def _quadrant(sides: NDArray[np.float64]) -> int | None:

@@ -51,6 +51,8 @@ class Clips:
     fixed_splits : part of each clip (``"train"``, ``"validate"``, ``"test"``, None) by split name
     titles : title of each clip, None if unknown; empty if the dataset has no titles
     genres : genres of each clip, None if unknown; empty if the dataset has no genres
+    arousal, valence : published values from -1 to 1, with the quadrants meeting at 0
+        [shape=(n_clips,)], NaN if unknown; None if the dataset has no values
     earlier_ids : ids of these clips in earlier versions, in the same order; None if they are the
         same
     """
@@ -65,18 +67,23 @@ class Clips:
     fixed_splits: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     titles: tuple[str | None, ...] = ()
     genres: tuple[str | None, ...] = ()
+    arousal: NDArray[np.float64] | None = None
+    valence: NDArray[np.float64] | None = None
     earlier_ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         columns: tuple[Sequence[object], ...] = (self.audio, self.audio_hashes, self.artists)
         columns = (*columns, *(column for column in (self.titles, self.genres) if column))
-        if any(len(column) != len(self.ids) for column in (self.quadrants, *columns)):
+        values = [each for each in (self.arousal, self.valence) if each is not None]
+        if any(len(column) != len(self.ids) for column in (self.quadrants, *columns, *values)):
             raise ValueError("every column of Clips must have one entry a clip")
+        if len(values) == 1:
+            raise ValueError("arousal and valence are given together")
         if list(self.ids) != sorted(set(self.ids)):
             raise ValueError("clip ids must be unique and sorted")
-        self.quadrants.setflags(write=False)
-        for table in self.features.values():
-            table.values.setflags(write=False)
+        tables = (table.values for table in self.features.values())
+        for array in (self.quadrants, *values, *tables):
+            array.setflags(write=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -89,7 +96,8 @@ class Clips:
 
     @property
     def digest(self) -> str:
-        """Hex digest of ids, labels, audio contents and features; it does not depend on paths."""
+        """Hex digest of ids, labels, audio contents, features and values of arousal and valence; it
+        does not depend on paths."""
         rows = [
             [clip, int(label), content]
             for clip, label, content in zip(
@@ -100,6 +108,9 @@ class Clips:
         for name, table in sorted(self.features.items()):
             digest.update(json.dumps([name, table.names]).encode())
             digest.update(np.ascontiguousarray(table.values).tobytes())
+        for name, values in (("arousal", self.arousal), ("valence", self.valence)):
+            if values is not None:
+                digest.update(name.encode() + values.astype("<f8").tobytes())
         return digest.hexdigest()[:16]
 
     def take(self, indices: NDArray[np.int64]) -> Clips:
@@ -126,6 +137,8 @@ class Clips:
             },
             titles=tuple(self.titles[i] for i in kept) if self.titles else (),
             genres=tuple(self.genres[i] for i in kept) if self.genres else (),
+            arousal=None if self.arousal is None else self.arousal[kept],
+            valence=None if self.valence is None else self.valence[kept],
             earlier_ids=self.earlier_ids and tuple(self.earlier_ids[i] for i in kept),
         )
 

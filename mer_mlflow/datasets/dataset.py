@@ -43,6 +43,8 @@ class Dataset:
     archive : name of the folder in the published archive; identifies the dataset in a folder with
         several datasets. Empty if nothing is published
     has_scale : whether ``read`` has an argument ``av_scale``, the scale of arousal and valence
+    catalogue : where its ids come from: in datasets of the same catalogue, the same id means the
+        same recording. Empty if its ids are its own
     """
 
     name: str
@@ -55,3 +57,4 @@ class Dataset:
     read: Callable[..., Reading]
     archive: str = ""
     has_scale: bool = False
+    catalogue: str = ""

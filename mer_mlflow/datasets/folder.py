@@ -129,6 +129,8 @@ def _read_csv(path: Path, av_scale: str | None) -> Reading:
         audio=present,
         audio_hashes=content_hashes(present),
         artists=tuple(known(artists[i]) for i in order),
+        valence=None if found.values is None else found.values[order, 0],
+        arousal=None if found.values is None else found.values[order, 1],
         earlier_ids=earlier if earlier == had_order != tuple(kept) else None,
     )
     return Reading(
@@ -147,7 +149,7 @@ def _labels(table: Table, ids: tuple[str, ...], scale: str | None) -> Labels:
     if table.has("quadrant") or not has_values(table):
         if scale is not None:
             raise ParameterError(f"av_scale={scale}: {table.path} is read by its quadrants")
-        return Labels(quadrants=read_quadrants(table, ids=ids), warnings=())
+        return Labels(quadrants=read_quadrants(table, ids=ids))
     return labels_from_values(table, ids=ids, scale=scale)
 
 

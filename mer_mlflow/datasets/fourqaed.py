@@ -157,6 +157,7 @@ def _declare(
         needs_root=True,
         read=partial(read_4qaed, name=name),
         archive=archive,
+        catalogue="4qaed",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mer_mlflow.datasets.clips import QUADRANTS
@@ -18,6 +18,8 @@ DEEPEST = 3
 MOST_FOLDERS = 2000
 """Number of folders that are searched."""
 MOST_SHOWN = 4
+DEEPEST_FILE = 5
+"""Number of levels of subfolders in which a table of a known name is searched."""
 QUADRANT_FOLDER = re.compile(r"q([1-4])(?:[\s_.,()-].*)?", re.IGNORECASE)
 QUADRANT_PREFIX = re.compile(r"q[1-4][\s_.-]+(?=.)", re.IGNORECASE)
 
@@ -63,6 +65,56 @@ def subfolders(root: Path) -> tuple[Path, ...]:
 def nested(root: Path, fits: Callable[[Path], bool]) -> Path | None:
     """Return the first folder that fits, the least nested first; None if there is none."""
     return next((folder for folder in _below(root) if fits(folder)), None)
+
+
+def find_table(root: Path, name: str) -> Path | None:
+    """Find a table below a folder by its name, in which case and blanks are ignored.
+
+    Parameters
+    ----------
+    root : a folder
+    name : name of the file in the published archive
+
+    Returns
+    -------
+    the least nested file of this name, None if there is none
+    """
+    wanted = _spelling(name)
+    for folder in _below(root, deepest=DEEPEST_FILE):
+        for path in sorted(folder.iterdir()):
+            if _spelling(path.name) == wanted and path.is_file():
+                return path
+    return None
+
+
+def find_audio(
+    root: Path, *, folders: Sequence[str] = (), key: Callable[[Path], str] = lambda path: path.stem
+) -> dict[str, list[Path]]:
+    """Find audio files that are named by clip.
+
+    Parameters
+    ----------
+    root : a folder
+    folders : names of the folders that contain the audio in the published archive; other folders
+        are searched only if there are none with audio
+    key : returns the clip id of a file
+
+    Returns
+    -------
+    files of each clip, the least nested first
+    """
+    usual = {_spelling(folder) for folder in folders}
+    everywhere = [folder for folder in _below(root, deepest=DEEPEST_FILE) if audio_in(folder)]
+    chosen = [folder for folder in everywhere if _spelling(folder.name) in usual] or everywhere
+    found: dict[str, list[Path]] = defaultdict(list)
+    for folder in chosen:
+        for path in audio_in(folder):
+            found[key(path)].append(path)
+    return dict(found)
+
+
+def _spelling(name: str) -> str:
+    return name.lower().replace(" ", "_")
 
 
 def described(root: Path) -> str:
@@ -133,10 +185,10 @@ def _direct_quadrant_folders(root: Path) -> list[tuple[int, Path]]:
     ]
 
 
-def _below(root: Path) -> Iterator[Path]:
+def _below(root: Path, *, deepest: int = DEEPEST) -> Iterator[Path]:
     """Yield a folder and those below it, the least nested first; hidden ones are left out."""
     level, n_left = [root], MOST_FOLDERS
-    for _ in range(DEEPEST + 1):
+    for _ in range(deepest + 1):
         yield from level[:n_left]
         n_left -= len(level)
         if n_left <= 0:

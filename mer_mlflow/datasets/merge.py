@@ -1,5 +1,8 @@
 """MERGE: the public successor of 4QAED, with fixed train / validate / test splits.
 
+The labels are the published quadrants. Published values of arousal and valence, from 0 to 1, are
+read too if their CSV is there.
+
 References
 ----------
 P. Louro et al., "MERGE – A bimodal audio-lyrics dataset for static music emotion recognition",
@@ -42,11 +45,13 @@ def read_merge(root: Path | None, *, version: str) -> Reading:
             f"{root}: no {metadata_file}, here or in a subfolder; unpack "
             f"MERGE_Audio_{version.capitalize()} there; {described(root)}"
         )
+    values = folder / f"merge_audio_{version}_av_values.csv"
     return read_quadrant_folders(
         name=f"merge-{version}",
         audio_root=folder,
         annotations=folder / metadata_file,
         metadata=folder / metadata_file,
+        values=values if values.is_file() else None,
         partitions={
             split: parts
             for split in SPLITS
@@ -56,9 +61,12 @@ def read_merge(root: Path | None, *, version: str) -> Reading:
 
 
 def _parts(folder: Path, split: str, version: str) -> dict[str, Path] | None:
-    tables = folder / "tvt_dataframes" / f"tvt_{split}"
-    parts = {part: tables / f"tvt_{split}_{part}_audio_{version}.csv" for part in PARTS}
-    return parts if any(path.is_file() for path in parts.values()) else None
+    for name in (f"tvt_{split}", f"tvt_{split.replace('_', '')}"):
+        tables = folder / "tvt_dataframes" / name
+        parts = {part: tables / f"{name}_{part}_audio_{version}.csv" for part in PARTS}
+        if any(path.is_file() for path in parts.values()):
+            return parts
+    return None
 
 
 def _declare(version: str, n_clips: int) -> Dataset:
@@ -72,6 +80,7 @@ def _declare(version: str, n_clips: int) -> Dataset:
         needs_root=True,
         read=partial(read_merge, version=version),
         archive=f"MERGE_Audio_{version.capitalize()}",
+        catalogue="4qaed",
     )
 
 

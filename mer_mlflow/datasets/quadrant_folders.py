@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mer_mlflow.datasets.arousal_valence import read_values
 from mer_mlflow.datasets.clips import QUADRANTS, Clips, FeatureTable
 from mer_mlflow.datasets.dataset import Reading
 from mer_mlflow.datasets.layout import (
@@ -48,6 +49,8 @@ def read_quadrant_folders(
     rankings: Mapping[str, Path] | None = None,
     published: Mapping[str, Callable[[FeatureTable], FeatureTable]] | None = None,
     partitions: Mapping[str, Mapping[str, Path]] | None = None,
+    values: Path | None = None,
+    scale: str = "0-1",
 ) -> Reading:
     """Read a dataset of quadrant folders.
 
@@ -64,6 +67,8 @@ def read_quadrant_folders(
     published : for a feature table whose published columns are known, a function that compares it
         with them
     partitions : for each fixed split, the CSV that lists the clips of each part
+    values : CSV with columns ``Arousal`` and ``Valence``, which do not change the labels
+    scale : scale of these values, one of :data:`mer_mlflow.datasets.arousal_valence.SCALES`
 
     Returns
     -------
@@ -99,6 +104,11 @@ def read_quadrant_folders(
         tables.append(_with_ids(read_table(metadata), ids))
         artists, titles = (_cells_of(tables[-1], name) for name in ("Artist", "Title"))
         genres = next(filter(None, (_cells_of(tables[-1], name) for name in GENRES)), {})
+    published_values = None
+    if values is not None:
+        tables.append(_with_ids(read_table(values), ids))
+        rows = tables[-1].column(ID_COLUMNS)
+        published_values = read_values(tables[-1], ids=rows, clip_ids=ids, scale=scale)
     audio = tuple(files[clip][0][1] if clip in files else None for clip in ids)
     unread = unread_files(audio_root) if audio_root is not None else []
     clips = Clips(
@@ -111,6 +121,8 @@ def read_quadrant_folders(
         titles=tuple(titles.get(clip) or None for clip in ids) if titles else (),
         genres=tuple(genres.get(clip) or None for clip in ids) if genres else (),
         features=feature_tables,
+        valence=None if published_values is None else published_values[:, 0],
+        arousal=None if published_values is None else published_values[:, 1],
         fixed_splits={
             split: _parts_of(parts, ids, errors) for split, parts in (partitions or {}).items()
         },
@@ -323,6 +335,9 @@ def findings(clips: Clips) -> Iterable[str]:
         yield f"{len(missing)} clips have no audio file: {listing(missing)}"
     for same in _same_audio(clips):
         yield f"clips with the same audio: {listing([clips.ids[i] for i in same])}"
+    values = np.zeros(len(clips)) if clips.arousal is None else clips.arousal
+    if valueless := [clips.ids[i] for i in np.flatnonzero(np.isnan(values))]:
+        yield f"{len(valueless)} clips have no arousal and valence: {listing(valueless)}"
     for name, table in clips.features.items():
         rowless = [clips.ids[i] for i in np.flatnonzero(np.isnan(table.values).any(axis=1))]
         if rowless:

@@ -55,7 +55,8 @@ class Table:
     path : path of the file
     encoding : ``"utf-8"``, ``"cp1252"`` or ``"utf-16"``
     columns : header
-    rows : (line number in the file, cells) of each row; as many cells as columns
+    rows : (line number in the file, cells) of each row; as many cells as columns, or more in a
+        ragged table
     """
 
     path: Path
@@ -90,6 +91,13 @@ class Table:
         position = self.position(names)
         return tuple(cells[position].strip() for _, cells in self.rows)
 
+    def with_columns(self, names: Mapping[str, str]) -> Table:
+        """Return the table with other names of columns; case and blanks are ignored."""
+        wanted = {_plain(old): new for old, new in names.items()}
+        return replace(
+            self, columns=tuple(wanted.get(_plain(column), column) for column in self.columns)
+        )
+
     def renamed(self, names: Mapping[str, str]) -> Table:
         """Return the table with other ids of clips."""
         if not names:
@@ -102,26 +110,36 @@ class Table:
         return replace(self, rows=tuple(rows))
 
 
-def read_table(path: Path) -> Table:
+def _plain(column: str) -> str:
+    return "".join(column.split()).lower()
+
+
+def read_table(path: Path, *, is_ragged: bool = False) -> Table:
     """Read a CSV file: UTF-8, UTF-16 or cp1252; commas, semicolons or tabs; LF or CRLF.
 
     Empty rows are left out, and so is a first line such as ``sep=;``.
+
+    Parameters
+    ----------
+    path : the file
+    is_ragged : whether rows may have more or fewer cells than the header; a row with fewer gets
+        empty cells at its end
 
     Raises
     ------
     DatasetError
         If the file cannot be read, is compressed, is empty, exceeds the limits of tables, or has a
-        row with more or fewer cells than its header.
+        row with more or fewer cells than its header although it is not ragged.
     """
     bounds = table_bounds()
     content = _content(path, bounds)
     encoding = _encoding(path, content)
     try:
-        columns, rows = _parsed(path, content, encoding, bounds)
+        columns, rows = _parsed(path, content, encoding, bounds, is_ragged=is_ragged)
     except _NotCsvError:
         if rb"\"" not in content:
             raise
-        columns, rows = _parsed(path, content, encoding, bounds, escape="\\")
+        columns, rows = _parsed(path, content, encoding, bounds, is_ragged=is_ragged, escape="\\")
     if not rows:
         raise DatasetError(f"{path}: no rows; a header and one row a clip are expected")
     return Table(path=path, encoding=encoding, columns=columns, rows=tuple(rows))
@@ -132,7 +150,13 @@ class _NotCsvError(DatasetError):
 
 
 def _parsed(
-    path: Path, content: bytes, encoding: str, bounds: Bounds, *, escape: str | None = None
+    path: Path,
+    content: bytes,
+    encoding: str,
+    bounds: Bounds,
+    *,
+    is_ragged: bool,
+    escape: str | None = None,
 ) -> tuple[tuple[str, ...], list[tuple[int, tuple[str, ...]]]]:
     """Return the header and the rows of a CSV, in which quotation marks may be escaped."""
     lines = io.TextIOWrapper(io.BytesIO(content), DECODERS[encoding], newline="")
@@ -146,13 +170,15 @@ def _parsed(
             line = reader.line_num + n_skipped
             if not any(map(str.strip, cells)):
                 continue
-            if len(cells) != len(columns):
+            if is_ragged:
+                cells += [""] * (len(columns) - len(cells))
+            elif len(cells) != len(columns):
                 raise DatasetError(
                     f"{path}, line {line}: {len(cells)} cells where the header has "
                     f"{len(columns)}; correct or remove the line"
                 )
             rows.append((line, tuple(cells)))
-            bounds.check_cells(path, n_rows=len(rows), n_columns=len(columns))
+            bounds.check_cells(path, n_rows=len(rows), n_columns=max(len(columns), len(cells)))
     except csv.Error as error:
         fault = CELL_TOO_LONG if FIELD_LIMIT in str(error) else f"not a CSV file ({error})"
         raise _NotCsvError(f"{path}, line {reader.line_num + n_skipped}: {fault}") from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from mer_mlflow.crossval.metrics import SCORES, with_interval
 from mer_mlflow.crossval.setting import Setting
-from mer_mlflow.datasets import dataset_names, get_dataset
+from mer_mlflow.datasets import dataset_names, get_dataset, is_synthesised
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.deployment.evidence import Evidence
 from mer_mlflow.representations import Input
@@ -145,7 +145,7 @@ def _scores(evidence: Evidence | None) -> Iterator[str]:
 
 
 def _limits(setting: Setting) -> tuple[str, ...]:
-    return LIMITS if setting.clips.name == "demo" else LIMITS[1:]
+    return LIMITS if is_synthesised(setting.clips.name) else LIMITS[1:]
 
 
 def _licences(setting: Setting) -> Iterator[str]:

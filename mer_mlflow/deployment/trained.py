@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer_mlflow.crossval.setting import Setting
+from mer_mlflow.datasets import is_synthesised
 from mer_mlflow.deployment.explanation import BANDS, SECONDS, Explanation, explain_song
 from mer_mlflow.deployment.feature_groups import draw_background
 from mer_mlflow.deployment.prediction import EmotionPrediction, predict_song
@@ -67,7 +68,7 @@ class TrainedModel:
     def __str__(self) -> str:
         dataset, validation = self.facts["dataset"], self.facts.get("validation")
         summary = "not validated" if validation is None else validation["summary"]
-        worth = ", worth nothing on real music" if dataset["name"] == "demo" else ""
+        worth = ", worth nothing on real music" if is_synthesised(dataset["name"]) else ""
         n_clips = f"{dataset['n_clips']} clips of {dataset['name']}"
         return f"{self.method.title}, fitted to {n_clips}: {summary}{worth}"
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     SEARCH = "search"
     STUDY = "study"
     FIT = "fit"
+    TRANSFER = "transfer"
 
 
 class Status(StrEnum):

@@ -22,7 +22,7 @@ def test_committed_file_is_up_to_date() -> None:
 def test_every_entry_point_runs_without_parameters() -> None:
     entries = yaml.safe_load(mlproject())["entry_points"]
     own = {"train", "search", "study", "prepare", "augment", "weights", "report"}
-    own |= {"export", "fit", "import", "predict", "sync"}
+    own |= {"export", "fit", "import", "predict", "sync", "transfer"}
     assert own | set(method_names()) == set(entries)
     for entry in entries.values():
         for name, parameter in entry.get("parameters", {}).items():

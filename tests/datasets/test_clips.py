@@ -52,6 +52,7 @@ def test_columns_must_have_one_entry_a_clip(clips, column):
         {"features": {}},
         {"features": {"all": table((1, 2), (3, 4), (5, np.nan))}},
         {"features": {"top100": table((1, 2), (3, 4), (5, 6))}},
+        {"arousal": np.zeros(3), "valence": np.zeros(3)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -76,6 +77,15 @@ def test_take_keeps_the_order_of_the_dataset(clips):
     assert replace(clips, titles=()).take(np.array([0])).titles == ()
     assert taken.fixed_splits == {"70_15_15": ("train", "test")}
     np.testing.assert_array_equal(taken.features["top100"].values, [[1, 2], [5, np.nan]])
+
+
+def test_values_are_taken_with_their_clips(clips):
+    values = {"arousal": np.array([0.5, np.nan, -1]), "valence": np.array([1, np.nan, 0.25])}
+    taken = replace(clips, **values).take(np.array([0, 2]))
+    np.testing.assert_array_equal(taken.arousal, [0.5, -1])
+    np.testing.assert_array_equal(taken.valence, [1, 0.25])
+    with pytest.raises(ValueError, match="given together"):
+        replace(clips, arousal=values["arousal"])
 
 
 def test_missing_audio_is_named_when_asked_for(clips):

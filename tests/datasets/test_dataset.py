@@ -14,7 +14,7 @@ from mer_mlflow.datasets import (
     load_dataset,
     read_dataset,
 )
-from mer_mlflow.datasets.demo import VERSION
+from mer_mlflow.datasets.demo import SHIFTED, SHIFTED_VERSION, VERSION
 from mer_mlflow.datasets.layout import AUDIO_SUFFIXES
 from mer_mlflow.errors import DatasetError, ParameterError
 
@@ -28,6 +28,18 @@ LABELS = {
 }
 MERGE_COLUMNS = ("Song", "Quadrant", "Artist", "Title", "Moods", "Genres", "num_Genres")
 
+NUMBERS = {clip: 2 + 97 * i for i, clip in enumerate(LABELS)}
+SONGS = {clip: f"-{clip:_<10}"[:11] for clip in ("A001", "A061-66", "A062")}
+SONGS |= {clip: f"_{clip[-10:]}" for clip in LABELS if clip not in SONGS}
+VALUES = {"Q1": (1, 1), "Q2": (-1, 1), "Q3": (-1, -1), "Q4": (1, -1)}
+"""Signs of valence and arousal."""
+TAGS = {
+    "Q1": ("happy", "film"),
+    "Q2": ("dark", "heavy"),
+    "Q3": ("sad",),
+    "Q4": ("relaxing", "slow"),
+}
+
 needs_root = pytest.mark.parametrize(
     "name", [name for name in dataset_names() if get_dataset(name).needs_root]
 )
@@ -40,6 +52,19 @@ def hz(clip):
 
 def artist(clip):
     return f"Artist of {clip}, Jr."
+
+
+def published(name, clip, labels=LABELS):
+    """Id and artist of a clip in a dataset, and name of its file."""
+    number = NUMBERS[clip]
+    if name == "emopia":
+        named = f"{labels[clip]}_{SONGS[clip]}_31"
+        return named, SONGS[clip], named
+    if name in ("deam", "pmemo"):
+        return str(number), artist(clip), str(number)
+    if name == "mtg-jamendo-mood":
+        return f"track_{number:07d}", f"artist_{number:06d}", f"{number}.low"
+    return clip, artist(clip), clip
 
 
 def feature_rows(labels, feature):
@@ -100,12 +125,97 @@ def builders(write_sound, write_csv):
         rows = ((f"sounds/{clip}.flac", q, artist(clip)) for clip, q in labels.items())
         write_csv(root / "clips.csv", ("path", "quadrant", "artist"), *rows)
 
-    def demo(root, labels, feature):
-        sounds(root / f"demo-{VERSION}", labels, ".flac")
+    def demo(root, labels, folder):
+        sounds(root / folder, labels, ".flac")
         rows = ((clip, artist(clip), quadrant) for clip, quadrant in labels.items())
+        write_csv(root / folder / "annotations.csv", ("Song", "Artist", "Quadrant"), *rows)
+
+    def emopia(root, labels, feature):
+        names = {clip: published("emopia", clip, labels)[0] for clip in labels}
+        for clip, name in names.items():
+            write_sound(root / "mine" / f"{name}.wav", hz(clip))
+        rows = ((names[clip], quadrant[1], "annotator") for clip, quadrant in labels.items())
+        write_csv(root / "EMOPIA_2.2" / "label.csv", ("ID", "4Q", "annotator"), *rows)
+        for i, part in enumerate(("train", "val", "test")):
+            kept = [(names[clip], labels[clip]) for clip in sorted(labels)[i::3]]
+            write_csv(root / "dataset/split" / f"{part}.csv", ("fname", "label"), *kept)
+
+    def on_scale(quadrant, low, high):
+        return ((low + high) / 2 + sign * (high - low) / 4 for sign in VALUES[quadrant])
+
+    def deam(root, labels, feature):
+        for clip in labels:
+            write_sound(root / "DEAM_audio/MEMD_audio" / f"{NUMBERS[clip]}.mp3", hz(clip))
+        level = root / "annotations/annotations averaged per song/song_level"
+        pairs = [(NUMBERS[clip], *on_scale(q, 1, 9)) for clip, q in labels.items()]
         write_csv(
-            root / f"demo-{VERSION}" / "annotations.csv", ("Song", "Artist", "Quadrant"), *rows
+            level / "static_annotations_averaged_songs_1_2000.csv",
+            ("song_id", " valence_mean", " valence_std", " arousal_mean", " arousal_std"),
+            *((number, f" {v}", " 1.2", f" {a} ", " 0.9") for number, v, a in pairs[:4]),
+            newline="\r\n",
         )
+        deviations = [f"{kind}_{end}" for kind in ("max", "min") for end in ("mean", "std")]
+        columns = [
+            f"{name}_{end}"
+            for name in ("valence", "arousal")
+            for end in ("mean", "std", *deviations)
+        ]
+        write_csv(
+            level / "static_annotations_averaged_songs_2000_2058.csv",
+            ("song_id", *columns[:6], " arousal_ mean", *columns[7:]),
+            *((number, v, 1, 9, 0, 1, 0, a, 1, 9, 0, 1, 0) for number, v, a in pairs[4:]),
+        )
+        numbers = [(NUMBERS[clip], artist(clip)) for clip in labels]
+        write_csv(
+            root / "metadata/metadata_2013.csv",
+            ("song_id", "file_name", "Artist", "Song title", "start", "end", "Genre"),
+            *(
+                (n, f"{n}.mp3", f"\t{name}\t", "A title\t", 1.3, 2.1, "Pop")
+                for n, name in numbers[:2]
+            ),
+        )
+        write_csv(
+            root / "metadata/metadata_2014.csv",
+            ("Id", "Artist", "Album", "Track", "Genre", "start", "end", "labels"),
+            *((n, name, "", "A title", "Pop", 0, 45, *"abc") for n, name in numbers[2:4]),
+        )
+        write_csv(
+            root / "metadata/metadata_2015.csv",
+            ("id", "Filename", "title", "artist", "album", "genre"),
+            *((n, f"{n}.mp3", "A title", name, "", "Pop") for n, name in numbers[4:]),
+        )
+
+    def pmemo(root, labels, feature):
+        folder = root / "PMEmo2019"
+        for clip in labels:
+            write_sound(folder / "Chorus" / f"{NUMBERS[clip]}.mp3", hz(clip))
+        pairs = [(NUMBERS[clip], *on_scale(q, 0, 1)) for clip, q in labels.items()]
+        write_csv(
+            folder / "annotations/static_annotations.csv",
+            ("musicId", "Arousal(mean)", "Valence(mean)"),
+            *((number, a, v) for number, v, a in pairs),
+        )
+        write_csv(
+            folder / "metadata.csv",
+            ("musicId", "fileName", "title", "artist", "album"),
+            *((NUMBERS[c], f"{NUMBERS[c]}.mp3", "A title", artist(c), "") for c in labels),
+        )
+
+    def jamendo(root, labels, feature):
+        rows = []
+        for clip, quadrant in labels.items():
+            track, person, file = published("mtg-jamendo-mood", clip)
+            folder = f"{NUMBERS[clip] % 100:02d}"
+            write_sound(root / "audio-low" / folder / f"{file}.mp3", hz(clip))
+            tags = (f"mood/theme---{tag}" for tag in TAGS[quadrant])
+            place = f"{folder}/{NUMBERS[clip]}.mp3"
+            rows.append((track, person, "album_000001", place, 212.7, *tags))
+        header = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
+        data = root / "metadata" / "data"
+        write_csv(data / "autotagging_moodtheme.tsv", header, *rows, delimiter="\t")
+        for i, part in enumerate(("train", "validation", "test")):
+            file = data / "splits/split-0" / f"autotagging_moodtheme-{part}.tsv"
+            write_csv(file, header, *rows[i::3], delimiter="\t")
 
     return {
         "original-4qaed": original_4qaed,
@@ -114,7 +224,12 @@ def builders(write_sound, write_csv):
         "merge-complete": lambda root, labels, feature: merge(root, labels, "complete"),
         "merge-balanced": lambda root, labels, feature: merge(root, labels, "balanced"),
         "folder": folder,
-        "demo": demo,
+        "demo": lambda root, labels, feature: demo(root, labels, f"demo-{VERSION}"),
+        SHIFTED: lambda root, labels, feature: demo(root, labels, f"{SHIFTED}-{SHIFTED_VERSION}"),
+        "emopia": emopia,
+        "deam": deam,
+        "pmemo": pmemo,
+        "mtg-jamendo-mood": jamendo,
     }
 
 
@@ -158,16 +273,28 @@ def test_declaration_is_complete(name):
 
 def test_sample_loads_with_its_labels(name, build, load):
     clips = load(name, build(name))
-    ids = [clip.removeprefix("sounds/") for clip in clips.ids]
+    originals = {published(name, clip)[0]: clip for clip in LABELS}
+    found = [originals[clip.removeprefix("sounds/")] for clip in clips.ids]
     assert list(clips.ids) == sorted(set(clips.ids))
-    assert ids == sorted(LABELS)
-    assert [QUADRANTS[label] for label in clips.quadrants] == [LABELS[clip] for clip in ids]
-    assert [path.stem for path in clips.audio_files()] == ids
-    assert len(set(clips.audio_hashes)) == len(ids)
+    assert sorted(found) == sorted(LABELS)
+    assert [QUADRANTS[label] for label in clips.quadrants] == [LABELS[clip] for clip in found]
+    stems = [path.stem for path in clips.audio_files()]
+    assert stems == [published(name, clip)[2] for clip in found]
+    assert len(set(clips.audio_hashes)) == len(found)
     if any(clips.artists):
-        assert list(clips.artists) == [artist(clip) for clip in ids]
+        assert list(clips.artists) == [published(name, clip)[1] for clip in found]
     assert clips.name == name
     assert clips.counts == {"Q1": 2, "Q2": 1, "Q3": 2, "Q4": 1}
+
+
+def test_values_are_in_the_quadrants(name, build, load):
+    clips = load(name, build(name))
+    assert (clips.arousal is None) == (name not in ("deam", "pmemo"))
+    if clips.arousal is not None:
+        signs = [VALUES[QUADRANTS[label]] for label in clips.quadrants]
+        np.testing.assert_array_equal(
+            np.stack([clips.valence, clips.arousal], axis=1), np.array(signs) / 2
+        )
 
 
 def test_digest_does_not_depend_on_where_the_files_lie(name, build, load, tmp_path):
@@ -202,7 +329,8 @@ def test_clips_cannot_be_changed(name, build, load):
     for field in fields(clips):
         with pytest.raises(FrozenInstanceError):
             setattr(clips, field.name, None)
-    arrays = [clips.quadrants, *(table.values for table in clips.features.values())]
+    values = [each for each in (clips.arousal, clips.valence) if each is not None]
+    arrays = [clips.quadrants, *values, *(table.values for table in clips.features.values())]
     for array in arrays:
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -48,3 +49,28 @@ def test_unseen_songs_are_one_of_each_quadrant_and_not_in_the_dataset(demo):
         f"{quadrant}/unseen-{quadrant}" for quadrant in QUADRANTS
     ]
     assert not set(content_hashes(files)) & set(demo.audio_hashes)
+
+
+def test_shifted_demo_is_slower_darker_and_quieter_than_its_pieces(tmp_path):
+    (piece,) = compose(seed=2)[:1]
+    moved = demo_module.shifted(piece)
+    assert moved.tempo < piece.tempo
+    assert moved.tilt < piece.tilt
+    assert moved.loudness == piece.loudness + demo_module.SHIFT.loudness
+    assert moved.artist != piece.artist
+
+
+def test_coded_samples_have_half_the_rate_and_few_values():
+    samples = np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050).astype(np.float32)
+    coded, sr = demo_module.coded(samples)
+    assert (sr, len(coded)) == (11_025, 11_025)
+    assert len(np.unique(np.round(coded, 9))) <= demo_module.SHIFT.levels
+    np.testing.assert_allclose(coded, samples[::2], atol=0.05)
+
+
+def test_shifted_demo_shares_no_clip_with_the_demo(demo, cache):
+    clips = load_dataset("demo-shifted")
+    assert clips.counts == dict.fromkeys(QUADRANTS, 20)
+    assert not set(clips.ids) & set(demo.ids)
+    assert not set(clips.artists) & set(demo.artists)
+    assert not set(clips.audio_hashes) & set(demo.audio_hashes)

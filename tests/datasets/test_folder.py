@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,8 @@ def test_valence_and_arousal_give_quadrants(listed, write_csv, scale, given):
     clips = load_dataset("folder", listed, av_scale=av_scale, on_warning=said.append)
     assert clips.ids == ("a/two", "b/one", "three")
     assert clips.quadrants.tolist() == [1, 3, 0]
+    np.testing.assert_allclose(clips.valence, [-0.5, 0.2, 0.9], atol=1e-12)
+    np.testing.assert_allclose(clips.arousal, [0.4, -0.6, 0.8], atol=1e-12)
     assert len(said) == (not given)
     assert given or f"on the scale {scale}, because they are from" in said[0]
 

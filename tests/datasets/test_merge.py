@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from mer_mlflow.datasets import load_dataset
@@ -96,3 +97,33 @@ def test_unknown_clip_in_a_split_is_named(merge):
 def test_the_other_version_is_not_taken_for_this_one(merge):
     with pytest.raises(DatasetError, match=r"no merge_audio_complete_metadata\.csv"):
         load_dataset("merge-complete", merge.parent)
+
+
+def test_values_of_arousal_and_valence_are_read_from_0_to_1(merge, write_csv):
+    without = load_dataset("merge-balanced", merge)
+    rows = (("A001", 0.75, 1.0), ("A061-66", 1, 0), ("MT0000004637", 0.25, 0.25))
+    table = merge / "merge_audio_balanced_av_values.csv"
+    write_csv(table, ("Song", "Arousal", "Valence"), *rows)
+    with pytest.warns(UserWarning, match="1 clips have no arousal and valence: MT0000011357"):
+        clips = load_dataset("merge-balanced", merge)
+    np.testing.assert_array_equal(clips.arousal, [0.5, 1, -0.5, np.nan])
+    np.testing.assert_array_equal(clips.valence, [1, -1, -0.5, np.nan])
+    np.testing.assert_array_equal(clips.quadrants, without.quadrants)
+    assert clips.digest != without.digest
+
+
+def test_value_outside_of_the_scale_is_named(merge, write_csv):
+    table = merge / "merge_audio_balanced_av_values.csv"
+    write_csv(table, ("Song", "Arousal", "Valence"), ("A001", 5.5, 1.0))
+    with pytest.raises(DatasetError, match=r"av_values\.csv, line 2: valence or arousal is not on"):
+        load_dataset("merge-balanced", merge)
+
+
+def test_partitions_with_another_name_of_their_folder(merge):
+    folder = merge / "tvt_dataframes" / "tvt_70_15_15"
+    for part in PARTS:
+        old = folder / f"tvt_70_15_15_{part}_audio_balanced.csv"
+        old.rename(folder / f"tvt_701515_{part}_audio_balanced.csv")
+    folder.rename(folder.with_name("tvt_701515"))
+    clips = load_dataset("merge-balanced", merge)
+    assert clips.fixed_splits["70_15_15"] == ("train", "train", "validate", "test")
