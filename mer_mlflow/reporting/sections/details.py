@@ -63,8 +63,8 @@ def clip_table(items: list[Validation]) -> pd.DataFrame:
     Returns
     -------
     one row per clip, the hardest first: ``clip``, ``quadrant``, ``share_wrong`` of predictions,
-    ``valence`` and ``arousal`` (-1 to 1), mean position by the predicted probabilities, and
-    ``taken_for``, the most frequent wrong quadrant
+    ``valence`` and ``arousal`` (-1 to 1), mean position by the predicted probabilities,
+    ``taken_for``, the most frequent wrong quadrant, and ``description``, which is empty
     """
     means = pd.concat([_by_clip(item.predictions) for item in items]).groupby("clip").mean()
     all_predictions = pd.concat([item.predictions for item in items])
@@ -72,6 +72,7 @@ def clip_table(items: list[Validation]) -> pd.DataFrame:
     taken_for = wrong.groupby("clip")["predicted"].agg(lambda names: names.mode().iloc[0])
     quadrants = all_predictions.groupby("clip")["quadrant"].first()
     clips = means.join(quadrants).join(taken_for.rename("taken_for")).reset_index()
+    clips = clips.assign(description="")
     return clips.sort_values(["share_wrong", "clip"], ascending=[False, True], ignore_index=True)
 
 
