@@ -25,6 +25,8 @@ from mer_mlflow.representations.examples import ClipArray
 
 SYNTHESIS = 2
 """Version; raise it if the same clip, transform and seed give a different result."""
+TRANSFORM_SECONDS = 0.1
+"""Time of a transform of 30 s on one core [s], that of the slowest ones."""
 SPARE = 2.0
 """Length of the audio that is transformed for one excerpt, in excerpts: a time stretch needs more
 audio than it returns."""
@@ -65,6 +67,11 @@ class Synthesised:
     def duration(self) -> float:
         """Excerpt of each clip [s]."""
         return self.of.duration
+
+    @property
+    def cost(self) -> float:
+        """Time to compute the array of a clip of 30 s on one core [s]."""
+        return self.of.cost + TRANSFORM_SECONDS
 
     @property
     def required_seconds(self) -> float:
@@ -108,6 +115,33 @@ class Repeated:
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         return self.of[rows % self.of.shape[0]]
+
+
+def needed_for(
+    inputs: Sequence[Input], transforms: Sequence[Transform], *, seed: int
+) -> tuple[Representation, ...]:
+    """Return the representations of recordings and of their synthesised copies.
+
+    Parameters
+    ----------
+    inputs : inputs of a method
+    transforms : transforms, each of which adds a copy of every clip
+    seed : int >= 0, seed of the random factors
+
+    Returns
+    -------
+    representations without duplicates; a copy has the handcrafted features of its source
+    """
+    found: dict[str, Representation] = {}
+    for item in inputs:
+        computed = representation_of(item)
+        if computed is None:
+            continue
+        found[computed.key] = computed
+        if not item.is_handcrafted:
+            copies = (Synthesised(of=computed, by=by, seed=seed) for by in transforms)
+            found |= {copy.key: copy for copy in copies}
+    return tuple(found.values())
 
 
 def with_synthesised(

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from mer_mlflow.arithmetic import NATIVE, check_arithmetic
-from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
+from mer_mlflow.augmentation import (
+    SYNTHESIS,
+    Transform,
+    needed_for,
+    refuse_unusable,
+    with_synthesised,
+)
 from mer_mlflow.checks import ALLOW_COLUMNS, Finding, check_columns, refuse
 from mer_mlflow.crossval.executors import MOST_THREADS
 from mer_mlflow.crossval.jobs import Choice, Task
@@ -25,6 +31,7 @@ from mer_mlflow.networks import backend_name
 from mer_mlflow.representations import (
     Examples,
     Input,
+    Representation,
     Store,
     assemble,
     with_duration,
@@ -107,6 +114,11 @@ class Setting:
         """Files of the pretrained networks that inputs are computed by."""
         found = [item.weights for item in self.inputs]
         return tuple(dict.fromkeys(each for each in found if each is not None))
+
+    @property
+    def representations(self) -> tuple[Representation, ...]:
+        """Representations of recordings and synthesised copies, without duplicates."""
+        return needed_for(self.inputs, self.augmentations, seed=self.plan.seed)
 
     @property
     def features(self) -> str | None:

@@ -121,6 +121,10 @@ class Store:
         """
         return tuple(self._faults(clips, representation))
 
+    def n_absent(self, clips: Clips, representation: Representation) -> int:
+        """Return the number of clips without an entry; entries are not verified."""
+        return sum(not path.exists() for path in set(self._paths(clips, representation)))
+
     def _faults(self, clips: Clips, representation: Representation) -> dict[int, str]:
         """Return the faults of entries, by the clips' positions."""
         paths = self._paths(clips, representation)

@@ -41,6 +41,8 @@ NETWORKS = tuple(
 )
 VERSION = 1
 ON_KERAS = False
+COST = 0.25
+"""Time for a clip of 30 s on one core [s]."""
 SR, HOP_LENGTH = 16_000, 256
 SHORTEST, LONGEST = 0.0, 29.1
 """Minimum and maximum excerpt [s]; the network was trained on the maximum."""
