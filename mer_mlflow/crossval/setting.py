@@ -33,7 +33,9 @@ from mer_mlflow.representations import (
     Input,
     Representation,
     Store,
-    assemble,
+    StoredArray,
+    examples_of,
+    feature_tables,
     with_duration,
     with_features,
     with_weights,
@@ -299,16 +301,36 @@ def gather(
     DatasetError, AudioError
         If clips lack what an input needs.
     """
-    clips, inputs = setting.clips, setting.inputs
-    store = replace(store, arithmetic=setting.arithmetic)
-    return with_synthesised(
-        assemble(clips, inputs, store=store, on_progress=on_progress),
-        clips,
-        inputs,
-        transforms=setting.augmentations,
-        seed=setting.plan.seed,
-        store=store,
+    stored = _stored(setting, setting.augmentations, store=store, on_progress=on_progress)
+    return _examples(setting, setting.augmentations, stored)
+
+
+def _stored(
+    setting: Setting,
+    transforms: Sequence[Transform],
+    *,
+    store: Store,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, StoredArray]:
+    """Compute the representations of all clips and of their copies; each file is decoded once."""
+    feature_tables(setting.clips, setting.inputs)
+    return replace(store, arithmetic=setting.arithmetic).fill_all(
+        setting.clips,
+        needed_for(setting.inputs, transforms, seed=setting.plan.seed),
         on_progress=on_progress,
+        on_warning=lambda words: print(f"warning: {words}", flush=True),
+    )
+
+
+def _examples(
+    setting: Setting, transforms: Sequence[Transform], stored: Mapping[str, StoredArray]
+) -> Examples:
+    return with_synthesised(
+        examples_of(setting.clips, setting.inputs, stored),
+        setting.inputs,
+        transforms=transforms,
+        seed=setting.plan.seed,
+        stored=stored,
     )
 
 
@@ -335,20 +357,14 @@ def gather_probes(
     DatasetError, AudioError
         If clips lack what an input needs.
     """
-    clips, inputs = setting.clips, setting.inputs
-    store = replace(store, arithmetic=setting.arithmetic)
-    refuse_unusable(tuple(transforms.values()), inputs, method=setting.method.name)
-    recordings = assemble(clips, inputs, store=store, on_progress=on_progress)
-    both = {
-        name: with_synthesised(
-            recordings,
-            clips,
-            inputs,
-            transforms=(transform,),
-            seed=setting.plan.seed,
-            store=store,
-            on_progress=on_progress,
-        )
+    clips = setting.clips
+    refuse_unusable(tuple(transforms.values()), setting.inputs, method=setting.method.name)
+    if not transforms:
+        return {}
+    each = tuple(transforms.values())
+    stored = _stored(setting, each, store=store, on_progress=on_progress)
+    copies = np.arange(len(clips), 2 * len(clips))
+    return {
+        name: _examples(setting, (transform,), stored).take(copies)
         for name, transform in transforms.items()
     }
-    return {name: every.take(np.arange(len(clips), len(every))) for name, every in both.items()}
