@@ -19,6 +19,7 @@ from mer_mlflow.datasets import get_dataset
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import representation_of
 from mer_mlflow.representations.pretrained import PUBLISHED
+from mer_mlflow.studies.estimates import declared_cost, declared_load
 from mer_mlflow.training import Method, Role, Space, Value
 
 ROOT = Path(__file__).parents[2]
@@ -147,13 +148,14 @@ def _copies(method: Method) -> str:
 
 
 def _cost(method: Method) -> str:
-    epochs = int(method.defaults.get("epochs", 1))
-    trained = N_CLIPS * (N_SPLITS - 1) // N_SPLITS * (1 + len(method.augmentations))
-    seconds = method.cost * trained * epochs * N_SPLITS * N_REPEATS
-    each = "clip and epoch" if "epochs" in method.defaults else "clip"
-    least = "at most " if "epochs" in method.defaults else "about "
+    load = declared_load(method)
+    cost = declared_cost(method)
+    seconds = cost.of_fold(load, cost.epochs(load)) * N_SPLITS * N_REPEATS
+    each = "clip and epoch" if load.epochs else "clip"
+    step = f", and {method.step_cost:g} s per step" if method.step_cost else ""
+    least = "at most " if cost.is_bound(load) else "about "
     return (
-        f"{method.cost:g} s per {each} on one core; {least}{_clock(seconds)} of one core for "
+        f"{method.cost:g} s per {each} on one core{step}; {least}{_clock(seconds)} of one core for "
         f"{N_REPEATS} x {N_SPLITS} folds of {N_CLIPS} clips"
     )
 

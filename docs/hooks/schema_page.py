@@ -79,6 +79,7 @@ METRICS = (
     ("`notes/NAME`", "fold", "further numbers of a method, such as errors of an autoencoder"),
     (f"`{schema.FOLDS_DONE}`", "parent", "folds with a result"),
     ("`cost/fit_seconds`", "parent", "sum over folds [s]"),
+    ("`cost/n_epochs`", "parent", "mean over folds; missing without epochs"),
     ("`cost/peak_memory_mib`", "parent", "maximum over folds [MiB]"),
     ("`n_trials`, `n_incomplete`, `n_pruned`", "search", "trials: all, incomplete, pruned"),
     (f"`best_{OBJECTIVE}`", "search", "macro F1 of the best trial"),

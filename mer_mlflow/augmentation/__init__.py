@@ -14,7 +14,12 @@ from mer_mlflow.augmentation.classical import (
     TimeStretch,
 )
 from mer_mlflow.augmentation.masking import TimeFrequencyMask
-from mer_mlflow.augmentation.synthesis import SYNTHESIS, Synthesised, with_synthesised
+from mer_mlflow.augmentation.synthesis import (
+    SYNTHESIS,
+    Synthesised,
+    needed_for,
+    with_synthesised,
+)
 from mer_mlflow.augmentation.timbral import (
     BackgroundNoise,
     SevenBandEQ,
@@ -38,6 +43,7 @@ __all__ = [
     "Transform",
     "draw_noise_from",
     "get_transforms",
+    "needed_for",
     "refuse_unusable",
     "with_synthesised",
 ]

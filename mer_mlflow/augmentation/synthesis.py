@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from mer_mlflow.augmentation.masking import TimeFrequencyMask
 from mer_mlflow.augmentation.transform import Transform
-from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.representations import (
     Examples,
     Input,
     Representation,
-    Store,
+    StoredArray,
     representation_of,
 )
 from mer_mlflow.representations.audio import Audio
@@ -25,6 +24,8 @@ from mer_mlflow.representations.examples import ClipArray
 
 SYNTHESIS = 2
 """Version; raise it if the same clip, transform and seed give a different result."""
+TRANSFORM_SECONDS = 0.1
+"""Time of a transform of 30 s on one core [s], that of the slowest ones."""
 SPARE = 2.0
 """Length of the audio that is transformed for one excerpt, in excerpts: a time stretch needs more
 audio than it returns."""
@@ -65,6 +66,11 @@ class Synthesised:
     def duration(self) -> float:
         """Excerpt of each clip [s]."""
         return self.of.duration
+
+    @property
+    def cost(self) -> float:
+        """Time to compute the array of a clip of 30 s on one core [s]."""
+        return self.of.cost + TRANSFORM_SECONDS
 
     @property
     def required_seconds(self) -> float:
@@ -110,15 +116,40 @@ class Repeated:
         return self.of[rows % self.of.shape[0]]
 
 
+def needed_for(
+    inputs: Sequence[Input], transforms: Sequence[Transform], *, seed: int
+) -> tuple[Representation, ...]:
+    """Return the representations of recordings and of their synthesised copies.
+
+    Parameters
+    ----------
+    inputs : inputs of a method
+    transforms : transforms, each of which adds a copy of every clip
+    seed : int >= 0, seed of the random factors
+
+    Returns
+    -------
+    representations without duplicates; a copy has the handcrafted features of its source
+    """
+    found: dict[str, Representation] = {}
+    for item in inputs:
+        computed = representation_of(item)
+        if computed is None:
+            continue
+        found[computed.key] = computed
+        if not item.is_handcrafted:
+            copies = (Synthesised(of=computed, by=by, seed=seed) for by in transforms)
+            found |= {copy.key: copy for copy in copies}
+    return tuple(found.values())
+
+
 def with_synthesised(
     examples: Examples,
-    clips: Clips,
     inputs: Sequence[Input],
     *,
     transforms: Sequence[Transform],
     seed: int,
-    store: Store,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    stored: Mapping[str, StoredArray],
 ) -> Examples:
     """Add a synthesised copy of every clip for each transform.
 
@@ -127,21 +158,14 @@ def with_synthesised(
     Parameters
     ----------
     examples : examples of all clips, recordings only
-    clips : the clips
     inputs : inputs that the examples contain
     transforms : the transforms
     seed : int >= 0, seed of the random factors
-    store : cache of representations
-    on_progress : called with (number computed, number to compute) after each clip
+    stored : arrays of the clips by the representation's key, for those of :func:`needed_for`
 
     Returns
     -------
     the examples followed by the copies, whose ``sources`` are the original clips
-
-    Raises
-    ------
-    AudioError
-        If audio files cannot be decoded.
     """
     if not transforms:
         return examples
@@ -150,12 +174,13 @@ def with_synthesised(
         computed = None if item.is_handcrafted else representation_of(item)
         if computed is None:
             return Repeated(of=own, n_times=1 + len(transforms))
-        kinds = (computed, *(Synthesised(of=computed, by=by, seed=seed) for by in transforms))
-        arrays = [store.fill(clips, kind, on_progress=on_progress) for kind in kinds]
-        return replace(arrays[0], paths=tuple(path for array in arrays for path in array.paths))
+        kinds = needed_for((item,), transforms, seed=seed)
+        paths = tuple(path for kind in kinds for path in stored[kind.key].paths)
+        return replace(stored[item.key], paths=paths)
 
-    n_rows = len(clips) * (1 + len(transforms))
-    sources = np.arange(n_rows) % len(clips)
+    n_clips = len(examples)
+    n_rows = n_clips * (1 + len(transforms))
+    sources = np.arange(n_rows) % n_clips
     return Examples(
         inputs=tuple(
             extended(item, own) for item, own in zip(inputs, examples.inputs, strict=True)

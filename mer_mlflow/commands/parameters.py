@@ -24,6 +24,12 @@ EXECUTION = tuple(item for item in TRAIN if item.role == Role.EXECUTION and item
 """Parameters that control the execution of a study's experiments."""
 
 PREPARE = (
+    Parameter(
+        name="method",
+        default=None,
+        kind=str,
+        help="methodology whose representations are computed; default all",
+    ),
     *DATASET,
     Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),
     ALLOW_COLUMNS,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from rich.console import Console
 from rich.table import Table
 
 from mer_mlflow.arithmetic import NATIVE, require
-from mer_mlflow.augmentation import Synthesised
+from mer_mlflow.augmentation import needed_for
 from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
 from mer_mlflow.commands.announcement import announce_dataset
 from mer_mlflow.commands.command import BAD_INPUT, OK, print_where
@@ -25,7 +25,6 @@ from mer_mlflow.progress import progress
 from mer_mlflow.representations import (
     Representation,
     open_store,
-    representation_of,
     with_duration,
     with_features,
     with_weights,
@@ -33,10 +32,12 @@ from mer_mlflow.representations import (
 from mer_mlflow.representations.audio import shortfalls
 from mer_mlflow.representations.inspection import VERY_SHORT_SECONDS, Inspection, inspect_audio
 from mer_mlflow.terminal import cell
+from mer_mlflow.training import Method
 
 
 def prepare(
     *,
+    method: str | None = None,
     dataset: str | None = None,
     data_root: str | None = None,
     av_scale: str | None = None,
@@ -44,10 +45,11 @@ def prepare(
     allow_columns: str | None = None,
     arithmetic: str = NATIVE,
 ) -> int:
-    """Check a dataset, print and log the findings, and compute every representation.
+    """Check a dataset, print and log the findings, and compute representations.
 
     Parameters
     ----------
+    method : methodology whose representations are computed, by default all methodologies
     dataset : name; by default original-4qaed if a data root is given, else demo
     data_root : folder of the dataset, by default ``MER_DATA_ROOT``
     av_scale : scale of arousal and valence in its table, by default guessed
@@ -66,6 +68,7 @@ def prepare(
     """
     require(arithmetic)
     allowed = split_columns(allow_columns)
+    methods = tuple(map(get_method, method_names() if method is None else (method,)))
     name = announce_dataset(dataset, data_root)
     from mlflow import MlflowClient
 
@@ -76,12 +79,18 @@ def prepare(
         if given := os.environ.get("MLFLOW_RUN_ID"):  # the run exists already
             stack.enter_context(active_run(MlflowClient(), given, kind=Kind.PREPARE))
         reading = read_dataset(name, data_root, av_scale=av_scale)
-        return _prepare(reading, duration, allowed, arithmetic)
+        return _prepare(reading, duration, allowed, arithmetic, methods)
 
 
-def _prepare(reading: Reading, duration: float, allowed: Sequence[str], arithmetic: str) -> int:
+def _prepare(
+    reading: Reading,
+    duration: float,
+    allowed: Sequence[str],
+    arithmetic: str,
+    methods: Sequence[Method],
+) -> int:
     clips = reading.clips
-    representations = _representations(clips, duration)
+    representations = _representations(clips, duration, methods)
     with progress("decoding") as advance:
         inspection = inspect_audio(clips, duration=duration, on_progress=advance)
     found = check_columns(clips, clips.features, allow=allowed)
@@ -169,32 +178,30 @@ def _counted(counts: dict[int, int], unit: str) -> str:
     return ", ".join(f"{value} {unit}".strip() + f" ({count})" for value, count in ordered)
 
 
-def _fill(clips: Clips, representations: Iterable[Representation], *, arithmetic: str) -> None:
+def _fill(clips: Clips, representations: Sequence[Representation], *, arithmetic: str) -> None:
     store = open_store(arithmetic=arithmetic)
-    for representation in representations:
-        with progress(representation.key) as advance:
-            store.fill(clips, representation, on_progress=advance)
-        print(f"{representation.key}: {len(clips)} clips in {store.root}", flush=True)
+    with progress("representations") as advance:
+        filled = store.fill_all(clips, tuple(representations), on_progress=advance)
+    for key in filled:
+        print(f"{key}: {len(clips)} clips in {store.root}", flush=True)
 
 
-def _representations(clips: Clips, duration: float) -> Iterable[Representation]:
-    """Yield all representations that methods need for these clips, without duplicates."""
+def _representations(
+    clips: Clips, duration: float, methods: Sequence[Method]
+) -> Sequence[Representation]:
+    """Return all representations that methods need for these clips, without duplicates."""
     found: dict[str, Representation] = {}
-    for method in map(get_method, method_names()):
+    for method in methods:
         try:
             inputs = with_weights(with_duration(with_features(method.inputs, clips), duration))
         except WeightsError as error:
+            if len(methods) == 1:
+                raise
             print(f"{method.name} is left out: {error}", flush=True)
             continue
-        for item in inputs:
-            computed = representation_of(item)
-            if computed is None:
-                continue
-            found[item.key] = computed
-            if not item.is_handcrafted:
-                copies = (Synthesised(of=computed, by=by, seed=0) for by in method.augmentations)
-                found |= {copy.key: copy for copy in copies}
-    return found.values()
+        needed = needed_for(inputs, method.augmentations, seed=0)
+        found |= {representation.key: representation for representation in needed}
+    return tuple(found.values())
 
 
 def _track(clips: Clips, summary: str, *, n_errors: int) -> None:

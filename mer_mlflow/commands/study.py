@@ -307,21 +307,23 @@ def _print_board(board: Board, n_workers: int) -> None:
         table.add_column(column)
     for column in ("folds", "estimate"):
         table.add_column(column, justify="right")
-    table.add_column("state")
+    for column in ("from", "state"):
+        table.add_column(column)
     for item, planned_item in board.planned_items.items():
         state = planned_item.state
         message = " ".join(filter(None, (state.status, state.run_id[:8])))
         if state.status == ItemStatus.TO_DO and state.reason:
             message = f"to do {state.reason}"
-        time = "–" if planned_item.estimate is None else str(planned_item.estimate)
-        row = (item.method, item.dataset, item.action, planned_item.folds or "–", time, message)
+        time = planned_item.estimate
+        timing = ("–", "") if time is None else (str(time), time.source)
+        row = (item.method, item.dataset, item.action, planned_item.folds or "–", *timing, message)
         table.add_row(*map(cell, row))
     console(width=PRINTED_WIDTH).print(table)
     for message in _notes(board):
         print(message)
     waiting = [board.planned_items[item].estimate for item in board.to_do]
     known = [seen for seen in waiting if seen is not None]
-    at_most = "at most " * any(seen.is_bound for seen in known)
+    at_most = "at most " if any(seen.is_bound for seen in known) else "about "
     seconds = sum(seen.seconds for seen in known)
     days = f" ({seconds / DAY:.0f} days)" if seconds > 2 * DAY else ""
     print(f"to do: {len(board.to_do)} of {len(board.states)} items, ", end="")

@@ -109,10 +109,10 @@ def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
 
 
 def _announce_time(runs: RunTree, resolved: Resolved) -> None:
-    """Print the estimated time of the folds, from an earlier run of the method if there is one."""
+    """Print the estimated time of the folds, from finished folds of the method if there are any."""
     from mlflow import MlflowClient
 
-    from mer_mlflow.studies.estimates import Cost, clock, estimate, load_of
+    from mer_mlflow.studies.estimates import declared_cost, estimate, load_of
     from mer_mlflow.studies.evidence import latest_cost
 
     setting, executor = resolved.setting, resolved.executor
@@ -121,13 +121,10 @@ def _announce_time(runs: RunTree, resolved: Resolved) -> None:
         return
     n_workers = executor.workers if isinstance(executor, ProcessExecutor) else 1
     known = latest_cost(MlflowClient(), runs.experiment_id, setting.method)
-    cost = known or Cost(seconds=setting.method.cost)
+    cost = known or declared_cost(setting.method)
     time = estimate(load_of(setting), cost, n_folds=n_folds, n_workers=n_workers)
-    at_most = "at most " * time.is_bound
-    source = f"{'an earlier run' if known else 'the declared cost'} of {setting.method.name}"
     print(
-        f"estimate: {at_most}{clock(time.seconds)} for {n_folds} folds, {n_workers} at once "
-        f"(from {source})",
+        f"estimate: {time} for {n_folds} folds, {n_workers} at once (from {time.source})",
         flush=True,
     )
 

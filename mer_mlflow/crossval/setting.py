@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from mer_mlflow.arithmetic import NATIVE, check_arithmetic
-from mer_mlflow.augmentation import SYNTHESIS, Transform, refuse_unusable, with_synthesised
+from mer_mlflow.augmentation import (
+    SYNTHESIS,
+    Transform,
+    needed_for,
+    refuse_unusable,
+    with_synthesised,
+)
 from mer_mlflow.checks import ALLOW_COLUMNS, Finding, check_columns, refuse
 from mer_mlflow.crossval.executors import MOST_THREADS
 from mer_mlflow.crossval.jobs import Choice, Task
@@ -25,8 +31,11 @@ from mer_mlflow.networks import backend_name
 from mer_mlflow.representations import (
     Examples,
     Input,
+    Representation,
     Store,
-    assemble,
+    StoredArray,
+    examples_of,
+    feature_tables,
     with_duration,
     with_features,
     with_weights,
@@ -107,6 +116,11 @@ class Setting:
         """Files of the pretrained networks that inputs are computed by."""
         found = [item.weights for item in self.inputs]
         return tuple(dict.fromkeys(each for each in found if each is not None))
+
+    @property
+    def representations(self) -> tuple[Representation, ...]:
+        """Representations of recordings and synthesised copies, without duplicates."""
+        return needed_for(self.inputs, self.augmentations, seed=self.plan.seed)
 
     @property
     def features(self) -> str | None:
@@ -287,16 +301,36 @@ def gather(
     DatasetError, AudioError
         If clips lack what an input needs.
     """
-    clips, inputs = setting.clips, setting.inputs
-    store = replace(store, arithmetic=setting.arithmetic)
-    return with_synthesised(
-        assemble(clips, inputs, store=store, on_progress=on_progress),
-        clips,
-        inputs,
-        transforms=setting.augmentations,
-        seed=setting.plan.seed,
-        store=store,
+    stored = _stored(setting, setting.augmentations, store=store, on_progress=on_progress)
+    return _examples(setting, setting.augmentations, stored)
+
+
+def _stored(
+    setting: Setting,
+    transforms: Sequence[Transform],
+    *,
+    store: Store,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, StoredArray]:
+    """Compute the representations of all clips and of their copies; each file is decoded once."""
+    feature_tables(setting.clips, setting.inputs)
+    return replace(store, arithmetic=setting.arithmetic).fill_all(
+        setting.clips,
+        needed_for(setting.inputs, transforms, seed=setting.plan.seed),
         on_progress=on_progress,
+        on_warning=lambda words: print(f"warning: {words}", flush=True),
+    )
+
+
+def _examples(
+    setting: Setting, transforms: Sequence[Transform], stored: Mapping[str, StoredArray]
+) -> Examples:
+    return with_synthesised(
+        examples_of(setting.clips, setting.inputs, stored),
+        setting.inputs,
+        transforms=transforms,
+        seed=setting.plan.seed,
+        stored=stored,
     )
 
 
@@ -323,20 +357,14 @@ def gather_probes(
     DatasetError, AudioError
         If clips lack what an input needs.
     """
-    clips, inputs = setting.clips, setting.inputs
-    store = replace(store, arithmetic=setting.arithmetic)
-    refuse_unusable(tuple(transforms.values()), inputs, method=setting.method.name)
-    recordings = assemble(clips, inputs, store=store, on_progress=on_progress)
-    both = {
-        name: with_synthesised(
-            recordings,
-            clips,
-            inputs,
-            transforms=(transform,),
-            seed=setting.plan.seed,
-            store=store,
-            on_progress=on_progress,
-        )
+    clips = setting.clips
+    refuse_unusable(tuple(transforms.values()), setting.inputs, method=setting.method.name)
+    if not transforms:
+        return {}
+    each = tuple(transforms.values())
+    stored = _stored(setting, each, store=store, on_progress=on_progress)
+    copies = np.arange(len(clips), 2 * len(clips))
+    return {
+        name: _examples(setting, (transform,), stored).take(copies)
         for name, transform in transforms.items()
     }
-    return {name: every.take(np.arange(len(clips), len(every))) for name, every in both.items()}

@@ -5,6 +5,8 @@ from mer_mlflow.representations.embedding import Embedding
 from mer_mlflow.representations.examples import (
     Examples,
     assemble,
+    examples_of,
+    feature_tables,
     with_duration,
     with_features,
     with_weights,
@@ -33,6 +35,8 @@ __all__ = [
     "StoredArray",
     "Waveform",
     "assemble",
+    "examples_of",
+    "feature_tables",
     "open_store",
     "representation_of",
     "with_duration",

@@ -9,10 +9,11 @@ import sys
 import threading
 import traceback
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import soundfile
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from mer_mlflow.errors import AudioError, listing
 from mer_mlflow.paths import whence
 from mer_mlflow.representations.mpeg import MpegView
+
+Derived = TypeVar("Derived")
 
 COMPLETE = 0.95
 """Minimum share of the length in the header; a shorter file counts as truncated."""
@@ -78,6 +81,22 @@ class Audio:
     file_seconds: float | None = None
     file_checksum: int | None = None
     estimated_seconds: float | None = None
+    _derived: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def derived(self, key: Hashable, compute: Callable[[], Derived]) -> Derived:
+        """Return an array that several representations need, which is computed once.
+
+        It must not be changed, and is kept as long as this object.
+
+        Parameters
+        ----------
+        key : name and parameters of the array
+        compute : function that computes it from this audio
+        """
+        if key not in self._derived:
+            self._derived[key] = compute()
+        found: Derived = self._derived[key]
+        return found
 
     @property
     def seconds(self) -> float:
@@ -96,6 +115,26 @@ class Audio:
         if self.estimated_seconds is None:
             return None
         return f"{self.file_seconds or self.seconds:.1f} of {self.estimated_seconds:.1f} s"
+
+    def beginning(self, seconds: float) -> Audio:
+        """Return what :func:`decode` returns for an excerpt that is not longer.
+
+        Parameters
+        ----------
+        seconds : float > 0 [s], length of the excerpt
+        """
+        n_kept = _n_kept(seconds, self.sr)
+        if n_kept >= len(self.samples):
+            return self
+        samples = self.samples[:n_kept]
+        long = (self.file_seconds or 0.0) * self.sr * self.n_channels > MOST_VALUES
+        checksum = zlib.crc32(samples.tobytes()) if long else self.checksum
+        return replace(
+            self,
+            samples=samples,
+            file_seconds=self.file_seconds or self.seconds,
+            file_checksum=checksum,
+        )
 
 
 def decode(path: Path, *, seconds: float = LONGEST) -> Audio:
@@ -155,6 +194,12 @@ def resample(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
     -------
     samples [shape=(round(duration * sr),)]
     """
+    return audio.derived(
+        (resample, sr, duration), lambda: _resampled(audio, sr=sr, duration=duration)
+    )
+
+
+def _resampled(audio: Audio, *, sr: int, duration: float) -> NDArray[np.float32]:
     samples = audio.samples[: _n_kept(duration, audio.sr)]
     if audio.sr != sr:
         samples = soxr.resample(samples, audio.sr, sr, quality="HQ")

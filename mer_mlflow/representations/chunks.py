@@ -62,6 +62,11 @@ class Chunks:
         return self.of.duration
 
     @property
+    def cost(self) -> float:
+        """Time to compute the array of a clip of 30 s on one core [s]."""
+        return self.of.cost
+
+    @property
     def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
         return self.of.required_seconds

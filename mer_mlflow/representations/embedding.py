@@ -61,6 +61,11 @@ class Embedding:
         return "float32"
 
     @property
+    def cost(self) -> float:
+        """Time to compute the array of a clip of 30 s on one core [s]."""
+        return self._module.COST
+
+    @property
     def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
         return max(self.duration, self._module.SHORTEST)

@@ -18,7 +18,7 @@ from mer_mlflow.representations.audio import LONGEST
 from mer_mlflow.representations.handcrafted import Handcrafted
 from mer_mlflow.representations.pretrained import find_weights
 from mer_mlflow.representations.representation import Input, representation_of
-from mer_mlflow.representations.store import Store
+from mer_mlflow.representations.store import Store, StoredArray
 from mer_mlflow.weights import Weights
 
 FEATURE_SOURCES = ("published", "extracted")
@@ -325,29 +325,49 @@ def assemble(
         >>> examples.item_shape(0)  # doctest: +SKIP
         (128, 938)
     """
-    everything = np.arange(len(clips))
-    tables: dict[int, ClipArray] = {
-        which: clips.feature_values(item.table)
-        for which, item in enumerate(inputs)
-        if item.table is not None
-    }
+    feature_tables(clips, inputs)
+    stored = store.fill_all(
+        clips,
+        [computed for item in inputs if (computed := representation_of(item)) is not None],
+        on_progress=on_progress,
+        on_warning=lambda words: print(f"warning: {words}", flush=True),
+    )
+    return examples_of(clips, inputs, stored)
 
-    said: set[str] = set()
 
-    def warn(words: str) -> None:
-        if words not in said:
-            print(f"warning: {words}", flush=True)
-        said.add(words)
+def feature_tables(clips: Clips, inputs: Sequence[Input]) -> dict[str, ClipArray]:
+    """Return the feature tables that are inputs, by name.
 
-    def array(which: int, item: Input) -> ClipArray:
-        computed = representation_of(item)
-        if computed is None:
-            return tables[which]
-        stored = store.fill(clips, computed, on_progress=on_progress, on_warning=warn)
-        return stored[everything] if math.prod(computed.shape) <= SMALL else stored
+    Raises
+    ------
+    DatasetError
+        If the clips lack one.
+    """
+    names = [item.table for item in inputs if item.table is not None]
+    return {name: clips.feature_values(name) for name in names}
+
+
+def examples_of(
+    clips: Clips, inputs: Sequence[Input], stored: Mapping[str, StoredArray]
+) -> Examples:
+    """Return the inputs of a method for clips, whose representations are computed already.
+
+    Parameters
+    ----------
+    clips : the clips
+    inputs : inputs of the method
+    stored : arrays of the clips by the representation's key, from :meth:`Store.fill_all`
+    """
+    everything, tables = np.arange(len(clips)), feature_tables(clips, inputs)
+
+    def array(item: Input) -> ClipArray:
+        if item.table is not None:
+            return tables[item.table]
+        found = stored[item.key]
+        return found[everything] if math.prod(found.item_shape) <= SMALL else found
 
     return Examples(
-        inputs=tuple(array(which, item) for which, item in enumerate(inputs)),
+        inputs=tuple(map(array, inputs)),
         positions=everything,
         quadrants=clips.quadrants,
         weights={

@@ -50,6 +50,7 @@ class Mel:
     n_mels: int = 128
     top_db: float = 80.0
     dtype: str = "float32"
+    cost: ClassVar[float] = 0.02
     table: ClassVar[None] = None
     is_handcrafted: ClassVar[bool] = False
     is_spectrogram: ClassVar[bool] = True

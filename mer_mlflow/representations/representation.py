@@ -65,6 +65,10 @@ class Representation(Protocol):
         """Excerpt of each clip [s]."""
 
     @property
+    def cost(self) -> float:
+        """Time to compute the array of a clip of 30 s on one core [s]; for estimates only."""
+
+    @property
     def required_seconds(self) -> float:
         """Duration of a clip's beginning that its array depends on [s]."""
 

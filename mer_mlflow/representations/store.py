@@ -14,9 +14,9 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from mer_mlflow.cache import cache_root
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.errors import AudioError, StoreError, listing
 from mer_mlflow.paths import draft_name, remedy
-from mer_mlflow.representations.audio import decode, shortfalls
+from mer_mlflow.representations.audio import Audio, decode, shortfalls
 from mer_mlflow.representations.representation import Representation
 
 CHECKSUM_BYTES = 4
@@ -121,6 +121,10 @@ class Store:
         """
         return tuple(self._faults(clips, representation))
 
+    def n_absent(self, clips: Clips, representation: Representation) -> int:
+        """Return the number of clips without an entry; entries are not verified."""
+        return sum(not path.exists() for path in set(self._paths(clips, representation)))
+
     def _faults(self, clips: Clips, representation: Representation) -> dict[int, str]:
         """Return the faults of entries, by the clips' positions."""
         paths = self._paths(clips, representation)
@@ -138,18 +142,38 @@ class Store:
     ) -> StoredArray:
         """Compute missing or damaged entries on all cores, and return the arrays of all clips.
 
-        Damaged entries are reported in one printed line.
+        The same as :meth:`fill_all` for one representation.
+        """
+        (filled,) = self.fill_all(
+            clips, (representation,), on_progress=on_progress, on_warning=on_warning
+        ).values()
+        return filled
+
+    def fill_all(
+        self,
+        clips: Clips,
+        representations: Sequence[Representation],
+        *,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_warning: Callable[[str], None] = lambda words: None,
+    ) -> dict[str, StoredArray]:
+        """Compute missing or damaged entries on all cores, and return the arrays of all clips.
+
+        Each file is decoded once for all its missing entries. A representation that fails is
+        computed for no further clip; the others are completed before the error is raised. Damaged
+        entries are reported in one printed line.
 
         Parameters
         ----------
         clips : clips with audio
-        representation : representation to compute
-        on_progress : called with (number computed, number to compute) after each clip
+        representations : representations to compute
+        on_progress : called with (number computed, number to compute) after each entry; an entry
+            is one representation of one clip
         on_warning : called with a warning about files that decode shorter than they say
 
         Returns
         -------
-        arrays of all clips [shape=(n_clips, *representation.shape)]
+        arrays of all clips by the representation's key [shape=(n_clips, *representation.shape)]
 
         Raises
         ------
@@ -162,37 +186,33 @@ class Store:
         NotInEffectError
             If entries are missing, and this process does not use the store's arithmetic.
         """
-        files = clips.audio_files()
-        paths = self._paths(clips, representation)
-        faults = self._faults(clips, representation)
-        if faults:
+        kinds = {representation.key: representation for representation in representations}
+        if not kinds:
+            return {}
+        missing = self._missing_entries(clips, tuple(kinds.values()))
+        total = sum(map(len, missing.values()))
+        if missing:
             require(self.arithmetic)
-        self._sweep(representation)
-        failures, damages = [], []
-        short: dict[str, str] = {}
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            outcomes = pool.map(
-                lambda i: _compute_entry(files[i], paths[i], representation, faults[i]), faults
-            )
-            for done, (i, outcome) in enumerate(zip(faults, outcomes, strict=True), start=1):
-                on_progress(done, len(faults))
-                if isinstance(outcome, AudioError):
-                    failures.append(str(outcome))
-                    continue
-                if faults[i] != ABSENT and outcome.is_written:
-                    damages.append(f"{paths[i]} ({faults[i]})")
-                if outcome.shortfall is not None:
-                    short[clips.ids[i]] = outcome.shortfall
-        if damages:
-            print(f"damaged in the store, computed again: {listing(damages, most=3)}", flush=True)
-        if short:
-            on_warning(shortfalls(short))
-        if failures:
-            raise AudioError(
-                f"{len(failures)} of {len(clips)} audio files cannot be used: "
-                f"{listing(failures, most=3)}"
-            )
-        return StoredArray(paths=paths, item_shape=representation.shape)
+        for kind in kinds.values():
+            self._sweep(kind)
+        outcomes = _computed(clips.audio_files(), missing)
+        _Findings().collect(clips, outcomes, total, on_progress=on_progress, on_warning=on_warning)
+        return {
+            key: StoredArray(paths=self._paths(clips, kind), item_shape=kind.shape)
+            for key, kind in kinds.items()
+        }
+
+    def _missing_entries(
+        self, clips: Clips, representations: Sequence[Representation]
+    ) -> dict[int, list[_Entry]]:
+        """Return the entries to compute by the clips' positions."""
+        found: dict[int, list[_Entry]] = {}
+        for representation in representations:
+            paths = self._paths(clips, representation)
+            for i, fault in self._faults(clips, representation).items():
+                entry = _Entry(path=paths[i], representation=representation, fault=fault)
+                found.setdefault(i, []).append(entry)
+        return found
 
     def _paths(self, clips: Clips, representation: Representation) -> tuple[Path, ...]:
         clips.audio_files()
@@ -304,28 +324,134 @@ def _unreadable(path: Path, error: Exception) -> StoreError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Computed:
-    is_written: bool
-    shortfall: str | None
+class _Entry:
+    """An entry to compute: its file, its representation, and why it is computed."""
+
+    path: Path
+    representation: Representation
+    fault: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What became of an entry; both are None or False if its representation was given up."""
+
+    entry: _Entry
+    error: Exception | None = None
+    is_written: bool = False
+    shortfall: str | None = None
+
+
+@dataclass(kw_only=True)
+class _Findings:
+    """Errors and warnings of entries, by clip."""
+
+    broken: dict[int, str] = field(default_factory=dict)
+    damages: list[str] = field(default_factory=list)
+    short: dict[str, str] = field(default_factory=dict)
+    error: Exception | None = None
+
+    def collect(
+        self,
+        clips: Clips,
+        outcomes: Iterable[tuple[int, list[_Outcome]]],
+        total: int,
+        *,
+        on_progress: Callable[[int, int], None],
+        on_warning: Callable[[str], None],
+    ) -> None:
+        """Wait for all outcomes, report them, and raise the first error."""
+        done = 0
+        for i, of_clip in outcomes:
+            for outcome in of_clip:
+                done += 1
+                on_progress(done, total)
+                self._add(i, clips.ids[i], outcome)
+        if self.damages:
+            most = listing(self.damages, most=3)
+            print(f"damaged in the store, computed again: {most}", flush=True)
+        if self.short:
+            on_warning(shortfalls(self.short))
+        if self.error is not None:
+            raise self.error
+        if self.broken:
+            raise AudioError(
+                f"{len(self.broken)} of {len(clips)} audio files cannot be used: "
+                f"{listing(list(self.broken.values()), most=3)}"
+            )
+
+    def _add(self, i: int, clip: str, outcome: _Outcome) -> None:
+        if isinstance(outcome.error, AudioError):
+            self.broken.setdefault(i, str(outcome.error))
+        elif outcome.error is not None:
+            self.error = self.error or outcome.error
+        if outcome.is_written and outcome.entry.fault != ABSENT:
+            self.damages.append(f"{outcome.entry.path} ({outcome.entry.fault})")
+        if outcome.shortfall is not None:
+            self.short[clip] = outcome.shortfall
+
+
+def _computed(
+    files: Sequence[Path], missing: Mapping[int, Sequence[_Entry]]
+) -> Iterator[tuple[int, list[_Outcome]]]:
+    """Compute and write the missing entries of clips on all cores, in the order of the clips."""
+    given_up: set[str] = set()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(lambda i: _compute_entries(files[i], missing[i], given_up), missing)
+        yield from zip(missing, outcomes, strict=True)
+
+
+def _compute_entries(file: Path, entries: Sequence[_Entry], given_up: set[str]) -> list[_Outcome]:
+    """Compute the entries of one clip from one decoding.
+
+    Parameters
+    ----------
+    file : audio file
+    entries : entries to compute
+    given_up : keys of representations that have failed, to which others are added
+    """
+    wanted = [entry for entry in entries if entry.representation.key not in given_up]
+    if not wanted:
+        return [_Outcome(entry=entry) for entry in entries]
+    try:
+        audio = decode(file, seconds=max(each.representation.required_seconds for each in wanted))
+    except AudioError as error:
+        return [_Outcome(entry=entry, error=error) for entry in entries]
+    lengths = {each.representation.required_seconds for each in wanted}
+    excerpts = {seconds: audio.beginning(seconds) for seconds in lengths}
+    return [_compute_entry(file, excerpts, entry, given_up) for entry in entries]
 
 
 def _compute_entry(
-    file: Path, path: Path, representation: Representation, fault: str
-) -> AudioError | _Computed:
+    file: Path, excerpts: Mapping[float, Audio], entry: _Entry, given_up: set[str]
+) -> _Outcome:
     """Compute an entry, and write it unless it equals the existing one."""
+    kind = entry.representation
+    if kind.key in given_up:
+        return _Outcome(entry=entry)
+    audio = excerpts[kind.required_seconds]
     try:
-        audio = decode(file, seconds=representation.required_seconds)
-        array = representation.compute(audio)
+        is_written = _write_computed(file, audio, entry)
     except AudioError as error:
-        return error
+        return _Outcome(entry=entry, error=error)
+    except Exception as error:  # raised when the other representations are complete
+        given_up.add(kind.key)
+        return _Outcome(entry=entry, error=error)
+    return _Outcome(entry=entry, is_written=is_written, shortfall=audio.shortfall)
+
+
+def _write_computed(file: Path, audio: Audio, entry: _Entry) -> bool:
+    """Compute an entry and return whether it was written."""
+    kind = entry.representation
+    array = kind.compute(audio)
     if not np.isfinite(array).all():
-        return AudioError(f"{file}: its representation is not finite; its samples are too large")
-    if (array.shape, array.dtype) != (representation.shape, np.dtype(representation.dtype)):
-        raise ValueError(f"{representation.key} gives {array.dtype} {array.shape}, not as declared")
-    is_known = fault == ZEROS and not array.any()
+        raise AudioError(f"{file}: its representation is not finite; its samples are too large")
+    if (array.shape, array.dtype) != (kind.shape, np.dtype(kind.dtype)):
+        raise ValueError(f"{kind.key} gives {array.dtype} {array.shape}, not as declared")
+    is_known = entry.fault == ZEROS and not array.any()
     if not is_known:
-        write_entry(path, array)
-    return _Computed(is_written=not is_known, shortfall=audio.shortfall)
+        write_entry(entry.path, array)
+    return not is_known
 
 
 def open_store(root: Path | None = None, *, arithmetic: str = NATIVE) -> Store:

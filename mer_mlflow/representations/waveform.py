@@ -26,6 +26,7 @@ class Waveform:
     sr: int = 16_000
     duration: float = 30.0
     dtype: str = "float32"
+    cost: ClassVar[float] = 0.015
     table: ClassVar[None] = None
     is_handcrafted: ClassVar[bool] = False
     is_spectrogram: ClassVar[bool] = False

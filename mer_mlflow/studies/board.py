@@ -15,7 +15,15 @@ from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import DatasetError, MerError, RunDataError, WeightsError
 from mer_mlflow.experiments import BEST_OF, resolve, resolve_search
 from mer_mlflow.methods import get_method
-from mer_mlflow.studies.estimates import Cost, Estimate, estimate, load_of, n_points
+from mer_mlflow.representations import open_store
+from mer_mlflow.studies.estimates import (
+    Estimate,
+    declared_cost,
+    estimate,
+    load_of,
+    n_points,
+    preparation_seconds,
+)
 from mer_mlflow.studies.evidence import Evidence, collect, f1_of, finished_folds
 from mer_mlflow.studies.items import (
     Action,
@@ -305,12 +313,17 @@ class Board:
             folds=folds,
             estimate=estimate(
                 load_of(setting),
-                cost or Cost(seconds=setting.method.cost),
+                cost or declared_cost(setting.method),
                 n_folds=n_folds,
                 n_points=n_tried,
                 n_workers=self._n_workers,
+                preparation=self._preparation(setting),
             ),
         )
+
+    def _preparation(self, setting: Setting) -> float:
+        store = open_store(arithmetic=setting.arithmetic)
+        return preparation_seconds(setting, store)
 
 
 def _not_run(status: ItemStatus, reason: str) -> PlannedItem:

@@ -177,6 +177,8 @@ def _validation_metrics(validation: CrossValidation) -> dict[str, float]:
     for name in (name for name in folds.columns if name.startswith((CHANGED, NOTES))):
         found[f"{name}_mean"] = float(folds[name].mean())
     found["fit_seconds_total"] = float(folds["fit_seconds"].sum())
+    n_epochs = float(folds["n_epochs"].mean())
+    found["n_epochs_mean"] = n_epochs or math.nan
     found["peak_memory_mib_max"] = float(folds["peak_memory_mib"].max())
     return found
 

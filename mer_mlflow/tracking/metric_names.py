@@ -35,6 +35,7 @@ PARENT_METRICS = (
     ("valence_accuracy_mean", "axes/valence"),
     ("accuracy_mean", "axes/quadrant"),
     ("fit_seconds_total", "cost/fit_seconds"),
+    ("n_epochs_mean", "cost/n_epochs"),
     ("peak_memory_mib_max", "cost/peak_memory_mib"),
 )
 """Metrics of a parent in sections: name in reports and in earlier versions, name in a run."""

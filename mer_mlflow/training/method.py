@@ -151,6 +151,9 @@ class Method:
     quick_epochs : sufficient number of epochs for a quick test, None if there are no epochs
     cost : time to train one 30 s clip for one epoch (or for one fit, if there are no epochs) on
         one core of an ordinary CPU [s]; the same for a synthesised copy; for estimates only
+    step_cost : additional time of each training step on one core [s]
+    usual_epochs : number of epochs after which training with the defaults usually ends on the
+        900 clips of Original-4QAED, the maximum if it does not end early; None if unknown
     citation : publications that describe the methodology
     table : the study's table that reports it, None if there is none
     published : the study's scores by dataset name
@@ -171,6 +174,8 @@ class Method:
     citation: str
     table: int | None
     published: Mapping[str, Scores]
+    step_cost: float = 0.0
+    usual_epochs: int | None = None
     augmentations: tuple[Transform, ...] = ()
     baseline: str = ""
     reads: Callable[[Any], tuple[Input, ...]] | None = None

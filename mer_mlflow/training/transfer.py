@@ -65,7 +65,7 @@ def fit_transfer(network: str) -> Callable[[Examples, Any, int, OnEpoch], Fitted
             train,
             layer=layer,
             trunk=lambda: trunk_above(
-                layer, None if is_frozen else won_crnn.load(train.weights[network])
+                layer, None if is_frozen else won_crnn.load_trainable(train.weights[network])
             ),
             is_frozen=is_frozen,
             dropout=hyperparameters.dropout,

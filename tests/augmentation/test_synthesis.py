@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mer_mlflow.augmentation import PowerShift, Synthesised, with_synthesised
+from mer_mlflow.augmentation import PowerShift, Synthesised, needed_for, with_synthesised
 from mer_mlflow.crossval import split_plan
 from mer_mlflow.crossval.jobs import Job, Task, run_jobs
 from mer_mlflow.datasets import Clips, FeatureTable
@@ -22,7 +22,7 @@ from mer_mlflow.representations import (
     Features,
     Store,
     Waveform,
-    assemble,
+    examples_of,
     open_store,
 )
 from mer_mlflow.representations.audio import Audio, decode
@@ -74,14 +74,9 @@ def clips(tmp_path: Path) -> Clips:
 
 
 def augmented(clips: Clips, store: Store, *, transforms: Any = GAINS, seed: int = 0) -> Examples:
-    return with_synthesised(
-        assemble(clips, INPUTS, store=store),
-        clips,
-        INPUTS,
-        transforms=transforms,
-        seed=seed,
-        store=store,
-    )
+    stored = store.fill_all(clips, needed_for(INPUTS, transforms, seed=seed))
+    examples = examples_of(clips, INPUTS, stored)
+    return with_synthesised(examples, INPUTS, transforms=transforms, seed=seed, stored=stored)
 
 
 def test_copies_follow_the_recordings_and_know_their_source(clips: Clips, store: Store) -> None:
@@ -110,8 +105,9 @@ def test_copies_have_the_handcrafted_features_of_their_source(clips: Clips, stor
 
 
 def test_no_transform_leaves_the_examples_alone(clips: Clips, store: Store) -> None:
-    examples = assemble(clips, INPUTS, store=store)
-    same = with_synthesised(examples, clips, INPUTS, transforms=(), seed=0, store=store)
+    stored = store.fill_all(clips, needed_for(INPUTS, (), seed=0))
+    examples = examples_of(clips, INPUTS, stored)
+    same = with_synthesised(examples, INPUTS, transforms=(), seed=0, stored={})
     assert same is examples
 
 

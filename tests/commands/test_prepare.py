@@ -53,6 +53,15 @@ def test_sound_dataset_fills_the_store(
     assert run.data.metrics["n_clips"] == 8
 
 
+def test_one_method_gets_only_what_it_needs(
+    folder: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MER_CACHE_ROOT", str(store / "cache"))
+    assert prepare(method="cnn_tfm", dataset="folder", data_root=str(folder), duration=1.0) == 0
+    kinds = sorted(path.name.split("-")[0] for path in open_store().root.iterdir())
+    assert kinds == ["mel", "mel"]
+
+
 def test_everything_that_is_wrong_is_named(
     folder: Path, store: Path, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

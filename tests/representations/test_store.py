@@ -18,8 +18,9 @@ from hypothesis.extra import numpy as npst
 from mer_mlflow.arithmetic import PORTABLE, NotInEffectError, check_arithmetic
 from mer_mlflow.augmentation import PowerShift, Synthesised
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import AudioError, DatasetError, ParameterError, StoreError
-from mer_mlflow.representations import Chunks, Waveform, open_store
+from mer_mlflow.errors import AudioError, DatasetError, ParameterError, StoreError, WeightsError
+from mer_mlflow.representations import Chunks, Handcrafted, Mel, Waveform, open_store
+from mer_mlflow.representations.audio import decode
 from mer_mlflow.representations.store import StoredArray, _fault, write_entry
 
 WAVEFORM = Waveform(sr=8000, duration=0.25)
@@ -92,6 +93,79 @@ def test_fill_computes_only_what_is_missing(store, clips):
     assert store.missing(clips, peak) == ()
     np.testing.assert_array_equal(store.fill(clips, peak)[np.arange(6)], array[np.arange(6)])
     assert len(peak.calls) == 6
+
+
+def test_files_are_decoded_once_for_all_representations(store, clips, monkeypatch):
+    decoded, progress = [], []
+    monkeypatch.setattr(
+        "mer_mlflow.representations.store.decode",
+        lambda path, *, seconds: decoded.append(path) or decode(path, seconds=seconds),
+    )
+    kinds = [Mel(duration=0.2), WAVEFORM, Synthesised(of=WAVEFORM, by=PowerShift(), seed=0)]
+    store.fill(clips.take(np.array([0, 1])), WAVEFORM)
+    decoded.clear()
+    filled = store.fill_all(clips, kinds, on_progress=lambda *counts: progress.append(counts))
+    assert sorted(decoded) == sorted(clips.audio_files())
+    assert progress == [(done, 16) for done in range(1, 17)]
+    assert list(filled) == [kind.key for kind in kinds]
+
+
+def test_entries_do_not_depend_on_what_else_is_computed(clips, tmp_path):
+    kinds = [
+        Mel(duration=0.2),
+        Waveform(sr=8000, duration=0.05),
+        Handcrafted(duration=0.1),
+        Peak(),
+        Synthesised(of=WAVEFORM.with_duration(0.1), by=PowerShift(), seed=0),
+    ]
+    together, alone = open_store(tmp_path / "together"), open_store(tmp_path / "alone")
+    together.fill_all(clips, kinds)
+    for kind in kinds:
+        alone.fill(clips, kind)
+        for one, other in zip(
+            entries(together, clips, kind), entries(alone, clips, kind), strict=True
+        ):
+            assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 2.5])
+def test_beginning_is_what_is_decoded_for_an_excerpt(tmp_path, write_audio, monkeypatch, seconds):
+    path = write_audio(tmp_path / "a.wav", seconds=3.0)
+    for most in (1 << 29, 100):  # the checksum of a long file is that of what is decoded
+        monkeypatch.setattr("mer_mlflow.representations.audio.MOST_VALUES", most)
+        expected, found = decode(path, seconds=seconds), decode(path, seconds=3.0)
+        found = found.beginning(seconds)
+        np.testing.assert_array_equal(found.samples, expected.samples)
+        assert found.checksum == expected.checksum
+        assert found.file_seconds == expected.file_seconds
+
+
+@dataclass(frozen=True)
+class Failing(Peak):
+    """A representation that cannot be computed."""
+
+    key = "failing"
+
+    def compute(self, audio):
+        super().compute(audio)
+        raise WeightsError("no such network")
+
+
+def test_failure_of_a_representation_leaves_the_others(store, clips):
+    failing, peak = Failing(), Peak()
+    with pytest.raises(WeightsError, match="no such network"):
+        store.fill_all(clips, [failing, peak])
+    assert store.missing(clips, peak) == ()
+    assert len(store.missing(clips, failing)) == 6
+    assert len(failing.calls) <= os.cpu_count()
+
+
+def test_broken_file_is_counted_once(store, clips, clips_of, tmp_path):
+    (tmp_path / "torn.wav").write_bytes(b"no audio")
+    mixed = clips_of(*clips.audio_files(), tmp_path / "torn.wav")
+    with pytest.raises(AudioError, match="1 of 7 audio files"):
+        store.fill_all(mixed, [Peak(), WAVEFORM])
+    assert store.missing(clips, WAVEFORM) == store.missing(clips, Peak()) == ()
 
 
 def test_entries_follow_the_content_not_the_path(store, clips, clips_of, tmp_path):

@@ -57,6 +57,7 @@ class Handcrafted:
 
     duration: float = 30.0
     dtype: str = "float32"
+    cost: ClassVar[float] = 0.3
     table: ClassVar[None] = None
     is_handcrafted: ClassVar[bool] = True
     is_spectrogram: ClassVar[bool] = False

@@ -229,14 +229,13 @@ def chord_course(sound: Sound) -> Array:
 
 def _strongest(peaks: Peaks, n_frames: int) -> tuple[Array, Array]:
     """Frequency and amplitude of each frame's strongest peaks [shape=(n_frames, N_PARTIALS)]."""
-    order = np.lexsort((-peaks.amplitude, peaks.frame))
-    frame = peaks.frame[order]
-    rank = np.arange(len(frame)) - np.searchsorted(frame, frame)
-    kept = rank < N_PARTIALS
-    hz, amplitude = np.ones((n_frames, N_PARTIALS)), np.zeros((n_frames, N_PARTIALS))
-    hz[frame[kept], rank[kept]] = peaks.hz[order][kept]
-    amplitude[frame[kept], rank[kept]] = peaks.amplitude[order][kept]
-    return hz, amplitude
+    first = np.searchsorted(peaks.frame, np.arange(n_frames))
+    rank = np.arange(len(peaks.frame)) - first[peaks.frame]
+    n_most = max(N_PARTIALS, int(rank.max(initial=0)) + 1)
+    hz, amplitude = np.ones((n_frames, n_most)), np.zeros((n_frames, n_most))
+    hz[peaks.frame, rank], amplitude[peaks.frame, rank] = peaks.hz, peaks.amplitude
+    order = np.argsort(-amplitude, axis=1, kind="stable")[:, :N_PARTIALS]
+    return np.take_along_axis(hz, order, axis=1), np.take_along_axis(amplitude, order, axis=1)
 
 
 def dissonance(sound: Sound) -> Array:

@@ -17,6 +17,7 @@ A. Klapuri, "Multiple fundamental frequency estimation by summing harmonic ampli
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ semitone apart."""
 STEPS = 10
 """Number of pitches per semitone."""
 N_HARMONICS = 8
+N_MIDI = 132
+"""Number of MIDI numbers, in whole octaves."""
 HARMONIC_DECAY = 0.8
 N_CANDIDATES = 6
 LEAP_COST, LARGEST_LEAP = 0.04, 12.0
@@ -64,7 +67,7 @@ class Peaks:
     hz: Array
     amplitude: Array
 
-    @property
+    @cached_property
     def semitones(self) -> Array:
         """MIDI numbers of the frequencies [shape=(n_peaks,)]."""
         return midi(self.hz)
@@ -158,12 +161,15 @@ def _harmonic_sum(
     peaks: Peaks, between: tuple[float, float]
 ) -> tuple[NDArray[np.int64], Array, Array]:
     """Return frame, MIDI number and weight of each pitch of which a peak may be a harmonic."""
-    harmonics = np.arange(1, N_HARMONICS + 1)[:, np.newaxis]
-    semitones = peaks.semitones - 12.0 * np.log2(harmonics)
-    weight = peaks.amplitude * HARMONIC_DECAY ** (harmonics - 1)
-    within = (semitones >= midi(between[0])) & (semitones < midi(between[1]))
-    frame = np.broadcast_to(peaks.frame, semitones.shape)
-    return frame[within], semitones[within], weight[within]
+    lowest, highest = midi(between[0]), midi(between[1])
+    parts = []
+    for harmonic in range(1, N_HARMONICS + 1):
+        semitones = peaks.semitones - 12.0 * np.log2(harmonic)
+        within = np.flatnonzero((semitones >= lowest) & (semitones < highest))
+        parts.append((within, semitones[within], HARMONIC_DECAY ** (harmonic - 1)))
+    index = np.concatenate([within for within, _, _ in parts])
+    weight = np.concatenate([peaks.amplitude[within] * decay for within, _, decay in parts])
+    return peaks.frame[index], np.concatenate([part[1] for part in parts]), weight
 
 
 def salience(peaks: Peaks, *, n_frames: int, between: tuple[float, float]) -> Array:
@@ -209,11 +215,11 @@ def layers(
     -------
     salience of the first, second, ... pitch [shape=(most, n_frames)]
     """
-    left, strongest = salience_of_all, []
-    for _ in range(most):
-        strongest.append(left.max(axis=0))
+    left, strongest = salience_of_all, [salience_of_all.max(axis=0)]
+    for _ in range(most - 1):
         peaks = peaks.without(midi(between[0]) + left.argmax(axis=0) / STEPS)
         left = salience(peaks, n_frames=left.shape[1], between=between)
+        strongest.append(left.max(axis=0))
     return np.stack(strongest)
 
 
@@ -234,7 +240,7 @@ def track(salience: Array, *, lowest: float) -> Contour:
     lowest : pitch of the first row [Hz]
     """
     masked = np.where(local_maxima(salience), salience, 0.0)
-    rows: NDArray[np.int64] = np.argpartition(masked, -N_CANDIDATES, axis=0)[-N_CANDIDATES:]
+    rows = _candidates(masked)
     strengths = np.take_along_axis(masked, rows, axis=0)
     path = _smoothest_path(rows / float(STEPS), strengths)
     frames = np.arange(salience.shape[1])
@@ -245,6 +251,18 @@ def track(salience: Array, *, lowest: float) -> Contour:
         strength=strength,
         voiced=(strength > VOICED * high) & (strength > 0.0),
     )
+
+
+def _candidates(masked: Array) -> NDArray[np.int64]:
+    """Return the most salient rows of each frame [shape=(N_CANDIDATES, n_frames)]."""
+    frames, left = np.arange(masked.shape[1]), np.ascontiguousarray(masked.T)
+    rows = np.empty((N_CANDIDATES, len(frames)), dtype=np.int64)
+    for row in rows[::-1]:
+        row[:] = left.argmax(axis=1)
+        left[frames, row] = -1.0
+    few = np.count_nonzero(masked, axis=0) < N_CANDIDATES  # the rest are any pitches of salience 0
+    rows[:, few] = np.argpartition(masked[:, few], -N_CANDIDATES, axis=0)[-N_CANDIDATES:]
+    return rows
 
 
 def _smoothest_path(semitones: Array, strengths: Array) -> NDArray[np.int64]:
@@ -318,10 +336,12 @@ def chroma(peaks: Peaks, *, n_frames: int, between: tuple[float, float]) -> Arra
     tuned = semitones - tuning(peaks)
     nearest = np.round(tuned)
     closeness = np.cos(np.pi * (tuned - nearest)) ** 2
-    pitch_class = nearest.astype(np.int64) % 12
-    summed = np.bincount(
-        pitch_class * n_frames + frame, weights=weight * closeness, minlength=12 * n_frames
-    ).reshape(12, n_frames)
+    by_pitch = np.bincount(
+        nearest.astype(np.int64) * n_frames + frame,
+        weights=weight * closeness,
+        minlength=N_MIDI * n_frames,
+    ).reshape(N_MIDI // 12, 12, n_frames)
+    summed = by_pitch.sum(axis=0)
     total = summed.sum(axis=0)
     shares: Array = summed / np.where(total > 0.0, total, 1.0)
     return shares

@@ -34,6 +34,9 @@ FINE_N_FFT, FINE_HOP = 256, 64
 SHORTEST = LONG_N_FFT
 """Minimum number of samples, one long frame; a shorter clip is padded with silence."""
 
+BLOCK_SAMPLES = 1 << 16
+"""Samples of frames whose spectra fit into the cache of a processor; values do not depend on it."""
+
 FLOOR = 1e-9
 """Power of a silent bin."""
 N_MELS = 40
@@ -217,10 +220,17 @@ def _power_spectrogram(samples: Float, n_fft: int, hop: int) -> Float:
     import scipy.signal
 
     window = scipy.signal.get_window("hann", n_fft).astype(np.float32)
-    spectrum = scipy.fft.rfft(frames_of(samples, n_fft, hop) * window, axis=1).T
     scale = np.float32(4.0 / window.sum() ** 2)
-    power = np.ascontiguousarray(spectrum.real**2 + spectrum.imag**2)
-    return power * scale + np.float32(FLOOR)
+    frames = frames_of(samples, n_fft, hop)
+    power = np.empty((n_fft // 2 + 1, len(frames)), dtype=np.float32)
+    at_once = BLOCK_SAMPLES // n_fft
+    for first in range(0, len(frames), at_once):
+        block = slice(first, first + at_once)
+        spectrum = scipy.fft.rfft(frames[block] * window, axis=1)
+        power[:, block] = (spectrum.real**2 + spectrum.imag**2).T
+    power *= scale
+    power += np.float32(FLOOR)
+    return power
 
 
 @cache

@@ -11,6 +11,8 @@ descriptor's modulations by rate).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,67 +22,106 @@ MODULATIONS = {"slow": (0.3, 1.5), "medium": (1.5, 4.0), "fast": (4.0, 10.0)}
 NEGLIGIBLE = 1e-6
 """Standard deviation, relative to the values, below which a descriptor counts as constant."""
 
+PERCENTS = (5.0, 50.0, 95.0)
+
 Array = NDArray[np.float64]
 
 
-def _moment(rows: Array, order: int) -> Array:
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    deviation = rows.std(axis=1, keepdims=True)
-    constant = deviation <= NEGLIGIBLE * np.abs(rows).max(axis=1, keepdims=True)
-    scaled = np.where(constant, 0.0, centred / np.where(constant, 1.0, deviation))
-    moment: Array = np.mean(scaled**order, axis=1)
-    return moment
+@dataclass(frozen=True, kw_only=True)
+class _Courses:
+    """Descriptors by frame, and what several statistics need, computed once.
+
+    Attributes
+    ----------
+    rows : descriptors [shape=(n_descriptors, n_frames)]
+    rate : frames per second [Hz]
+    """
+
+    rows: Array
+    rate: float
+
+    @cached_property
+    def mean(self) -> Array:
+        return np.asarray(self.rows.mean(axis=1))
+
+    @cached_property
+    def deviation(self) -> Array:
+        return np.asarray(self.rows.std(axis=1))
+
+    @cached_property
+    def is_constant(self) -> NDArray[np.bool_]:
+        return np.asarray(self.deviation <= NEGLIGIBLE * np.abs(self.rows).max(axis=1))
+
+    @cached_property
+    def centred(self) -> Array:
+        return self.rows - self.mean[:, np.newaxis]
+
+    @cached_property
+    def scaled(self) -> Array:
+        """Rows with mean 0 and deviation 1; 0 if they are constant."""
+        factor = np.where(
+            self.is_constant, 0.0, 1.0 / np.where(self.is_constant, 1.0, self.deviation)
+        )
+        return self.centred * factor[:, np.newaxis]
+
+    @cached_property
+    def squares(self) -> Array:
+        return self.scaled * self.scaled
+
+    @cached_property
+    def percentiles(self) -> dict[float, Array]:
+        found = np.percentile(self.rows, PERCENTS, axis=1)
+        return dict(zip(PERCENTS, found, strict=True))
+
+    @cached_property
+    def energy(self) -> tuple[Array, Array]:
+        """Rates of change [Hz], and the energy of each descriptor at each of them."""
+        window = np.hanning(self.rows.shape[1])
+        energy = np.abs(np.fft.rfft(self.centred * window, axis=1)) ** 2
+        return np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), energy
 
 
-def _mean(rows: Array, rate: float) -> Array:
-    mean: Array = rows.mean(axis=1)
-    return mean
+def _mean(courses: _Courses) -> Array:
+    return courses.mean
 
 
-def _std(rows: Array, rate: float) -> Array:
-    deviation: Array = rows.std(axis=1)
-    return deviation
+def _std(courses: _Courses) -> Array:
+    return courses.deviation
 
 
-def _skewness(rows: Array, rate: float) -> Array:
-    return _moment(rows, 3)
+def _skewness(courses: _Courses) -> Array:
+    return np.asarray((courses.squares * courses.scaled).mean(axis=1))
 
 
-def _kurtosis(rows: Array, rate: float) -> Array:
+def _kurtosis(courses: _Courses) -> Array:
     """Return the logarithm of the kurtosis, because rare events increase it to hundreds."""
-    return np.log(np.maximum(_moment(rows, 4), 1.0))
+    moment = (courses.squares * courses.squares).mean(axis=1)
+    return np.asarray(np.log(np.maximum(moment, 1.0)))
 
 
-def _percentile(percent: float) -> Callable[[Array, float], Array]:
-    def percentile(rows: Array, rate: float) -> Array:
-        return np.asarray(np.percentile(rows, percent, axis=1))
-
-    return percentile
+def _percentile(percent: float) -> Callable[[_Courses], Array]:
+    return lambda courses: courses.percentiles[percent]
 
 
-def _delta_std(rows: Array, rate: float) -> Array:
-    deviation: Array = np.diff(rows, axis=1).std(axis=1)
+def _delta_std(courses: _Courses) -> Array:
+    deviation: Array = np.diff(courses.rows, axis=1).std(axis=1)
     return deviation
 
 
-def _trend(rows: Array, rate: float) -> Array:
+def _trend(courses: _Courses) -> Array:
     """Return the correlation with time: from -1, always decreasing, to 1, always increasing."""
-    time = np.linspace(-1.0, 1.0, rows.shape[1])
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(centred, axis=1) * np.linalg.norm(time)
-    constant = rows.std(axis=1) <= NEGLIGIBLE * np.abs(rows).max(axis=1)
-    trend: Array = np.where(constant, 0.0, centred @ time / np.where(constant, 1.0, norm))
+    time, constant = np.linspace(-1.0, 1.0, courses.rows.shape[1]), courses.is_constant
+    norm = np.linalg.norm(courses.centred, axis=1) * np.linalg.norm(time)
+    trend: Array = np.where(constant, 0.0, courses.centred @ time / np.where(constant, 1.0, norm))
     return trend
 
 
-def _modulation(lowest: float, highest: float) -> Callable[[Array, float], Array]:
-    def modulation(rows: Array, rate: float) -> Array:
+def _modulation(lowest: float, highest: float) -> Callable[[_Courses], Array]:
+    def modulation(courses: _Courses) -> Array:
         """Return the square root of the share of the variance between two modulation rates."""
-        centred = rows - rows.mean(axis=1, keepdims=True)
-        energy = np.abs(np.fft.rfft(centred * np.hanning(rows.shape[1]), axis=1)) ** 2
-        rates = np.fft.rfftfreq(rows.shape[1], 1.0 / rate)
+        rates, energy = courses.energy
         within = (rates >= lowest) & (rates < highest)
-        constant = rows.std(axis=1) <= NEGLIGIBLE * np.abs(rows).max(axis=1)
+        constant = courses.is_constant
         total = np.where(constant, 1.0, energy.sum(axis=1))
         share = np.where(constant, 0.0, energy[:, within].sum(axis=1)) / np.maximum(total, 1e-300)
         return np.sqrt(np.asarray(share))
@@ -88,7 +129,7 @@ def _modulation(lowest: float, highest: float) -> Callable[[Array, float], Array
     return modulation
 
 
-_STATISTICS: dict[str, Callable[[Array, float], Array]] = {
+_STATISTICS: dict[str, Callable[[_Courses], Array]] = {
     "mean": _mean,
     "std": _std,
     "skewness": _skewness,
@@ -122,7 +163,8 @@ def summarise(
     -------
     statistics of each descriptor [shape=(n_descriptors, n_statistics)]
     """
-    courses = rows.astype(np.float64)
-    if courses.shape[1] == 1:
-        courses = np.repeat(courses, 2, axis=1)
-    return np.stack([_STATISTICS[name](courses, rate) for name in statistics], axis=1)
+    values = rows.astype(np.float64)
+    if values.shape[1] == 1:
+        values = np.repeat(values, 2, axis=1)
+    courses = _Courses(rows=values, rate=rate)
+    return np.stack([_STATISTICS[name](courses) for name in statistics], axis=1)

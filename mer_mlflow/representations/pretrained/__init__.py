@@ -5,6 +5,7 @@ A module declares
 - ``NETWORKS`` : a :class:`mer_mlflow.weights.PublishedWeights` for each file of weights,
 - ``VERSION`` : version of its results; raise it if they change,
 - ``ON_KERAS`` : whether the last digits of its results depend on Keras' backend,
+- ``COST`` : time for a clip of 30 s on one core [s], for estimates only,
 - ``SHORTEST`` : minimum duration of a clip's beginning that its results depend on [s],
 - ``SUMMARY`` : the layer that describes a whole clip, and ``BLOCKS`` : sizes of that layer's blocks
   by name, empty if its outputs are one block,
@@ -35,6 +36,7 @@ class Pretrained(Protocol):
     NETWORKS: tuple[PublishedWeights, ...]
     VERSION: int
     ON_KERAS: bool
+    COST: float
     SHORTEST: float
     SUMMARY: str
     BLOCKS: Mapping[str, int]

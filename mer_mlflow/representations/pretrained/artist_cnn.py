@@ -38,6 +38,8 @@ NETWORKS = (
 )
 VERSION = 1
 ON_KERAS = True
+COST = 0.1
+"""Time for a clip of 30 s on one core [s]."""
 SR, N_FFT, HOP_LENGTH, N_MELS = 22_050, 1024, 512, 128
 N_FRAMES = 129
 """Frames of a segment."""

@@ -40,6 +40,8 @@ NETWORKS = tuple(
 )
 VERSION = 1
 ON_KERAS = True
+COST = 8.0
+"""Time for a clip of 30 s on one core [s]."""
 SR = 48_000
 WINDOW, HOP = 48_000, 4_800
 """Window length and hop length in samples."""

@@ -41,6 +41,8 @@ NETWORKS = tuple(
 )
 VERSION = 1
 ON_KERAS = False
+COST = 0.12
+"""Time for a clip of 30 s on one core [s]."""
 SR, HOP_LENGTH = 16_000, 256
 SHORTEST, LONGEST = 0.0, 29.1
 """Minimum and maximum excerpt [s]; the network was trained on the maximum."""
@@ -84,7 +86,24 @@ def shape(layer: str, duration: float) -> tuple[int, ...]:
 
 
 def load(weights: Weights) -> Any:
-    """Load the network for inference.
+    """Load the network for inference only.
+
+    Parameters
+    ----------
+    weights : a state dict, saved by PyTorch
+
+    Raises
+    ------
+    WeightsError
+        If the file is not that of such a network.
+    """
+    from mer_mlflow.networks.won_crnn import frozen
+
+    return frozen(load_trainable(weights))
+
+
+def load_trainable(weights: Weights) -> Any:
+    """Load the network, whose layers can be trained further.
 
     Parameters
     ----------
@@ -138,9 +157,14 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
 
     from mer_mlflow.networks.won_crnn import mel_spectrogram
 
-    samples = resample_repeated(audio, sr=SR, duration=min(duration, LONGEST))
+    seconds = min(duration, LONGEST)
+
+    def spectrogram() -> Any:
+        samples = resample_repeated(audio, sr=SR, duration=seconds)
+        return mel_spectrogram(torch.from_numpy(samples).unsqueeze(0))
+
     with torch.inference_mode():
-        mel = mel_spectrogram(torch.from_numpy(samples).unsqueeze(0))
+        mel = audio.derived((mel_spectrogram, seconds), spectrogram)
         if layer == MEL:
             values = mel
         else:
