@@ -116,7 +116,8 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     n_patches = len(spectrogram) // N_FRAMES
     patches = spectrogram[: n_patches * N_FRAMES].reshape(n_patches, N_FRAMES, -1)
     outputs = [keras.ops.convert_to_numpy(block) for block in network(patches, training=False)]
-    return np.concatenate(outputs, axis=1).mean(axis=0, dtype=np.float64).astype(np.float32)
+    means = np.concatenate(outputs, axis=1).mean(axis=0, dtype=np.float64)
+    return np.asarray(means, dtype=np.float32)
 
 
 def layout() -> dict[str, tuple[int, ...]]:

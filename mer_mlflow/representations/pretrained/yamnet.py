@@ -114,7 +114,8 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
         np.concatenate([keras.ops.convert_to_numpy(batch) for batch in block])
         for block in zip(*outputs, strict=True)
     ]
-    return np.concatenate(blocks, axis=1).mean(axis=0, dtype=np.float64).astype(np.float32)
+    means = np.concatenate(blocks, axis=1).mean(axis=0, dtype=np.float64)
+    return np.asarray(means, dtype=np.float32)
 
 
 def _read_keras(content: bytes) -> list[NDArray[np.float32]]:
