@@ -55,7 +55,7 @@ class EmbeddingKernelsHyperparameters:
 
     inputs: str = searchable("yamnet,crnn_mtat,crnn_jamendo,crnn_msd,musicnn_msd", Role.INPUTS)
     blocks: str = searchable("layer2_mean,layer3_mean,layer4_mean", Role.ESTIMATOR)
-    choose: str = searchable("loo", Role.ESTIMATOR, choices=("loo", "given"))
+    choose: str = searchable("given", Role.ESTIMATOR, choices=("given", "loo"))
     width: float = searchable(1.0, Role.ESTIMATOR, low=0.01, high=100.0, grid=WIDTHS)
     penalty: float = searchable(0.1, Role.ESTIMATOR, low=1e-6, high=1e6, grid=PENALTIES)
 

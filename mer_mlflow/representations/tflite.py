@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mer_mlflow.representations.unpacking import MOST_BYTES
+
 IDENTIFIER = b"TFL3"
 CONVOLUTION, DEPTHWISE, DEQUANTIZE = 3, 4, 6
 """Codes of operators."""
@@ -137,9 +139,14 @@ def convolutions(content: bytes) -> Iterator[tuple[NDArray[np.float32], NDArray[
             if code == DEQUANTIZE
         },
     )
+    left = MOST_BYTES
     for code, inputs, _ in operators:
         if code in (CONVOLUTION, DEPTHWISE):
-            yield read.array(int(inputs[1])), read.array(int(inputs[2]))
+            kernel, bias = read.array(int(inputs[1])), read.array(int(inputs[2]))
+            left -= kernel.nbytes + bias.nbytes
+            if left < 0:
+                raise ValueError(f"its arrays have more than {MOST_BYTES >> 20} MiB")
+            yield kernel, bias
 
 
 def _along(

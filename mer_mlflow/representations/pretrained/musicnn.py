@@ -86,14 +86,15 @@ def load(weights: Weights) -> Any:
     """
     from mer_mlflow.networks.musicnn import musicnn
 
-    network = musicnn()
     content = weights.read()
     try:
-        _assign(network, read_checkpoint(content))
+        arrays = read_checkpoint(content)
     except ValueError as error:
         raise WeightsError(
             f"{weights.file}: not the weights of musicnn ({error}); get the file again"
         ) from error
+    network = musicnn()
+    _assign(network, arrays)
     network.trainable = False  # PyTorch would keep all activations for gradients
     return network
 

@@ -53,8 +53,16 @@ STATISTICS = SUMMARY = "statistics"
 BLOCKS: Mapping[str, int] = {"embedding": 1024, "layer12_mean": 512}
 """Blocks of the statistics and their sizes, in order: means over patches."""
 N_CONVOLUTIONS = 27
-UNREADABLE = (OSError, KeyError, IndexError, ValueError, TypeError, RuntimeError, OverflowError)
-"""Exceptions of h5py for damaged files."""
+UNREADABLE = (
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    OverflowError,
+    struct.error,
+)
+"""Exceptions of h5py and of the reader of TensorFlow Lite files for damaged files."""
 
 
 def shape(layer: str, duration: float) -> tuple[int, ...]:
@@ -76,13 +84,13 @@ def load(weights: Weights) -> Any:
     """
     from mer_mlflow.networks.yamnet import yamnet
 
-    network = yamnet()
     content = weights.read()
     is_lite = content[4:8] == IDENTIFIER
     try:
         arrays = _read_lite(content) if is_lite else _read_keras(content)
+        network = yamnet()
         network.set_weights(arrays)
-    except (*UNREADABLE, struct.error) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise WeightsError(
             f"{weights.file}: not the weights of YAMNet ({reason}); get the file again"

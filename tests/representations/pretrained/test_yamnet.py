@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import flatbuffers
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
@@ -226,6 +229,24 @@ def test_quantised_kernels_are_multiplied_by_their_scales() -> None:
         step = np.abs(expected).max(axis=axes) / 127
         assert np.all(np.abs(kernel - expected) <= step / 2 + 1e-6)
         assert bias == pytest.approx(expected_bias)
+
+
+@pytest.fixture(scope="module")
+def small_lite() -> bytes:
+    rng = np.random.default_rng(3)
+    kernels = [(rng.normal(size=(4, 1, 1, 2)), np.zeros(4)), (np.ones((1, 3, 3, 4)), np.zeros(4))]
+    return lite(kernels, quantised=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_lite_files_are_read_or_refused(small_lite: bytes, data: Any) -> None:
+    content = bytearray(small_lite)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(8, len(content) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.sampled_from([len(content), data.draw(st.integers(8, len(content)))]))
+    with contextlib.suppress(*pretrained.UNREADABLE):
+        list(convolutions(bytes(content[:cut])))
 
 
 def frame_by_frame(samples: NDArray[np.float32]) -> NDArray[np.float64]:
