@@ -32,6 +32,8 @@ class PublishedWeights:
     ----------
     name : name of the network, for inputs and messages
     path : end of the file's path, as it was published; ``*`` stands for a version
+    alternatives : ends of the paths of other files with weights of the same network, which are used
+        if there is no such file
     source : where it was published
     licence : its licence
     sha256 : hex digests of the known files; empty if none is known
@@ -44,6 +46,7 @@ class PublishedWeights:
     source: str
     licence: str
     sha256: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
     package: str = ""
     may_be_packed: bool = False
 
@@ -152,7 +155,7 @@ def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:
 
 def _held(folder: Path, wanted: PublishedWeights) -> Path | None:
     """Return the file below a folder whose path ends as published; of several, a known one."""
-    ends = [wanted.path, *[f"{wanted.path}.gz"] * wanted.may_be_packed]
+    ends = [wanted.path, *[f"{wanted.path}.gz"] * wanted.may_be_packed, *wanted.alternatives]
     found = [path for end in ends for path in sorted(folder.rglob(end)) if path.is_file()]
     known = (path for path in found if len(found) > 1 and _digest_of(path) in wanted.sha256)
     return next(known, found[0] if found else None)

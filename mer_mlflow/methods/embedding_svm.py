@@ -21,16 +21,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mer_mlflow.errors import ParameterError
-from mer_mlflow.representations import Embedding, Examples, Features
-from mer_mlflow.representations.pretrained import MODULES
+from mer_mlflow.representations import Examples
 from mer_mlflow.training.hyperparameters import Role, searchable
 from mer_mlflow.training.method import FittedModel, Method, OnEpoch
 from mer_mlflow.training.requirements import fewest_clips
-
-BLOCKS = tuple(dict.fromkeys(block for module in MODULES.values() for block in module.BLOCKS))
-"""Blocks of values that pretrained networks compute for a clip."""
-TABLES = ("top100", "all")
+from mer_mlflow.training.sources import blocks_of, reads, sources_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +33,7 @@ class EmbeddingSVMHyperparameters:
     """C : penalty of errors; gamma : inverse width of a kernel with a mean squared distance of 2.
 
     inputs : comma-separated sources: pretrained networks, ``top100``, ``all``.
-    blocks : comma-separated statistics of a tagging network.
+    blocks : comma-separated statistics of a network; if it has none of them, all are used.
     """
 
     inputs: str = searchable("crnn_mtat,crnn_jamendo,crnn_msd", Role.INPUTS)
@@ -49,41 +44,6 @@ class EmbeddingSVMHyperparameters:
     gamma: float = searchable(
         0.5, Role.ESTIMATOR, low=0.0, exclusive_low=True, grid=(0.125, 0.25, 0.5, 1.0)
     )
-
-
-def checked_names(names: str, *, what: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Split comma-separated names, and check them.
-
-    Raises
-    ------
-    ParameterError
-        If there are none, or one is unknown or given twice.
-    """
-    found = tuple(name.strip() for name in names.split(",") if name.strip())
-    for i, name in enumerate(found):
-        if name not in known:
-            raise ParameterError(f"{what}={name}: unknown; {what} are {', '.join(known)}")
-        if name in found[:i]:
-            raise ParameterError(f"{what}: {name} is given twice")
-    if not found:
-        raise ParameterError(f"{what}: none is given; {what} are {', '.join(known)}")
-    return found
-
-
-def reads(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[Embedding | Features, ...]:
-    """Return the inputs of the sources."""
-    checked_names(hyperparameters.blocks, what="blocks", known=BLOCKS)
-    return tuple(
-        Features(table=name)
-        if name in TABLES
-        else Embedding(network=name, layer=MODULES[name].SUMMARY)
-        for name in sources_of(hyperparameters)
-    )
-
-
-def sources_of(hyperparameters: EmbeddingSVMHyperparameters) -> tuple[str, ...]:
-    """Return the names of the sources."""
-    return checked_names(hyperparameters.inputs, what="inputs", known=(*MODULES, *TABLES))
 
 
 def fit(
@@ -100,10 +60,9 @@ def fit(
     """
     from mer_mlflow.training.source_kernels import Layout, fit_blocks
 
-    blocks = checked_names(hyperparameters.blocks, what="blocks", known=BLOCKS)
     return fit_blocks(
         train,
-        layout=Layout(sources=sources_of(hyperparameters), blocks=blocks),
+        layout=Layout(sources=sources_of(hyperparameters), blocks=blocks_of(hyperparameters)),
         C=hyperparameters.C,
         gamma=hyperparameters.gamma,
     )

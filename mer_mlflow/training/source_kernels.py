@@ -39,7 +39,7 @@ class Layout:
     Attributes
     ----------
     sources : names of the inputs, in order
-    blocks : statistics of a tagging network that are used
+    blocks : statistics of a network that are used; of a network without one of them, all are
     """
 
     sources: tuple[str, ...]
@@ -61,7 +61,7 @@ class Layout:
             return
         ends = np.cumsum(list(sizes.values()))
         by_name = dict(zip(sizes, np.split(values, ends[:-1], axis=1), strict=True))
-        yield from (by_name[name] for name in self.blocks if name in by_name)
+        yield from [by_name[name] for name in self.blocks if name in by_name] or by_name.values()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,13 @@ from mer_mlflow.errors import WeightsError
 from mer_mlflow.networks.artist_cnn import artist_trunk
 from mer_mlflow.networks.openl3 import openl3
 from mer_mlflow.networks.won_crnn import WonCRNN
-from mer_mlflow.representations.pretrained import artist_cnn, find_weights, won_crnn
+from mer_mlflow.representations.pretrained import (
+    artist_cnn,
+    find_weights,
+    musicnn,
+    won_crnn,
+    yamnet,
+)
 from mer_mlflow.representations.pretrained import openl3 as openl3_weights
 
 FAULTS, SLOW_FAULTS = settings.get_profile("faults"), settings.get_profile("slow faults")
@@ -31,6 +37,8 @@ LOADERS = {
     "crnn_msd": won_crnn.load,
     "artist_basic": artist_cnn.load,
     "openl3_mel128": openl3_weights.load,
+    "musicnn_mtt": musicnn.load,
+    "yamnet": yamnet.load,
 }
 KINDS = {
     "state.pth": "crnn_msd",
@@ -145,7 +153,7 @@ def test_damaged_published_weights_load_or_are_named(
 @SLOW_FAULTS
 @given(
     content=st.binary(),
-    kind=st.sampled_from(["zip", "pickle", "hdf5", "gzip", "none"]),
+    kind=st.sampled_from(["zip", "pickle", "hdf5", "gzip", "lite", "none"]),
     name=st.sampled_from(sorted(LOADERS)),
     suffix=st.sampled_from(["h5", "gz"]),
 )
@@ -157,6 +165,7 @@ def test_any_bytes_are_no_weights(
         "pickle": b"\x80\x02",
         "hdf5": b"\x89HDF\r\n\x1a\n",
         "gzip": b"\x1f\x8b\x08",
+        "lite": b"\x1c\x00\x00\x00TFL3",
         "none": b"",
     }
     assert load(f"bytes.{suffix}", starts[kind] + content, name)

@@ -108,7 +108,7 @@ def test_bad_inputs_are_named(inputs: str, words: str) -> None:
 
 def test_bad_blocks_are_named_before_anything_is_read() -> None:
     chosen = METHOD.resolve({"inputs": "crnn_msd,top100", "blocks": "layer9"})
-    with pytest.raises(ParameterError, match="blocks=layer9: unknown; blocks are layer2_mean"):
+    with pytest.raises(ParameterError, match="blocks=layer9: unknown; blocks are penultimate"):
         METHOD.inputs_for(chosen)
 
 
