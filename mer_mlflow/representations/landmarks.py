@@ -46,6 +46,7 @@ class Landmarks:
     """
 
     duration: float = 60.0
+    cost: ClassVar[float] = 0.04
 
     @property
     def key(self) -> str:
