@@ -14,7 +14,7 @@ A. Wang, "An industrial-strength audio search algorithm", ISMIR 2003.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
