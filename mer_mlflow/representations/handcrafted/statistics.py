@@ -59,10 +59,8 @@ class _Courses:
     @cached_property
     def scaled(self) -> Array:
         """Rows with mean 0 and deviation 1; 0 if they are constant."""
-        factor = np.where(
-            self.is_constant, 0.0, 1.0 / np.where(self.is_constant, 1.0, self.deviation)
-        )
-        return self.centred * factor[:, np.newaxis]
+        divisors = np.where(self.is_constant, np.inf, self.deviation)
+        return self.centred / divisors[:, np.newaxis]
 
     @cached_property
     def squares(self) -> Array:
