@@ -21,6 +21,7 @@ from mer_mlflow.training.method import Scores
 
 METHOD = replace(
     cnn.METHOD,
+    usual_epochs=None,
     name="cnn_bg",
     title="CNN + noise",
     summary="The baseline CNN, trained also on a noisy copy of each training clip.",

@@ -19,6 +19,7 @@ from mer_mlflow.training.method import Scores
 
 METHOD = replace(
     cnn.METHOD,
+    usual_epochs=None,
     name="cnn_rg",
     title="CNN + gain",
     summary="The baseline CNN, trained also on a louder or softer copy of each training clip.",

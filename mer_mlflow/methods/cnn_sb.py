@@ -19,6 +19,7 @@ from mer_mlflow.training.method import Scores
 
 METHOD = replace(
     cnn.METHOD,
+    usual_epochs=None,
     name="cnn_sb",
     title="CNN + equaliser",
     summary="The baseline CNN, trained also on an equalised copy of each training clip.",

@@ -19,6 +19,7 @@ from mer_mlflow.training.method import Scores
 
 METHOD = replace(
     cnn.METHOD,
+    usual_epochs=None,
     name="cnn_td",
     title="CNN + distortion",
     summary="The baseline CNN, trained also on a distorted copy of each training clip.",

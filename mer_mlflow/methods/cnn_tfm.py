@@ -20,6 +20,7 @@ from mer_mlflow.training.method import Scores
 
 METHOD = replace(
     cnn.METHOD,
+    usual_epochs=None,
     name="cnn_tfm",
     title="CNN + masking",
     summary="The baseline CNN, trained also on a masked copy of each training clip.",

@@ -134,8 +134,9 @@ def frozen(network: WonCRNN) -> WonCRNN:
     """
     copy = deepcopy(network).eval()
     for block in (copy.layer1, copy.layer2, copy.layer3, copy.layer4):
-        block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
-    return copy.to(memory_format=torch.channels_last)
+        block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()  # type: ignore[arg-type]
+    copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return copy
 
 
 class _Above(nn.Module):

@@ -16,6 +16,7 @@ from mer_mlflow.networks.won_crnn import (
     BLOCKS,
     N_SAMPLES,
     WonCRNN,
+    frozen,
     mel_spectrogram,
     trunk_above,
     with_published_weights,
@@ -179,3 +180,18 @@ def test_other_state_dicts_are_refused(change: str) -> None:
 def test_network_is_ready_for_inference() -> None:
     assert not with_published_weights(make_state()).training
     assert isinstance(with_published_weights(make_state()), WonCRNN)
+
+
+def test_frozen_network_is_equal_up_to_rounding():
+    network = with_published_weights(make_state())
+    mel = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 96, 400))).float()
+    with torch.inference_mode():
+        expected, found = network.activations(mel), frozen(network).activations(mel)
+    for one, other in zip(
+        (*expected.blocks, expected.steps, expected.logits),
+        (*found.blocks, found.steps, found.logits),
+        strict=True,
+    ):
+        tolerance = 5e-6 * float(one.abs().max())
+        torch.testing.assert_close(one, other, rtol=0.0, atol=tolerance)
+    assert isinstance(network.layer1.bn, torch.nn.BatchNorm2d)  # the network itself is unchanged

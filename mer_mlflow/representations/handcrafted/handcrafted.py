@@ -32,7 +32,7 @@ from mer_mlflow.representations.handcrafted.groups import Group
 from mer_mlflow.representations.handcrafted.sound import SHORTEST, SR, Sound
 from mer_mlflow.representations.representation import parameter_key
 
-VERSION = 1
+VERSION = 2
 """Version of the values; raise it if a value changes."""
 
 DIMENSIONS = (timbre, dynamics, rhythm, harmony, melody, texture, expressivity)

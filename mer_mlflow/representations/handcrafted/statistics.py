@@ -59,10 +59,8 @@ class _Courses:
     @cached_property
     def scaled(self) -> Array:
         """Rows with mean 0 and deviation 1; 0 if they are constant."""
-        factor = np.where(
-            self.is_constant, 0.0, 1.0 / np.where(self.is_constant, 1.0, self.deviation)
-        )
-        return self.centred * factor[:, np.newaxis]
+        divisors = np.where(self.is_constant, np.inf, self.deviation)
+        return self.centred / divisors[:, np.newaxis]
 
     @cached_property
     def squares(self) -> Array:
@@ -77,8 +75,9 @@ class _Courses:
     def energy(self) -> tuple[Array, Array]:
         """Rates of change [Hz], and the energy of each descriptor at each of them."""
         window = np.hanning(self.rows.shape[1])
-        energy = np.abs(np.fft.rfft(self.centred * window, axis=1)) ** 2
-        return np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), energy
+        energy: Array = np.abs(np.fft.rfft(self.centred * window, axis=1)) ** 2
+        rates = np.asarray(np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), dtype=np.float64)
+        return rates, energy
 
 
 def _mean(courses: _Courses) -> Array:

@@ -39,7 +39,7 @@ NETWORKS = tuple(
         ("msd", "ebb99855ed0c83f38845db9cfb383dd6fc70938bc58701dcb66e18af9ee7fbea"),
     )
 )
-VERSION = 1
+VERSION = 2
 ON_KERAS = False
 COST = 0.12
 """Time for a clip of 30 s on one core [s]."""

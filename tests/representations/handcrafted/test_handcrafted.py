@@ -1,8 +1,10 @@
+import json
 import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,3 +130,13 @@ def test_real_music(real_data):
     assert -40.0 < values["dynamics.loudness.integrated"] < 0.0
     assert 40.0 < values["rhythm.beat.tempo"] < 240.0
     assert 36.0 < values["melody.note_pitch.mean"] < 90.0
+
+
+def test_values_are_those_that_were_recorded(describe, chords, clicks):
+    """The recorded values are of the first implementation of version 1."""
+    recorded = json.loads(Path(__file__).with_name("recorded.json").read_text())
+    values = describe(
+        0.3 * clicks(100, seconds=3.0) + chords((60, 64, 67), (57, 60, 64), seconds=1.5)
+    )
+    for name, value in recorded.items():
+        assert values[name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
