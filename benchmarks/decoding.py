@@ -1,9 +1,9 @@
 """Representations of clips: computed together, which decodes each file once, and one by one.
 
 Mel and waveform, mel and four synthesised copies and, if their weights are given, the statistics of
-three frozen CRNNs are computed for clips of a dataset into empty stores. Both ways alternate in one process, and
-processor time is counted, because other work on the machine does not lengthen it. The entries are
-compared byte by byte.
+three frozen CRNNs are computed for clips of a dataset into empty stores. Both ways alternate in one
+process, and processor time is counted, because other work on the machine does not lengthen it. The
+entries are compared byte by byte.
 
     python benchmarks/decoding.py --data-root ~/data --clips 20 --weights ~/weights
 """

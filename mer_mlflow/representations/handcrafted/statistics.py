@@ -75,8 +75,9 @@ class _Courses:
     def energy(self) -> tuple[Array, Array]:
         """Rates of change [Hz], and the energy of each descriptor at each of them."""
         window = np.hanning(self.rows.shape[1])
-        energy = np.abs(np.fft.rfft(self.centred * window, axis=1)) ** 2
-        return np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), energy
+        energy: Array = np.abs(np.fft.rfft(self.centred * window, axis=1)) ** 2
+        rates: Array = np.asarray(np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), np.float64)
+        return rates, energy
 
 
 def _mean(courses: _Courses) -> Array:
