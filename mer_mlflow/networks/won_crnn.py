@@ -127,15 +127,18 @@ def mel_spectrogram(samples: Tensor) -> Tensor:
 
 
 def frozen(network: WonCRNN) -> WonCRNN:
-    """Return a copy for inference only, which takes less than half of the time on a CPU.
+    """Return a copy for inference only, which takes about half of the time on a CPU.
 
     Normalisation is merged into the convolutions, whose channels are last in memory. Outputs are
     equal to 3e-6 of the largest value of their layer.
     """
     copy = deepcopy(network).eval()
     for block in (copy.layer1, copy.layer2, copy.layer3, copy.layer4):
-        block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()  # type: ignore[arg-type]
-    copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if isinstance(block.bn, nn.BatchNorm2d):
+            block.conv, block.bn = fuse_conv_bn_eval(block.conv, block.bn), nn.Identity()
+    for parameter in copy.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return copy
 
 

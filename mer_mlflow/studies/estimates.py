@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -189,17 +188,17 @@ def measured_cost(
     declared = declared_cost(method)
     try:
         load = _load_of_run(method, params)
-        epochs = min(load.epochs or 1, n_epochs or math.inf)
+        epochs = declared.epochs(load) if n_epochs is None else min(load.epochs or 1, n_epochs)
         ratio = fit_seconds / declared.of_fold(load, epochs)
     except (KeyError, ValueError, ZeroDivisionError, OverflowError):
         return None
     if not (0 <= ratio * declared.of_fold(load, epochs) <= MOST_SECONDS and epochs <= MOST_EPOCHS):
         return None
-    is_known = load.epochs is not None and n_epochs is not None
+    is_measured = load.epochs is not None and n_epochs is not None
     return Cost(
         seconds=ratio * declared.seconds,
         step_seconds=ratio * declared.step_seconds,
-        stop=Stop(epochs=epochs, load=load) if is_known else None,
+        stop=Stop(epochs=epochs, load=load) if is_measured else declared.stop,
         source=source,
     )
 

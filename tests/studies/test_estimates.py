@@ -130,7 +130,7 @@ def test_costs_are_read_from_finished_runs() -> None:
     assert cost.epochs(load) == 50
     assert cost.of_fold(load, 50) == pytest.approx(81.0)
     earlier = measured_cost(method, QUICK, fit_seconds=81.0, n_epochs=None, source="a run")
-    assert earlier is not None and earlier.is_bound(load)
+    assert earlier is not None and not earlier.is_bound(load)
     assert earlier.of_fold(load, 200) == pytest.approx(81.0)
 
 

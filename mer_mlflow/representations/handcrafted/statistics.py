@@ -76,7 +76,7 @@ class _Courses:
         """Rates of change [Hz], and the energy of each descriptor at each of them."""
         window = np.hanning(self.rows.shape[1])
         energy: Array = np.abs(np.fft.rfft(self.centred * window, axis=1)) ** 2
-        rates = np.asarray(np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), dtype=np.float64)
+        rates: Array = np.asarray(np.fft.rfftfreq(self.rows.shape[1], 1.0 / self.rate), np.float64)
         return rates, energy
 
 

@@ -112,7 +112,7 @@ def zero_crossings(sound: Sound) -> NDArray[np.floating]:
     crossings = np.cumsum(is_negative[1:] != is_negative[:-1])
     counts = np.concatenate([[0], crossings])
     first = np.arange(0, len(is_negative) - N_FFT + 1, HOP)
-    return np.asarray((counts[first + N_FFT - 1] - counts[first])[np.newaxis] / N_FFT)
+    return np.asarray(counts[first + N_FFT - 1] - counts[first])[np.newaxis] / N_FFT
 
 
 def flatness_and_crest(sound: Sound) -> Array:
