@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,7 +187,7 @@ def test_all_blocks_of_a_network_are_used_if_none_of_its_blocks_is_named() -> No
 
 
 def test_given_width_and_penalty_are_used_if_they_are_not_chosen() -> None:
-    given = {
+    given: dict[str, Any] = {
         "inputs": "crnn_msd,top100",
         "choose": "given",
         "combine": "mean",
