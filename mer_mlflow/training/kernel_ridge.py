@@ -115,8 +115,8 @@ def fit_kernels(
     layout : order of their values
     ridges : hyperparameters; of several, those are used that have the lowest squared error on
         left-out clips with the mean kernel
-    stacks : whether machines on the kernel of each source are fitted too, and a logistic regression
-        on decisions on left-out clips combines all
+    stacks : whether, if there are several sources, machines on the kernel of each are fitted too,
+        and a logistic regression on decisions on left-out clips combines all
 
     Raises
     ------
@@ -133,6 +133,7 @@ def fit_kernels(
         rows = scaler.fit_transform(np.concatenate(blocks, axis=1))
         left_out = LeftOut.of(train, distances(rows, rows, sizes=sizes))
         ridge = min(ridges, key=left_out.error) if len(ridges) > 1 else ridges[0]
+        stacks = stacks and len(sizes) > 1
         means = weights_of_kernels(len(sizes), stacks=stacks)
         machines = RidgeMachines(sizes, means, ridge.width, ridge.penalty).fit(rows, train.labels)
         decisions = np.concatenate([left_out.decisions(ridge, each) for each in means], axis=1)

@@ -157,6 +157,16 @@ def test_stacking_learns_which_source_has_the_information() -> None:
     assert min(mean) > 0.4
 
 
+def test_one_source_is_not_stacked() -> None:
+    examples = make_examples().only(1)
+    layout = Layout(sources=("top100",), blocks=())
+    mean, stacked = (
+        fit_kernels(examples, layout=layout, ridges=ONE, stacks=stacks).predict(examples)
+        for stacks in (False, True)
+    )
+    assert np.array_equal(mean.probabilities, stacked.probabilities)
+
+
 @pytest.mark.parametrize("stacks", [False, True])
 def test_saved_model_predicts_the_same(stacks: bool, tmp_path: Path) -> None:
     fitted = fit_kernels(make_examples(), layout=LAYOUT, ridges=ONE, stacks=stacks)
