@@ -2,11 +2,13 @@
 
 Blocks of values are standardised. The squared distances of a network's blocks are averaged, scaled
 to a mean of 1 over the training clips, and put into an RBF kernel. Ridge regression with an
-unpenalised bias separates each quadrant from the others, on the mean of all kernels and on the
-kernel of each network, and a logistic regression combines the decisions. It learns from
-leave-one-out decisions on the training clips, which follow in closed form from the fit; they
-calibrate the probabilities too and, with ``choose=loo``, choose width and penalty. Scaling is that
-of all training clips. This methodology is not part of the study.
+unpenalised bias separates each quadrant from the others on the mean of all kernels. Leave-one-out
+decisions on the training clips, which follow in closed form from the fit, calibrate the
+probabilities and, with ``choose=loo``, choose width and penalty. With ``combine=stacking``, a
+logistic regression on such decisions combines ridge regressions on the mean kernel and on each
+network's: on 200 clips of Original-4QAED, it gained 1.1 points of macro F1 in the study's folds and
+2.2 in artist-grouped ones, less than their standard errors of about 2 points can confirm. Scaling
+is that of all training clips. This methodology is not part of the study.
 
 References
 ----------
@@ -51,14 +53,14 @@ class EmbeddingKernelsHyperparameters:
 
     inputs : comma-separated sources: pretrained networks, ``top100``, ``all``.
     blocks : comma-separated statistics of a network; if it has none of them, all are used.
-    combine : ``stacking`` of machines on the mean kernel and on each source's; or ``mean`` kernel.
+    combine : ``mean`` kernel; or ``stacking`` of regressions on it and on each source's kernel.
     choose : ``given`` for the given width and penalty; ``loo`` for those of the grid with the
         lowest squared error of the mean kernel on left-out training clips.
     """
 
     inputs: str = searchable("yamnet,crnn_mtat,crnn_jamendo,crnn_msd,musicnn_msd", Role.INPUTS)
     blocks: str = searchable("layer2_mean,layer3_mean,layer4_mean", Role.ESTIMATOR)
-    combine: str = searchable("stacking", Role.ESTIMATOR, choices=("stacking", "mean"))
+    combine: str = searchable("mean", Role.ESTIMATOR, choices=("mean", "stacking"))
     choose: str = searchable("given", Role.ESTIMATOR, choices=("given", "loo"))
     width: float = searchable(1.0, Role.ESTIMATOR, low=0.01, high=100.0, grid=WIDTHS)
     penalty: float = searchable(0.1, Role.ESTIMATOR, low=1e-6, high=1e6, grid=PENALTIES)
@@ -67,7 +69,7 @@ class EmbeddingKernelsHyperparameters:
 def fit(
     train: Examples, hyperparameters: EmbeddingKernelsHyperparameters, seed: int, on_epoch: OnEpoch
 ) -> FittedModel:
-    """Fit scaling, machines and the temperature of their probabilities, without epochs.
+    """Fit scaling, regressions and the temperature of their probabilities, without epochs.
 
     Parameters
     ----------
