@@ -34,6 +34,12 @@ PREPARE = (
     Parameter(name="duration", default=30.0, kind=float, help="excerpt of each clip, in seconds"),
     ALLOW_COLUMNS,
     ARITHMETIC,
+    Parameter(
+        name="executor",
+        default=None,
+        kind=str,
+        help="scheduler of a Dask cluster that computes: dask://host:8786; or MER_EXECUTOR",
+    ),
 )
 
 SELECTED = (

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +18,16 @@ from mer_mlflow.checks import ALLOW_COLUMNS, check_columns
 from mer_mlflow.commands.announcement import announce_dataset
 from mer_mlflow.commands.command import BAD_INPUT, OK, print_where
 from mer_mlflow.commands.parameters import PREPARE
-from mer_mlflow.datasets import QUADRANTS, Clips, Reading, get_dataset, read_dataset
+from mer_mlflow.crossval.executors import INLINE, PROCESSES, resolve_executor
+from mer_mlflow.crossval.executors.filling import fill_on_cluster
+from mer_mlflow.datasets import (
+    QUADRANTS,
+    Clips,
+    Reading,
+    data_root_or_default,
+    get_dataset,
+    read_dataset,
+)
 from mer_mlflow.errors import WeightsError, listing
 from mer_mlflow.experiments.text import parse, split_columns
 from mer_mlflow.methods import get_method, method_names
@@ -35,6 +45,22 @@ from mer_mlflow.terminal import cell
 from mer_mlflow.training import Method
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where representations are computed.
+
+    Attributes
+    ----------
+    arithmetic : arithmetic of the store
+    executor : name of the executor
+    root : data root as given by the user
+    """
+
+    arithmetic: str
+    executor: str
+    root: str | None
+
+
 def prepare(
     *,
     method: str | None = None,
@@ -44,6 +70,7 @@ def prepare(
     duration: float = 30.0,
     allow_columns: str | None = None,
     arithmetic: str = NATIVE,
+    executor: str | None = None,
 ) -> int:
     """Check a dataset, print and log the findings, and compute representations.
 
@@ -56,6 +83,8 @@ def prepare(
     duration : length of the excerpt of each clip [s]; shorter clips are listed
     allow_columns : comma-separated columns of feature tables that are allowed in spite of checks
     arithmetic : ``native`` or ``portable``, each of which has a separate store
+    executor : address of a scheduler of Dask, whose workers compute the representations; by default
+        ``MER_EXECUTOR``, else this machine computes them
 
     Returns
     -------
@@ -67,6 +96,7 @@ def prepare(
         If a parameter or the data cannot be used.
     """
     require(arithmetic)
+    place = Place(arithmetic=arithmetic, executor=resolve_executor(executor), root=data_root)
     allowed = split_columns(allow_columns)
     methods = tuple(map(get_method, method_names() if method is None else (method,)))
     name = announce_dataset(dataset, data_root)
@@ -79,14 +109,14 @@ def prepare(
         if given := os.environ.get("MLFLOW_RUN_ID"):  # the run exists already
             stack.enter_context(active_run(MlflowClient(), given, kind=Kind.PREPARE))
         reading = read_dataset(name, data_root, av_scale=av_scale)
-        return _prepare(reading, duration, allowed, arithmetic, methods)
+        return _prepare(reading, duration, allowed, place, methods)
 
 
 def _prepare(
     reading: Reading,
     duration: float,
     allowed: Sequence[str],
-    arithmetic: str,
+    place: Place,
     methods: Sequence[Method],
 ) -> int:
     clips = reading.clips
@@ -110,7 +140,7 @@ def _prepare(
     summary = buffer.getvalue()
     print(summary, end="", flush=True)
     if not errors and inspection.seconds:
-        _fill(clips, representations, arithmetic=arithmetic)
+        _fill(clips, representations, place)
     _track(clips, summary, n_errors=len(errors))
     if errors:
         print(f"error: {len(errors)} errors; correct them before training", file=sys.stderr)
@@ -178,8 +208,18 @@ def _counted(counts: dict[int, int], unit: str) -> str:
     return ", ".join(f"{value} {unit}".strip() + f" ({count})" for value, count in ordered)
 
 
-def _fill(clips: Clips, representations: Sequence[Representation], *, arithmetic: str) -> None:
-    store = open_store(arithmetic=arithmetic)
+def _fill(clips: Clips, representations: Sequence[Representation], place: Place) -> None:
+    store = open_store(arithmetic=place.arithmetic)
+    if place.executor not in (PROCESSES, INLINE):
+        with progress("clips on the cluster") as advance:
+            fill_on_cluster(
+                place.executor,
+                clips,
+                representations,
+                store=store,
+                root=data_root_or_default(place.root),
+                on_progress=advance,
+            )
     with progress("representations") as advance:
         filled = store.fill_all(clips, tuple(representations), on_progress=advance)
     for key in filled:

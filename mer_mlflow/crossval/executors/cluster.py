@@ -111,7 +111,7 @@ class DaskExecutor:
                 f"executor={self.address}: a model is fitted on this machine; use "
                 "executor=processes"
             )
-        with _connected(self.address) as client:
+        with connected(self.address) as client:
             _require_same_version(client, self.address)
             run = _Run(client, task, batches, self, on_event)
             with contextlib.closing(run):
@@ -128,7 +128,14 @@ class DaskExecutor:
 
 
 @contextlib.contextmanager
-def _connected(address: str) -> Iterator[Client]:
+def connected(address: str) -> Iterator[Client]:
+    """Connect to a scheduler, and print the address of its dashboard.
+
+    Raises
+    ------
+    ParameterError
+        If no scheduler answers, or the package ``distributed`` is missing.
+    """
     require_package("distributed", needed_by=f"executor={address}")
     from distributed import Client
 
@@ -142,7 +149,7 @@ def _connected(address: str) -> Iterator[Client]:
                 "scheduler`, or use executor=processes"
             ) from error
         with contextlib.closing(client):
-            _say(f"dashboard of the cluster: {client.dashboard_link}")
+            say(f"dashboard of the cluster: {client.dashboard_link}")
             yield client
 
 
@@ -174,7 +181,7 @@ def _require_same_version(client: Client, address: str) -> None:
 
 
 @cache
-def _say(message: str) -> None:
+def say(message: str) -> None:
     """Print a message once."""
     print(message, flush=True)
 
@@ -248,7 +255,7 @@ class _Run:
                 self._preparation.look(self._executor.peak)
                 self._fill_slots()
             if not self._preparation.has_workers:
-                _say(f"waiting for workers of {self._executor.address}")
+                say(f"waiting for workers of {self._executor.address}")
             self._was_without_slots |= not self._preparation.slots
             with contextlib.suppress(Empty):
                 self._receive(self._inbox.get(timeout=TICK_SECONDS))
@@ -357,7 +364,7 @@ class _Run:
         message = f"worker {found.worker} is not used: {found.reason}"
         if self._preparation.are_all_refused:
             raise ParameterError(f"executor={self._executor.address}: {message}")
-        _say(f"warning: {message}")
+        say(f"warning: {message}")
 
     def _resubmit(self) -> None:
         """Submit again what no worker could run: Dask does not notice that one can by now."""

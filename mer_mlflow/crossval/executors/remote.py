@@ -102,7 +102,7 @@ def examine(needs: Needs) -> Examined:
     fault = _fault(needs)
     if fault is not None:
         return Examined(fault=fault)
-    return Examined(fault=None, lacking=tuple(_file_cache().lacking(needs.files)))
+    return Examined(fault=None, lacking=lacking_files(needs.files))
 
 
 def _fault(needs: Needs) -> str | None:
@@ -122,6 +122,11 @@ def _fault(needs: Needs) -> str | None:
     except MerError as error:
         return str(error)
     return None
+
+
+def lacking_files(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the files that this Dask worker lacks."""
+    return tuple(_file_cache().lacking(names))
 
 
 def read_files(names: Sequence[str]) -> list[bytes]:

@@ -60,6 +60,21 @@ def pack(task: Task, batches: Sequence[Batch]) -> PackedTask:
         )
         return _array_here, (names, array.item_shape)
 
+    content = _pickled(task_content(task, batches), files, {StoredArray: reduce_array})
+    return PackedTask(content=content, files=files)
+
+
+def pack_value(value: Any) -> PackedTask:
+    """Pickle a value whose only files are pretrained weights, see :func:`pack`."""
+    files: dict[str, Path] = {}
+    return PackedTask(content=_pickled(value, files, {}), files=files)
+
+
+def _pickled(
+    value: Any, files: dict[str, Path], reducers: Mapping[type, Callable[[Any], Any]]
+) -> bytes:
+    """Pickle a value, and add the files that it names."""
+
     def reduce_weights(weights: Weights) -> tuple[Callable[..., Weights], tuple[Any, ...]]:
         name = f"{WEIGHTS}/{weights.digest}/{weights.file.name}"
         files[name] = weights.file
@@ -67,12 +82,9 @@ def pack(task: Task, batches: Sequence[Batch]) -> PackedTask:
 
     content = io.BytesIO()
     pickler = pickle.Pickler(content)
-    pickler.dispatch_table = copyreg.dispatch_table | {
-        StoredArray: reduce_array,
-        Weights: reduce_weights,
-    }
-    pickler.dump(task_content(task, batches))
-    return PackedTask(content=content.getvalue(), files=files)
+    pickler.dispatch_table = copyreg.dispatch_table | {Weights: reduce_weights} | dict(reducers)
+    pickler.dump(value)
+    return content.getvalue()
 
 
 def _array_here(names: Sequence[str], item_shape: tuple[int, ...]) -> StoredArray:

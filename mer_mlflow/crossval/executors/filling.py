@@ -1,0 +1,397 @@
+"""Representations that are computed by the workers of a Dask cluster.
+
+A worker returns the entries of a clip from its own store, or computes them from the audio below its
+data root. A worker without the audio or the weights gets them from the command. What no worker
+computes is left to :meth:`mer_mlflow.representations.Store.fill_all`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mer_mlflow.arithmetic import Facts, describe, difference, is_in_effect
+from mer_mlflow.crossval.executors import remote
+from mer_mlflow.crossval.executors.cluster import connected, say
+from mer_mlflow.crossval.executors.transfer import PackedTask, pack_value
+from mer_mlflow.datasets import ROOT_VARIABLE, Clips
+from mer_mlflow.datasets.quadrant_folders import content_hashes
+from mer_mlflow.errors import DatasetError, MerError
+from mer_mlflow.representations import Representation, Store, open_store
+from mer_mlflow.representations.pretrained import MODULES
+from mer_mlflow.representations.store import entry_name, is_intact, write_whole
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+AHEAD = 2
+"""Clips that a thread of a worker has at once, so that it does not wait for the command."""
+TICK_SECONDS, WAIT_SECONDS = 0.05, 1.0
+"""Time between looks for answers, and for workers that were lost."""
+EXAMINE_SECONDS = 60.0
+NO_WORKERS_SECONDS = 30.0
+"""Time without a usable worker after which the command computes the rest itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteClip:
+    """A clip as a worker needs it.
+
+    Attributes
+    ----------
+    name : path of its audio below the data root, else the file's name
+    audio_hash : digest of the content of its audio
+    arithmetic : arithmetic of the entries
+    """
+
+    name: str
+    audio_hash: str
+    arithmetic: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a worker has for a clip.
+
+    Attributes
+    ----------
+    worker : address of the worker
+    entries : content of the entries' files by name
+    lacks_files : names of weights that the worker lacks
+    lacks_audio : whether the worker has no audio of this content
+    """
+
+    worker: str
+    entries: Mapping[str, bytes] = field(default_factory=dict)
+    lacks_files: tuple[str, ...] = ()
+    lacks_audio: bool = False
+
+    @property
+    def lacks_any(self) -> bool:
+        """Whether the worker lacks anything."""
+        return bool(self.lacks_files) or self.lacks_audio
+
+
+def fill_on_cluster(
+    address: str,
+    clips: Clips,
+    representations: Sequence[Representation],
+    *,
+    store: Store,
+    root: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Copy to the store what the workers of a cluster have or can compute.
+
+    Parameters
+    ----------
+    address : ``dask://host:port`` of the scheduler, or ``dask+tls://host:port``
+    clips : clips with audio
+    representations : representations whose missing entries are wanted
+    store : store of this machine
+    root : data root of the clips; workers look for the same paths below their own
+    on_progress : called with (number of answered clips, number of clips) after each clip
+
+    Returns
+    -------
+    number of new entries
+
+    Raises
+    ------
+    ParameterError
+        If no scheduler answers.
+    StoreError
+        If an entry cannot be read.
+    """
+    kinds = {each.key: each for each in representations}
+    wanted: dict[int, list[str]] = {}
+    for key, representation in kinds.items():
+        for i in store.missing(clips, representation):
+            wanted.setdefault(i, []).append(key)
+    if not wanted:
+        return 0
+    with connected(address) as client:
+        filling = _Filling(client, clips, kinds, store, root)
+        return sum(filling.run(wanted, lambda done: on_progress(done, len(wanted))))
+
+
+class _Filling:
+    """One call of :func:`fill_on_cluster`."""
+
+    def __init__(
+        self,
+        client: Client,
+        clips: Clips,
+        kinds: Mapping[str, Representation],
+        store: Store,
+        root: Path | None,
+    ) -> None:
+        self._client, self._clips, self._kinds, self._store = client, clips, kinds, store
+        self._files = clips.audio_files()
+        self._root = root
+        self._packed: dict[tuple[str, ...], PackedTask] = {}
+        self._usable: dict[str, int] = {}
+        self._n_sent: Counter[int] = Counter()
+        self._last_usable = time.monotonic()
+
+    def run(
+        self, wanted: Mapping[int, Sequence[str]], on_answer: Callable[[int], None]
+    ) -> Iterator[int]:
+        """Yield the number of new entries of each clip; ends early if no worker is left."""
+        self._examine()
+        waiting = list(wanted)
+        running: dict[Future[Any], int] = {}
+        done = 0
+        while waiting or running:
+            workers = self._present()
+            if not workers and self._is_late():
+                say("no worker of the cluster can be used: this machine computes the rest")
+                self._client.cancel(list(running))
+                return
+            while waiting and len(running) < AHEAD * sum(workers.values()):
+                i = waiting.pop(0)
+                running[self._submit(i, wanted[i], tuple(workers))] = i
+            for future in self._ended(list(running)):
+                i = running.pop(future)
+                answer = self._answer(future)
+                if answer is not None and answer.lacks_any and self._may_send(i):
+                    running[self._submit_again(i, wanted[i], answer, tuple(workers))] = i
+                    continue
+                yield 0 if answer is None else self._write(answer)
+                done += 1
+                on_answer(done)
+
+    def _examine(self) -> None:
+        """Find the workers that compute the same entries as this machine."""
+        facts = tuple((name, describe(name)) for name in _frameworks(self._kinds.values()))
+        expected = (remote.installed_versions(), facts, self._store.arithmetic)
+        known = self._client.scheduler_info()["workers"]
+        asked = {worker: self._ask(worker, examine, *expected) for worker in known}
+        _wait(list(asked.values()), seconds=EXAMINE_SECONDS, enough=all)
+        for worker, future in asked.items():
+            fault = _fault(future)
+            if fault is None:
+                self._usable[worker] = int(known[worker]["nthreads"])
+            else:
+                say(f"warning: worker {worker} is not used: {fault}")
+
+    def _ask(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Submit a call to one worker."""
+        key = f"{function.__name__}-{uuid.uuid4().hex[:8]}"
+        return self._client.submit(function, *arguments, key=key, workers=[worker], pure=False)
+
+    def _present(self) -> dict[str, int]:
+        present = self._client.scheduler_info()["workers"]
+        workers = {name: n for name, n in self._usable.items() if name in present}
+        if workers:
+            self._last_usable = time.monotonic()
+        return workers
+
+    def _is_late(self) -> bool:
+        return not self._usable or time.monotonic() - self._last_usable > NO_WORKERS_SECONDS
+
+    def _ended(self, futures: Sequence[Future[Any]]) -> list[Future[Any]]:
+        _wait(futures, seconds=WAIT_SECONDS, enough=any)
+        return [future for future in futures if future.done()]
+
+    def _submit(
+        self, i: int, keys: Sequence[str], workers: Sequence[str], content: bytes | None = None
+    ) -> Future[Any]:
+        packed = self._pack(tuple(keys))
+        return self._client.submit(
+            compute_entries,
+            packed.content,
+            tuple(packed.files),
+            self._remote_clip(i),
+            content,
+            key=f"{self._clips.name} · {self._clips.ids[i]}-{uuid.uuid4().hex[:8]}",
+            workers=list(workers),
+            pure=False,
+        )
+
+    def _may_send(self, i: int) -> bool:
+        """Return whether a clip is sent again: each worker may lack weights, and then the audio."""
+        self._n_sent[i] += 1
+        return self._n_sent[i] <= 2 * len(self._usable)
+
+    def _submit_again(
+        self, i: int, keys: Sequence[str], answer: Answer, workers: Sequence[str]
+    ) -> Future[Any]:
+        """Submit a clip with what the worker lacks."""
+        files = self._pack(tuple(keys)).files
+        if answer.lacks_files:
+            contents = [files[name].read_bytes() for name in answer.lacks_files]
+            written = self._ask(answer.worker, remote.write_files, answer.lacks_files, contents)
+            with contextlib.suppress(Exception):  # a worker without them answers so once more
+                written.result(timeout=NO_WORKERS_SECONDS)
+        content = self._files[i].read_bytes() if answer.lacks_audio else None
+        return self._submit(i, keys, workers, content)
+
+    def _pack(self, keys: tuple[str, ...]) -> PackedTask:
+        if keys not in self._packed:
+            self._packed[keys] = pack_value([self._kinds[key] for key in keys])
+        return self._packed[keys]
+
+    def _remote_clip(self, i: int) -> RemoteClip:
+        file, root = self._files[i], self._root
+        is_below = root is not None and file.is_relative_to(root)
+        return RemoteClip(
+            name=file.relative_to(root).as_posix() if root and is_below else file.name,
+            audio_hash=str(self._clips.audio_hashes[i]),
+            arithmetic=self._store.arithmetic,
+        )
+
+    def _answer(self, future: Future[Any]) -> Answer | None:
+        """Return an answer; None if the worker failed, so that this machine tries it."""
+        try:
+            answer: Answer = future.result()
+        except Exception:
+            return None
+        return answer
+
+    def _write(self, answer: Answer) -> int:
+        intact = {name: each for name, each in answer.entries.items() if is_intact(each)}
+        for name, content in intact.items():
+            path = self._store.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, content)
+        return len(intact)
+
+
+def _wait(
+    futures: Sequence[Future[Any]], *, seconds: float, enough: Callable[[Iterable[bool]], bool]
+) -> None:
+    """Wait until any or all tasks have ended, or for so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not (futures and enough(each.done() for each in futures)):
+        time.sleep(TICK_SECONDS)
+
+
+def _fault(future: Future[Any]) -> str | None:
+    """Return why a worker that was examined cannot be used, None if it can."""
+    if not future.done():
+        return f"no answer within {EXAMINE_SECONDS:.0f} s"
+    try:
+        fault: str | None = future.result()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return fault
+
+
+def _frameworks(representations: Iterable[Representation]) -> list[str]:
+    """Return the frameworks on whose arithmetic representations depend."""
+    named = {str(getattr(each, "network", None) or "") for each in representations}
+    networks = [MODULES[name] for name in named if name in MODULES]
+    return ["scikit-learn", *sorted({"keras" if each.ON_KERAS else "torch" for each in networks})]
+
+
+def examine(
+    versions: Mapping[str, str], facts: Sequence[tuple[str, Facts]], arithmetic: str
+) -> str | None:
+    """Return why this Dask worker would compute other entries, None if it would not.
+
+    Parameters
+    ----------
+    versions : versions of packages on the machine of the command
+    facts : arithmetic there, by framework
+    arithmetic : arithmetic of the entries
+    """
+    here = remote.installed_versions()
+    if here != dict(versions):
+        return "other versions of " + ", ".join(
+            name
+            for name in sorted(here.keys() | versions.keys())
+            if here.get(name) != versions.get(name)
+        )
+    if not is_in_effect(arithmetic):
+        return f"arithmetic={arithmetic} is not in effect there"
+    found = [difference(describe(name), expected) for name, expected in facts]
+    return next(filter(None, found), None)
+
+
+def compute_entries(
+    packed: bytes, files: Sequence[str], clip: RemoteClip, content: bytes | None
+) -> Answer:
+    """Return the entries of a clip, from the store of this Dask worker or computed.
+
+    Parameters
+    ----------
+    packed : representations, from :func:`pack_value`
+    files : names of the weights that they need
+    clip : the clip
+    content : its audio; None to look below the data root
+    """
+    from distributed import get_worker
+
+    worker = str(get_worker().address)
+    if lacking := remote.lacking_files(files):
+        return Answer(worker=worker, lacks_files=lacking)
+    representations: list[Representation] = pickle.loads(packed)  # noqa: S301, from the command
+    store = open_store(arithmetic=clip.arithmetic)
+    entries = _entries(store, clip, representations)
+    if len(entries) < len(representations):
+        with _audio(clip, content) as path:
+            if path is None:
+                return Answer(worker=worker, lacks_audio=True)
+            with contextlib.suppress(MerError):  # the command reports it, with its own paths
+                store.fill_all(_clips(clip, path), representations)
+        entries = _entries(store, clip, representations)
+    return Answer(worker=worker, entries=entries)
+
+
+def _entries(
+    store: Store, clip: RemoteClip, representations: Sequence[Representation]
+) -> dict[str, bytes]:
+    found = {}
+    for representation in representations:
+        path = store.path(representation, clip.audio_hash)
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if is_intact(content):
+                found[entry_name(path, arithmetic=clip.arithmetic)] = content
+    return found
+
+
+@contextlib.contextmanager
+def _audio(clip: RemoteClip, content: bytes | None) -> Iterator[Path | None]:
+    """Yield a file with the audio of a clip; None if there is none on this machine."""
+    root = os.environ.get(ROOT_VARIABLE)
+    own = Path(root, clip.name) if root else None
+    if own is not None and _has_content(own, clip.audio_hash):
+        yield own
+    elif content is None:
+        yield None
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / Path(clip.name).name
+            path.write_bytes(content)
+            yield path
+
+
+def _has_content(path: Path, audio_hash: str) -> bool:
+    try:
+        return content_hashes([path]) == (audio_hash,)
+    except DatasetError:
+        return False
+
+
+def _clips(clip: RemoteClip, path: Path) -> Clips:
+    return Clips(
+        name="remote",
+        ids=(clip.audio_hash,),
+        quadrants=np.zeros(1, dtype=np.int64),
+        audio=(path,),
+        audio_hashes=(clip.audio_hash,),
+        artists=(None,),
+    )
