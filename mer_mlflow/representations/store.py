@@ -242,9 +242,20 @@ def write_entry(path: Path, array: NDArray[np.floating]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array)
     content = buffer.getvalue()
+    write_content(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
+
+
+def write_content(path: Path, content: bytes) -> None:
+    """Write the content of an entry's file, completely or not at all.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little"))
+        write_whole(path, content)
     except OSError as error:
         raise StoreError(
             f"{path.parent}: the store cannot be written ({error.strerror}); {remedy(error)} "

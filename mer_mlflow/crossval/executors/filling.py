@@ -30,7 +30,7 @@ from mer_mlflow.datasets.quadrant_folders import content_hashes
 from mer_mlflow.errors import DatasetError, MerError
 from mer_mlflow.representations import Representation, Store, open_store
 from mer_mlflow.representations.pretrained import MODULES
-from mer_mlflow.representations.store import entry_name, is_intact, write_whole
+from mer_mlflow.representations.store import entry_name, is_intact, write_content
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -112,7 +112,7 @@ def fill_on_cluster(
     ParameterError
         If no scheduler answers.
     StoreError
-        If an entry cannot be read.
+        If an entry cannot be read or written.
     """
     kinds = {each.key: each for each in representations}
     wanted: dict[int, list[str]] = {}
@@ -156,8 +156,9 @@ class _Filling:
         while waiting or running:
             workers = self._present()
             if not workers and self._is_late():
-                say("no worker of the cluster can be used: this machine computes the rest")
-                self._client.cancel(list(running))
+                print("no worker can be used: this machine computes the rest", flush=True)
+                with contextlib.suppress(Exception):  # the scheduler may be gone
+                    self._client.cancel(list(running))
                 return
             while waiting and len(running) < AHEAD * sum(workers.values()):
                 i = waiting.pop(0)
@@ -168,7 +169,7 @@ class _Filling:
                 if answer is not None and answer.lacks_any and self._may_send(i):
                     running[self._submit_again(i, wanted[i], answer, tuple(workers))] = i
                     continue
-                yield 0 if answer is None else self._write(answer)
+                yield 0 if answer is None else self._write(i, wanted[i], answer)
                 done += 1
                 on_answer(done)
 
@@ -192,7 +193,10 @@ class _Filling:
         return self._client.submit(function, *arguments, key=key, workers=[worker], pure=False)
 
     def _present(self) -> dict[str, int]:
-        present = self._client.scheduler_info()["workers"]
+        """Return the usable workers with their threads; none if the scheduler is gone."""
+        present: Mapping[str, Any] = {}
+        with contextlib.suppress(Exception):
+            present = self._client.scheduler_info()["workers"]
         workers = {name: n for name, n in self._usable.items() if name in present}
         if workers:
             self._last_usable = time.monotonic()
@@ -260,13 +264,16 @@ class _Filling:
             return None
         return answer
 
-    def _write(self, answer: Answer) -> int:
-        intact = {name: each for name, each in answer.entries.items() if is_intact(each)}
-        for name, content in intact.items():
-            path = self._store.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
-        return len(intact)
+    def _write(self, i: int, keys: Sequence[str], answer: Answer) -> int:
+        """Write the entries that were wanted and are intact; return their number."""
+        n_written = 0
+        for key in keys:
+            path = self._store.path(self._kinds[key], str(self._clips.audio_hashes[i]))
+            content = answer.entries.get(entry_name(path, arithmetic=self._store.arithmetic))
+            if content is not None and is_intact(content):
+                write_content(path, content)
+                n_written += 1
+        return n_written
 
 
 def _wait(

@@ -127,6 +127,28 @@ def test_cluster_without_usable_workers_leaves_all_to_this_machine(
     assert "this machine computes the rest" in said
 
 
+def test_scheduler_that_is_killed_leaves_the_rest_to_this_machine(
+    clips: Clips,
+    tmp_path: Path,
+    small_cluster: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(filling, "NO_WORKERS_SECONDS", 1.0)
+    small_cluster.start_worker()
+    small_cluster.wait(1)
+    store = open_store(tmp_path / "store")
+    n_new = fill_on_cluster(
+        small_cluster.address,
+        clips,
+        KINDS,
+        store=store,
+        on_progress=lambda done, total: small_cluster.scheduler.kill(),
+    )
+    assert 0 < n_new < len(KINDS) * N_CLIPS
+    assert "this machine computes the rest" in capsys.readouterr().out
+
+
 def test_scheduler_that_does_not_answer_is_named(clips: Clips, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="no scheduler answers"):
         fill_on_cluster("dask://127.0.0.1:9", clips, KINDS, store=open_store(tmp_path / "store"))
