@@ -388,7 +388,7 @@ def n_finished(folder: Path) -> int:
 
 
 def summary(printed: str) -> list[str]:
-    return re.findall(r"^  \w+ +[\d.]+% ± [\d.]+%$", printed, re.M)
+    return re.findall(r"^  \w+ +[\d.]+% ± +[\d.]+% +\[.+\]$", printed, re.M)
 
 
 def test_command_continues_after_the_scheduler_was_lost(small_cluster: Any, tmp_path: Path) -> None:
