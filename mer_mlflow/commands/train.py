@@ -25,9 +25,14 @@ from mer_mlflow.experiments import Experiment, Resolved, resolve
 from mer_mlflow.methods import get_method
 from mer_mlflow.progress import progress
 from mer_mlflow.representations import open_store
+from mer_mlflow.training import Method
 
 if TYPE_CHECKING:
+    from mer_mlflow.studies.estimates import Cost
     from mer_mlflow.tracking import RunTree
+
+ESTIMATE_SECONDS = 10.0
+"""Longest time to wait for a server that only knows a better estimate."""
 
 
 def train(experiment: Experiment) -> int:
@@ -110,23 +115,32 @@ def _announce_continued(runs: RunTree, *, keeps_what_it_has: bool) -> None:
 
 def _announce_time(runs: RunTree, resolved: Resolved) -> None:
     """Print the estimated time of the folds, from finished folds of the method if there are any."""
-    from mlflow import MlflowClient
-
     from mer_mlflow.studies.estimates import declared_cost, estimate, load_of
-    from mer_mlflow.studies.evidence import latest_cost
 
     setting, executor = resolved.setting, resolved.executor
     n_folds = len(setting.plan.splits) - runs.n_adopted
     if not n_folds or not isinstance(executor, InlineExecutor | ProcessExecutor):
         return
     n_workers = executor.workers if isinstance(executor, ProcessExecutor) else 1
-    known = latest_cost(MlflowClient(), runs.experiment_id, setting.method)
-    cost = known or declared_cost(setting.method)
+    cost = _known_cost(runs.experiment_id, setting.method) or declared_cost(setting.method)
     time = estimate(load_of(setting), cost, n_folds=n_folds, n_workers=n_workers)
     print(
         f"estimate: {time} for {n_folds} folds, {n_workers} at once (from {time.source})",
         flush=True,
     )
+
+
+def _known_cost(experiment: str, method: Method) -> Cost | None:
+    """Return the cost in finished folds; None if the server does not say, which stops nothing."""
+    from mlflow import MlflowClient
+
+    from mer_mlflow.studies.evidence import latest_cost
+    from mer_mlflow.tracking.outage import retry
+
+    try:
+        return retry(lambda: latest_cost(MlflowClient(), experiment, method), most=ESTIMATE_SECONDS)
+    except Exception:  # an answer may also be broken
+        return None
 
 
 def _epoch(event: EpochEnded) -> str:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from mer_mlflow.access import LEADERBOARD, SEARCHES
@@ -60,7 +59,7 @@ def keep_views(client: MlflowClient, experiment: str) -> None:
     client : client of the tracking server
     experiment : id of the experiment
     """
-    with suppress(MlflowException):
+    with suppress(Exception):  # runs do not depend on views, and the next command tries again
         known = client.get_experiment(experiment).tags
         wanted = {f"{TAG}{name}": packed(state) for name, state in views().items()}
         if known.get(MLFLOW_RUN_NOTE, HEADING).startswith(HEADING):

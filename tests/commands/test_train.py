@@ -14,11 +14,15 @@ import pytest
 import soundfile
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
+from mer_mlflow.commands import train as train_module
 from mer_mlflow.commands.command import run_command
 from mer_mlflow.commands.environment import link_environment
 from mer_mlflow.commands.train import main
 from mer_mlflow.datasets import Clips
+from mer_mlflow.errors import RunDataError
+from mer_mlflow.methods import get_method
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -169,3 +173,19 @@ def test_bad_input_is_one_line_and_leaves_no_run(
     assert words in said
     assert said.count("\n") == 1
     assert parents() == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MlflowException("no"), RunDataError("metric=x: is not a number"), KeyError("experiment")],
+    ids=lambda error: type(error).__name__,
+)
+def test_server_that_knows_no_estimate_stops_nothing(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mer_mlflow.studies.evidence.latest_cost", fail)
+    monkeypatch.setattr(train_module, "ESTIMATE_SECONDS", 0.0)
+    assert train_module._known_cost("0", get_method("svm")) is None
