@@ -20,6 +20,8 @@ ROOT_VARIABLE = "MER_WEIGHTS_ROOT"
 UNVERIFIED_VARIABLE = "MER_ALLOW_UNVERIFIED_WEIGHTS"
 CHUNK_BYTES = 1 << 20
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+MOST_CHARACTERS = 200
+"""Maximum length of a library's message about a file."""
 MOST_BYTES = 1 << 28
 """Maximum size of a file; the published ones have up to 20 MiB."""
 
@@ -135,6 +137,21 @@ def find_published(
             "allow_unverified_weights=true to use it anyway"
         )
     return Weights(name=name, file=file, digest=digest, is_known=is_known)
+
+
+def not_weights_of(network: str, weights: Weights, error: Exception) -> WeightsError:
+    """Return the error for a file whose content is not that of a network.
+
+    Parameters
+    ----------
+    network : the network, for the message
+    weights : the file
+    error : why it cannot be read or assigned
+    """
+    reason = " ".join(str(error).split())[:MOST_CHARACTERS] or type(error).__name__
+    return WeightsError(
+        f"{weights.file}: not the weights of {network} ({reason}); get the file again"
+    )
 
 
 def _found(wanted: PublishedWeights, given: Path | str | None) -> Path | None:

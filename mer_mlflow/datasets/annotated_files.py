@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import numpy as np
 from mer_mlflow.datasets.arousal_valence import Labels
 from mer_mlflow.datasets.clips import Clips
 from mer_mlflow.datasets.dataset import Reading
+from mer_mlflow.datasets.layout import without_suffix
 from mer_mlflow.datasets.quadrant_folders import content_hashes, findings
-from mer_mlflow.datasets.tables import Table, known
+from mer_mlflow.datasets.tables import Table, known, read_table
 from mer_mlflow.errors import DatasetError, listing
 
 
@@ -182,7 +183,13 @@ def checked_ids(table: Table, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def with_metadata(
-    annotations: Annotations, path: Path | None, *, read: Callable[[Path], Annotations]
+    annotations: Annotations,
+    path: Path | None,
+    *,
+    ids: Iterable[str],
+    artists: Iterable[str],
+    titles: Iterable[str],
+    is_ragged: bool = False,
 ) -> Annotations:
     """Add the artists and titles of a table; one that cannot be read gives a warning.
 
@@ -190,23 +197,52 @@ def with_metadata(
     ----------
     annotations : content of other tables
     path : the table, None if there is none
-    read : reads its artists and titles
+    ids, artists, titles : possible names of its columns
+    is_ragged : see :func:`mer_mlflow.datasets.tables.read_table`
     """
     if path is None:
         return annotations
     try:
-        found = read(path)
+        table = read_table(path, is_ragged=is_ragged)
+        clips = table.column(ids)
+        found_artists = _cells_by_clip(table, ids=clips, names=artists)
+        found_titles = _cells_by_clip(table, ids=clips, names=titles)
     except DatasetError as error:
         return replace(annotations, warnings=(*annotations.warnings, f"not used: {error}"))
     return replace(
         annotations,
-        artists=unified({**annotations.artists, **found.artists}),
-        titles={**annotations.titles, **found.titles},
-        encodings={**annotations.encodings, **found.encodings},
+        artists=unified({**annotations.artists, **found_artists}),
+        titles={**annotations.titles, **found_titles},
+        encodings={**annotations.encodings, path.name: table.encoding},
     )
 
 
-def cells_by_clip(table: Table, *, ids: Sequence[str], names: Iterable[str]) -> dict[str, str]:
+def parts_by_clip(
+    paths: Mapping[str, Path], *, ids: Iterable[str], is_ragged: bool = False
+) -> dict[str, str]:
+    """Return the part of each clip of a published partition, by clip id without a suffix.
+
+    Parameters
+    ----------
+    paths : table of each part
+    ids : possible names of their columns of ids
+    is_ragged : see :func:`mer_mlflow.datasets.tables.read_table`
+
+    Raises
+    ------
+    DatasetError
+        If a table cannot be read, or a clip is in two parts.
+    """
+    names = tuple(ids)
+    part_of: dict[str, str] = {}
+    for part, path in paths.items():
+        for clip in map(without_suffix, read_table(path, is_ragged=is_ragged).column(names)):
+            if part_of.setdefault(clip, part) != part:
+                raise DatasetError(f"{path}: clip {clip} is also in part {part_of[clip]}")
+    return part_of
+
+
+def _cells_by_clip(table: Table, *, ids: Sequence[str], names: Iterable[str]) -> dict[str, str]:
     """Return the known cells of the first of these columns that a table has, by clip id."""
     cells = (cell.strip(' \t"') for cell in table.column(names))
     return {

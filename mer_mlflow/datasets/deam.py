@@ -20,7 +20,6 @@ from pathlib import Path
 from mer_mlflow.datasets.annotated_files import (
     Annotations,
     annotations_of,
-    cells_by_clip,
     checked_ids,
     read_annotated_files,
     with_metadata,
@@ -65,7 +64,14 @@ def read_deam(root: Path | None) -> Reading:
         warning = f"{root}: no {listing(absent)}, so its songs are left out"
         annotations = replace(annotations, warnings=(*annotations.warnings, warning))
     for name in METADATA:
-        annotations = with_metadata(annotations, find_table(root, name), read=_metadata)
+        annotations = with_metadata(
+            annotations,
+            find_table(root, name),
+            ids=("song_id", "id"),
+            artists=("Artist",),
+            titles=("Song title", "Track", "title"),
+            is_ragged=True,
+        )
     audio = find_audio(root, folders=AUDIO)
     return read_annotated_files(annotations, name="deam", root=root, audio=audio)
 
@@ -87,17 +93,6 @@ def _joined(tables: list[Annotations]) -> Annotations:
         left_out=frozenset().union(*(table.left_out for table in tables)),
         warnings=tuple(warning for table in tables for warning in table.warnings),
         encodings={name: each for table in tables for name, each in table.encodings.items()},
-    )
-
-
-def _metadata(path: Path) -> Annotations:
-    table = read_table(path, is_ragged=True)
-    ids = table.column(("song_id", "id"))
-    return Annotations(
-        quadrants={},
-        artists=cells_by_clip(table, ids=ids, names=("Artist",)),
-        titles=cells_by_clip(table, ids=ids, names=("Song title", "Track", "title")),
-        encodings={path.name: table.encoding},
     )
 
 

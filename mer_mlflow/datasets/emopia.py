@@ -19,7 +19,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mer_mlflow.datasets.annotated_files import Annotations, checked_ids, read_annotated_files
+from mer_mlflow.datasets.annotated_files import (
+    Annotations,
+    checked_ids,
+    parts_by_clip,
+    read_annotated_files,
+)
 from mer_mlflow.datasets.clips import QUADRANTS
 from mer_mlflow.datasets.dataset import Dataset, Reading
 from mer_mlflow.datasets.layout import described, find_audio, find_table, nested, without_suffix
@@ -88,13 +93,8 @@ def _partitions(root: Path) -> Mapping[str, Mapping[str, str]]:
     folder = nested(root, lambda place: all((place / f"{part}.csv").is_file() for part in PARTS))
     if folder is None:
         return {}
-    part_of: dict[str, str] = {}
-    for name, part in PARTS.items():
-        table = read_table(folder / f"{name}.csv")
-        for clip in map(without_suffix, table.column(("fname", "ID"))):
-            if part_of.setdefault(clip, part) != part:
-                raise DatasetError(f"{table.path}: clip {clip} is also in part {part_of[clip]}")
-    return {PARTITION: part_of}
+    paths = {part: folder / f"{name}.csv" for name, part in PARTS.items()}
+    return {PARTITION: parts_by_clip(paths, ids=("fname", "ID"))}
 
 
 DATASETS = (

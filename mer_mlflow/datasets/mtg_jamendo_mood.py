@@ -24,7 +24,12 @@ from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 
-from mer_mlflow.datasets.annotated_files import Annotations, checked_ids, read_annotated_files
+from mer_mlflow.datasets.annotated_files import (
+    Annotations,
+    checked_ids,
+    parts_by_clip,
+    read_annotated_files,
+)
 from mer_mlflow.datasets.dataset import Dataset, Reading
 from mer_mlflow.datasets.layout import described, find_audio, find_table
 from mer_mlflow.datasets.tables import Table, read_table
@@ -141,17 +146,8 @@ def _partitions(folder: Path) -> dict[str, dict[str, str]]:
             for file, part in PARTS.items()
         }
         if any(path.is_file() for path in parts.values()):
-            found[name] = _parts(parts)
+            found[name] = parts_by_clip(parts, ids=("TRACK_ID",), is_ragged=True)
     return found
-
-
-def _parts(paths: Mapping[str, Path]) -> dict[str, str]:
-    part_of: dict[str, str] = {}
-    for part, path in paths.items():
-        for clip in read_table(path, is_ragged=True).column(("TRACK_ID",)):
-            if part_of.setdefault(clip, part) != part:
-                raise DatasetError(f"{path}: track {clip} is also in part {part_of[clip]}")
-    return part_of
 
 
 DATASETS = (

@@ -16,9 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mer_mlflow.datasets.annotated_files import (
-    Annotations,
     annotations_of,
-    cells_by_clip,
     checked_ids,
     read_annotated_files,
     with_metadata,
@@ -61,21 +59,12 @@ def read_pmemo(root: Path | None) -> Reading:
     annotations = with_metadata(
         annotations_of(labels, ids=ids, encodings={path.name: table.encoding}),
         find_table(root, METADATA),
-        read=_metadata,
+        ids=ID,
+        artists=("artist",),
+        titles=("title",),
     )
     audio = find_audio(root, folders=AUDIO)
     return read_annotated_files(annotations, name="pmemo", root=root, audio=audio)
-
-
-def _metadata(path: Path) -> Annotations:
-    table = read_table(path)
-    ids = table.column(ID)
-    return Annotations(
-        quadrants={},
-        artists=cells_by_clip(table, ids=ids, names=("artist",)),
-        titles=cells_by_clip(table, ids=ids, names=("title",)),
-        encodings={path.name: table.encoding},
-    )
 
 
 DATASETS = (

@@ -76,16 +76,7 @@ def read_demo(root: Path | None = None) -> Reading:
     DatasetError
         If it does not exist and cannot be generated.
     """
-    folder = cache_root() / f"demo-{VERSION}"
-    if not folder.is_dir():
-        print("generating the demo dataset (once, under a minute) …", flush=True)
-        _generate(folder, compose())
-    return read_quadrant_folders(
-        name="demo",
-        audio_root=folder,
-        annotations=folder / ANNOTATIONS,
-        metadata=folder / ANNOTATIONS,
-    )
+    return _read_generated("demo", VERSION, lambda folder: _generate(folder, compose()))
 
 
 def read_shifted(root: Path | None = None) -> Reading:
@@ -100,12 +91,23 @@ def read_shifted(root: Path | None = None) -> Reading:
     DatasetError
         If it does not exist and cannot be generated.
     """
-    folder = cache_root() / f"{SHIFTED}-{SHIFTED_VERSION}"
+    return _read_generated(
+        SHIFTED,
+        SHIFTED_VERSION,
+        lambda folder: _generate(
+            folder, [shifted(piece) for piece in compose(seed=2)[:N_SHIFTED]], change=coded
+        ),
+    )
+
+
+def _read_generated(name: str, version: int, generate: Callable[[Path], None]) -> Reading:
+    """Read a dataset in the cache folder, which is generated if it is not there."""
+    folder = cache_root() / f"{name}-{version}"
     if not folder.is_dir():
-        print("generating the shifted demo (once, under a minute) …", flush=True)
-        _generate(folder, [shifted(piece) for piece in compose(seed=2)[:N_SHIFTED]], change=coded)
+        print(f"generating the {name} dataset (once, under a minute) …", flush=True)
+        generate(folder)
     return read_quadrant_folders(
-        name=SHIFTED,
+        name=name,
         audio_root=folder,
         annotations=folder / ANNOTATIONS,
         metadata=folder / ANNOTATIONS,

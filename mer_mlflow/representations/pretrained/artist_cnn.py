@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import WeightsError
 from mer_mlflow.librosa_import import import_librosa
 from mer_mlflow.representations.audio import Audio, resample_repeated
 from mer_mlflow.representations.unpacking import array_reader
-from mer_mlflow.weights import PublishedWeights, Weights
+from mer_mlflow.weights import PublishedWeights, Weights, not_weights_of
 
 SOURCE = "https://github.com/jongpillee/ismir2018-artist"
 NETWORKS = (
@@ -78,10 +77,7 @@ def load(weights: Weights) -> Any:
     try:
         network.set_weights(_read(content))
     except (OSError, KeyError, ValueError, RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(
-            f"{weights.file}: not the weights of the artist network ({reason}); get the file again"
-        ) from error
+        raise not_weights_of("the artist network", weights, error) from error
     return network
 
 

@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
-from mer_mlflow.weights import PublishedWeights, Weights
+from mer_mlflow.weights import PublishedWeights, Weights, not_weights_of
 
 NETWORKS = tuple(
     PublishedWeights(
@@ -90,9 +89,7 @@ def load(weights: Weights) -> Any:
     try:
         arrays = read_checkpoint(content)
     except ValueError as error:
-        raise WeightsError(
-            f"{weights.file}: not the weights of musicnn ({error}); get the file again"
-        ) from error
+        raise not_weights_of("musicnn", weights, error) from error
     network = musicnn()
     _assign(network, arrays)
     network.trainable = False  # PyTorch would keep all activations for gradients

@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
 from mer_mlflow.representations.unpacking import array_reader, unpacked
-from mer_mlflow.weights import PublishedWeights, Weights
+from mer_mlflow.weights import PublishedWeights, Weights, not_weights_of
 
 N_MELS = {"openl3_mel256": 256, "openl3_mel128": 128}
 """Number of mel bands of a network, by the name of its weights."""
@@ -90,10 +89,7 @@ def load(weights: Weights) -> Any:
     try:
         _assign(network, _saved_layers(content, is_packed=weights.file.suffix == ".gz"))
     except (*UNREADABLE, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(
-            f"{weights.file}: not the weights of OpenL3 ({reason}); get the file again"
-        ) from error
+        raise not_weights_of("OpenL3", weights, error) from error
     network.trainable = False  # PyTorch would keep all activations for gradients
     return network
 

@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
 from mer_mlflow.representations.unpacking import refuse_large_zip
-from mer_mlflow.weights import PublishedWeights, Weights
+from mer_mlflow.weights import PublishedWeights, Weights, not_weights_of
 
 SOURCE = "https://github.com/minzwon/sota-music-tagging-models"
 NETWORKS = tuple(
@@ -137,10 +136,7 @@ def load_trainable(weights: Weights) -> Any:
         MemoryError,
         pickle.UnpicklingError,
     ) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(
-            f"{weights.file}: not the weights of Won's CRNN ({reason}); get the file again"
-        ) from error
+        raise not_weights_of("Won's CRNN", weights, error) from error
 
 
 def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray[np.float32]:

@@ -26,11 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mer_mlflow.errors import WeightsError
 from mer_mlflow.representations.audio import Audio, resample_repeated
 from mer_mlflow.representations.tflite import IDENTIFIER, convolutions
 from mer_mlflow.representations.unpacking import array_reader
-from mer_mlflow.weights import PublishedWeights, Weights
+from mer_mlflow.weights import PublishedWeights, Weights, not_weights_of
 
 NETWORKS = (
     PublishedWeights(
@@ -91,10 +90,7 @@ def load(weights: Weights) -> Any:
         network = yamnet()
         network.set_weights(arrays)
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(
-            f"{weights.file}: not the weights of YAMNet ({reason}); get the file again"
-        ) from error
+        raise not_weights_of("YAMNet", weights, error) from error
     network.trainable = False  # PyTorch would keep all activations for gradients
     return network
 
