@@ -73,7 +73,7 @@ pin:
 	server/pin
 
 ui: setup
-	@$(BIN)/python -m mer_mlflow.commands.views http://$(HOST):$(PORT)
+	-@$(BIN)/python -m mer_mlflow.commands.views http://$(HOST):$(PORT)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host $(HOST) --port $(PORT) --workers 1 \
 		--backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 
@@ -91,8 +91,9 @@ mlproject:
 # finished runs for a first report; DATA is a folder with the folder original-4qaed
 reference-results: setup
 	MLFLOW_EXPERIMENT_NAME=reference $(BIN)/mer study --plan reference-results/plan.yaml --data_root "$(DATA)"
-	rm -f $(REFERENCE)
-	$(BIN)/mer export --experiment reference --archive $(REFERENCE)
+	rm -f $(REFERENCE).new
+	$(BIN)/mer export --experiment reference --archive $(REFERENCE).new
+	mv -f $(REFERENCE).new $(REFERENCE)
 	$(BIN)/python -m mer_mlflow.commands.readme README.md
 
 # documentation in site/, without network; --quiet would hide broken links from --strict

@@ -14,7 +14,7 @@ from typing import Any
 from docstrings import described, markdown
 
 from mer_mlflow.commands.measured import Measured, measured
-from mer_mlflow.commands.readme import EARLIER_MARK, NOT_YET, REFERENCE, with_interval
+from mer_mlflow.commands.readme import EARLIER_MARK, NOT_YET, REFERENCE, measured_text
 from mer_mlflow.datasets import get_dataset
 from mer_mlflow.methods import get_method, method_names
 from mer_mlflow.representations import representation_of
@@ -58,8 +58,8 @@ def _overview_row(method: Method) -> str:
     score = f"{published.f1:.2f}" if published else ""
     inputs = ", ".join(dict.fromkeys(_input_name(item) for item in method.inputs))
     link = f"[{method.title}]({method.name}.md)"
-    measured = _scores().get(method.name)
-    own = with_interval(measured) if measured else NOT_YET
+    found = _scores().get(method.name)
+    own = measured_text(found) if found else NOT_YET
     return f"| `{method.name}` | {link} | {inputs} | {method.framework} | {score} | {own} |"
 
 

@@ -16,7 +16,6 @@ from types import FrameType
 from typing import NoReturn
 
 from mer_mlflow.access import (
-    LEADERBOARD,
     LOCAL_PAGES,
     experiment_page,
     pages_address,
@@ -168,8 +167,8 @@ def name_refused(command: str) -> None:
             client.update_run(run_id, name=f"{command}: refused parameters")
 
 
-def print_where(run_id: str, experiment_id: str, *, view: str = LEADERBOARD) -> None:
-    """Print the addresses of a run, and of the view that lists it, or how to open them."""
+def print_where(run_id: str, experiment_id: str, *, view: str = "") -> None:
+    """Print the address of a run, or how to open it, and that of a saved view of its experiment."""
     import mlflow
 
     uri = redacted(mlflow.get_tracking_uri())
@@ -177,4 +176,5 @@ def print_where(run_id: str, experiment_id: str, *, view: str = LEADERBOARD) -> 
     address = LOCAL_PAGES if is_local else pages_address(uri)
     first = f"`make ui` (store: {uri}), then " * is_local
     print(f"look at it: {first}{run_page(address, experiment_id, run_id)}")
-    print(f"{view}: {experiment_page(address, experiment_id, view=view)}")
+    if view:
+        print(f"{view}: {experiment_page(address, experiment_id, view=view)}")

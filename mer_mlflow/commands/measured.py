@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mer_mlflow.archive import open_archive
 from mer_mlflow.archive.record import Record, from_json
+from mer_mlflow.commands.methods import ORIGINAL
+from mer_mlflow.errors import ParameterError, listing
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.kinds import Kind, Status
 from mer_mlflow.tracking.reading import parent_metrics
@@ -54,11 +56,15 @@ def measured(folder: Path) -> dict[str, Measured]:
     Raises
     ------
     ParameterError
-        If an archive is damaged.
+        If an archive is damaged, or has several cross-validations of a method.
     """
     found = dict(_earlier(folder / EARLIER))
     for path in sorted(folder.glob("*.zip")):
-        found |= dict(_archived(path))
+        archived = list(_archived(path))
+        names = [name for name, _ in archived]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ParameterError(f"{path}: several cross-validations of {listing(twice)}")
+        found |= dict(archived)
     return found
 
 
@@ -80,5 +86,6 @@ def _archived(path: Path) -> Iterator[tuple[str, Measured]]:
 
 def _is_comparable(record: Record) -> bool:
     kind, status = (record.tags.get(key) for key in (schema.KIND, schema.STATUS))
-    is_result = (kind, status) == (Kind.PARENT, Status.COMPLETE)
-    return is_result and record.params.items() >= PROTOCOL.items()
+    is_result = (kind, status) == (Kind.PARENT, Status.COMPLETE) and schema.TRIAL not in record.tags
+    is_original = record.tags.get(schema.DATASET) == ORIGINAL
+    return is_result and is_original and record.params.items() >= PROTOCOL.items()

@@ -78,14 +78,14 @@ def _method_row(method: Method, score: Measured | None) -> str:
         inputs_text(method),
         method.framework,
         _published(method),
-        NOT_YET if score is None else with_interval(score),
+        NOT_YET if score is None else measured_text(score),
     )
     return f"| {' | '.join(cells)} |\n"
 
 
 def _result_row(method: Method, score: Measured) -> str:
     published = _published(method)
-    return f"| `{method.name}` | {with_interval(score)} | {published} |\n"
+    return f"| `{method.name}` | {measured_text(score)} | {published} |\n"
 
 
 def _published(method: Method) -> str:
@@ -93,7 +93,7 @@ def _published(method: Method) -> str:
     return f"{published.f1:.2f}" if published else ""
 
 
-def with_interval(score: Measured) -> str:
+def measured_text(score: Measured) -> str:
     """Return a score with its interval, marked if its runs are in no archive."""
     mark = "" if score.is_archived else f" {EARLIER_MARK}"
     return f"{score.f1:.1f} [{score.low:.1f}, {score.high:.1f}]{mark}"

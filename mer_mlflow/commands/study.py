@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from mer_mlflow.access import LEADERBOARD
 from mer_mlflow.arithmetic import NATIVE, require
 from mer_mlflow.commands.command import INCOMPLETE, INTERRUPTED, OK, print_where
 from mer_mlflow.commands.parameters import STUDY
@@ -124,7 +125,7 @@ def study(
     }
     record.close(is_complete=not failed)
     _print_outcome(board, failed)
-    print_where(record.run_id, record.experiment_id)
+    print_where(record.run_id, record.experiment_id, view=LEADERBOARD)
     return INCOMPLETE if failed else OK
 
 

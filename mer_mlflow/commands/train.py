@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mer_mlflow.access import LEADERBOARD
 from mer_mlflow.arithmetic import require
 from mer_mlflow.commands.announcement import (
     announce_dataset,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mer_mlflow.tracking import RunTree
 
 ESTIMATE_SECONDS = 10.0
-"""Longest time to wait for a server that only knows a better estimate."""
+"""Time during which a failing request for a better estimate is repeated."""
 
 
 def train(experiment: Experiment) -> int:
@@ -100,7 +101,7 @@ def train(experiment: Experiment) -> int:
     if runs.duplicate_of is not None:
         adopt_trial(runs.duplicate_of, tuned_by)
         print(f"nothing was run: run {runs.duplicate_of} is the same and complete")
-    print_where(runs.duplicate_of or runs.run_id, runs.experiment_id)
+    print_where(runs.duplicate_of or runs.run_id, runs.experiment_id, view=LEADERBOARD)
     return OK if validation.is_complete else INCOMPLETE
 
 
@@ -149,6 +150,8 @@ def _epoch(event: EpochEnded) -> str:
 
 
 def _print_outcome(validation: CrossValidation) -> None:
+    from mer_mlflow.tracking.notes import interval_text
+
     plan = validation.setting.plan
     if validation.is_complete:
         for name in SCORES:
@@ -159,7 +162,7 @@ def _print_outcome(validation: CrossValidation) -> None:
         for name in (f"{CHANGED}{each}" for each in validation.results[0].changed):
             share = float(validation.folds[name].mean())
             print(f"  {name:20} {share:7.2%} (test clips whose copy is predicted otherwise)")
-        print(_meaning(validation))
+        print(interval_text(validation))
         _print_published(validation)
         return
     print(f"incomplete: {len(validation.results)} of {len(plan.splits)} folds have a result")
@@ -175,25 +178,20 @@ def _score(summary: Summary) -> str:
     return f"{summary.mean:7.2%}{deviation}{interval}"
 
 
-def _meaning(validation: CrossValidation) -> str:
-    """Describe the columns of the scores."""
-    n_folds = len(validation.results)
-    if n_folds == 1:
-        return "score of one fold: it has no interval"
-    text = f"mean ± standard deviation over {n_folds} folds"
-    if validation.summary[OBJECTIVE].has_interval:
-        return f"{text} [95 % interval of the mean, corrected for the overlap of folds]"
-    return f"{text}, which have the same test clips: there is no interval"
-
-
 def _print_published(validation: CrossValidation) -> None:
+    from mer_mlflow.tracking.notes import is_of_the_study
+
     setting = validation.setting
     scores = setting.method.published.get(setting.clips.name)
     if scores is None:
         return
     summary, f1 = validation.summary[OBJECTIVE], scores.f1 / 100
     low, high = summary.bounds
-    where = f", {'in' if low <= f1 <= high else 'outside of'} the interval" * summary.has_interval
+    where = ""
+    if not is_of_the_study(setting):
+        where = ", but in another setting than the study's"
+    elif summary.has_interval:
+        where = f", {'in' if low <= f1 <= high else 'outside of'} the interval"
     difference = f"{100 * (summary.mean - f1):+.2f} points"
     print(f"published macro F1: {f1:.2%}, here {summary.mean:.2%} ({difference}){where}")
 

@@ -27,8 +27,10 @@ def views(address: str) -> int:
     exit code
     """
     found = [] if is_untouched(mlflow.get_tracking_uri()) else _experiments()
-    for name, key in found or [("Default", DEFAULT)]:
+    for name, key in found:
         print(f"{name}: {experiment_page(address, key)}", flush=True)
+    if not found:
+        print(f"no cross-validations yet: {experiment_page(address, DEFAULT, view='')}", flush=True)
     return 0
 
 

@@ -33,7 +33,7 @@ from mer_mlflow.training import Method
 F1 = "f1_macro_mean"
 FINISHED = "FINISHED"
 MOST_RECENT = 100
-"""Number of the latest folds of a methodology that are read for its cost."""
+"""Number of the latest runs of a methodology, and of its folds, that are read for its cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,9 @@ def collect(
         except RunDataError as error:
             on_warning(_unused(run, error))
             continue
-        is_trial = schema.TRIAL in tags and schema.TRAINED not in tags
-        if not is_trial:
+        if schema.TRIAL not in tags or schema.TRAINED in tags:
             trained[identity, n_folds] = run
-        if name in methods and not (is_trial and methods[name].shares_work):
+        if name in methods and _has_own_cost(run, methods[name]):
             measured.setdefault(name, []).append(run)
     for run in search(client, experiment, kind=Kind.SEARCH, status=Status.COMPLETE):
         try:
@@ -117,10 +116,11 @@ def latest_cost(client: MlflowClient, experiment: str, method: Method) -> Cost |
     -------
     the cost; None if there are no such folds, or their cost is unknown
     """
-    runs = search(
+    latest_first = search(
         client, experiment, kind=Kind.PARENT, status=Status.COMPLETE, method=method.name
-    )  # the latest one first
-    return _cost(client, experiment, method, list(runs))
+    )
+    runs = [run for run in islice(latest_first, MOST_RECENT) if _has_own_cost(run, method)]
+    return _cost(client, experiment, method, runs)
 
 
 def _cost(
@@ -132,6 +132,11 @@ def _cost(
     found = next(filter(None, (_cost_of_run(method, run) for run in near)), None)
     found = found or _cost_of_folds(client, experiment, method)
     return found or next(filter(None, (_cost_of_run(method, run) for run in far)), None)
+
+
+def _has_own_cost(run: Run, method: Method) -> bool:
+    """Return whether the seconds of a run are those of its fits alone: trials may share work."""
+    return not (method.shares_work and schema.TRIAL in run.data.tags)
 
 
 def _is_near(run: Run) -> bool:
@@ -178,7 +183,7 @@ def _cost_of_parent(
         return None
     seconds = [fold["fit_seconds"] for fold in folds if "fit_seconds" in fold]
     epochs = [fold["n_epochs"] for fold in folds if fold.get("n_epochs")]
-    if not seconds or not _is_near(run):
+    if not seconds or not _is_near(run) or not _has_own_cost(run, method):
         return None
     return measured_cost(
         method,

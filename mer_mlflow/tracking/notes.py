@@ -6,20 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from urllib.parse import quote
 
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
 from mer_mlflow.access import LEADERBOARD, SEARCHES, experiment_place, run_place
 from mer_mlflow.arithmetic import NATIVE
 from mer_mlflow.crossval.metrics import with_interval
 from mer_mlflow.crossval.results import CrossValidation
 from mer_mlflow.crossval.setting import Setting
+from mer_mlflow.datasets import get_dataset
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.kinds import Kind
 
-STUDIED, SECONDS = "original-4qaed", 30.0
-"""Dataset and excerpt of the study; names of runs mention others."""
+STUDIED, SECONDS, N_SPLITS = "original-4qaed", 30.0, 10
+"""Dataset, excerpt and folds of the study; names of runs mention other datasets and excerpts."""
 MOST_CHANGED = 3
 """Maximum number of hyperparameters in the name of a run."""
-HEADING = "Cross-validations of music emotion recognition"
-"""Beginning of the note of an experiment; another note was written by a user."""
+NO_SCORE = "No score yet"
+"""Beginning of the first note of a run; another note was written by a user."""
 
 
 def run_name(setting: Setting, tags: Mapping[str, str]) -> str:
@@ -64,7 +67,24 @@ def _changed(setting: Setting) -> list[str]:
 
 def started_note(n_folds: int) -> str:
     """Return the note of a cross-validation without results."""
-    return f"No score yet of {n_folds} folds. If it was interrupted, the same command continues it."
+    return f"{NO_SCORE} of {n_folds} folds. If it was interrupted, the same command continues it."
+
+
+def pruned_note(n_done: int, n_folds: int) -> str:
+    """Return the note of a trial that its search has stopped."""
+    return f"Stopped by the search after {n_done} of {n_folds} folds."
+
+
+def with_own_text(note: str, tags: Mapping[str, str]) -> str:
+    """Return a note of the project with the text that a user has written meanwhile.
+
+    Parameters
+    ----------
+    note : the new note
+    tags : tags of the run
+    """
+    known = tags.get(MLFLOW_RUN_NOTE, "")
+    return note if not known or known.startswith(NO_SCORE) else f"{note}\n\n{known}"
 
 
 def duplicate_note(experiment: str, run_id: str) -> str:
@@ -116,17 +136,35 @@ def _scores(validation: CrossValidation) -> str:
 def published_text(setting: Setting) -> str:
     """Return the published macro F1 of a setting's method and dataset; empty if there is none."""
     scores = setting.method.published.get(setting.clips.name)
-    return "" if scores is None else f"published {scores.f1:.2f}%"
+    if scores is None:
+        return ""
+    other = "" if is_of_the_study(setting) else " in another setting"
+    return f"published {scores.f1:.2f}%{other}"
+
+
+def is_of_the_study(setting: Setting) -> bool:
+    """Return whether clips, excerpts, folds and hyperparameters are those of the study."""
+    published = get_dataset(setting.clips.name).published_counts or {}
+    return (
+        setting.plan.protocol == "paper"
+        and setting.plan.n_splits == N_SPLITS
+        and len(setting.clips) == sum(published.values())
+        and setting.features != "extracted"
+        and setting.duration in (None, SECONDS)
+        and setting.choice is None
+        and not _changed(setting)
+    )
 
 
 def interval_text(validation: CrossValidation) -> str:
-    """Describe means and intervals of the scores of a cross-validation."""
+    """Describe the scores of a cross-validation: what they are the mean of, and their interval."""
     n_folds = len(validation.results)
     if n_folds == 1:
         return "Score of one fold, which has no interval."
+    text = f"Mean ± standard deviation over {n_folds} folds"
     if validation.summary["f1_macro"].has_interval:
-        return f"Mean over {n_folds} folds, and 95 % interval corrected for their overlap."
-    return f"Mean over {n_folds} folds with the same test clips, which have no interval."
+        return f"{text} [95 % interval of the mean, corrected for the overlap of folds]."
+    return f"{text}, which have the same test clips: there is no interval."
 
 
 def experiment_note(experiment: str) -> str:
@@ -135,7 +173,7 @@ def experiment_note(experiment: str) -> str:
         experiment_place(experiment, view=view) for view in (LEADERBOARD, SEARCHES)
     )
     return f"""\
-{HEADING}; each is a run with a nested run for each fold.
+Cross-validations of music emotion recognition; each is a run with a nested run for each fold.
 
 - [Leaderboard]({leaderboard}): cross-validations by macro F1
 - [Searches]({searches}) of hyperparameters

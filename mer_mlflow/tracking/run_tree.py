@@ -94,9 +94,11 @@ from mer_mlflow.tracking.journal import (
 from mer_mlflow.tracking.notes import (
     continued_note,
     duplicate_note,
+    pruned_note,
     run_name,
     started_note,
     validation_note,
+    with_own_text,
 )
 from mer_mlflow.tracking.outage import patience, retry, without_client_retries
 from mer_mlflow.tracking.readback import (
@@ -257,13 +259,19 @@ class RunTree(AbstractContextManager["RunTree"]):
         """Write the summary of a cross-validation; scores only if every fold has a result."""
         items: list[Item] = list(arithmetic_tags(validation.results))
         note = validation_note(validation, experiment=self.experiment_id, run_id=self.run_id)
-        items.append(Tag(key=MLFLOW_RUN_NOTE, value=note))
+        items.append(Tag(key=MLFLOW_RUN_NOTE, value=with_own_text(note, self._present_tags())))
         if validation.is_complete:
             items += validation_items(validation)
             items += _figures(validation) if with_figures else ()
         items.append(Metric(key=schema.FOLDS_DONE, value=float(len(validation.results))))
         self._append(Write(run=self.run_id, batch=batch(items)))
         self._status = Status.COMPLETE if validation.is_complete else Status.INCOMPLETE
+
+    def _present_tags(self) -> dict[str, str]:
+        """Return the tags of the parent on the server; none if it does not answer."""
+        with without_client_retries(), contextlib.suppress(Exception):
+            return dict(self._client.get_run(self.run_id).data.tags)
+        return {}
 
     def illustrate(self, validation: CrossValidation) -> None:
         """Add the figures that the complete run of this setting lacks, as those of trials do."""
@@ -274,7 +282,11 @@ class RunTree(AbstractContextManager["RunTree"]):
     def give_up(self) -> None:
         """Close the parent without a result at the end of the context, also without an error."""
         self._status = Status.PRUNED
-        items = [Metric(key=schema.FOLDS_DONE, value=float(self._n_finished))]
+        note = pruned_note(self._n_finished, len(self._setting.plan.splits))
+        items: list[Item] = [
+            Tag(key=MLFLOW_RUN_NOTE, value=note),
+            Metric(key=schema.FOLDS_DONE, value=float(self._n_finished)),
+        ]
         self._append(Write(run=self.run_id, batch=batch(items)))
 
     def _announce(self) -> None:
@@ -410,10 +422,11 @@ class RunTree(AbstractContextManager["RunTree"]):
 
     def _superseding(self, earlier: Run) -> Iterator[Entry]:
         run_id = earlier.info.run_id
+        note = continued_note(self.experiment_id, self.run_id)
         tags = {
             schema.STATUS: Status.SUPERSEDED,
             schema.SUPERSEDED_BY: self.run_id,
-            MLFLOW_RUN_NOTE: continued_note(self.experiment_id, self.run_id),
+            MLFLOW_RUN_NOTE: with_own_text(note, earlier.data.tags),
         }
         items = [Tag(key=key, value=str(tags[key])) for key in tags]
         yield Write(run=run_id, batch=batch(items))

@@ -139,7 +139,16 @@ def adopt_trial(run_id: str, tags: Mapping[str, str]) -> None:
         )
         retry(lambda: send(client, run_id, trained))
         if schema.TRIAL_ONLY in known:
-            retry(lambda: client.delete_tag(run_id, schema.TRIAL_ONLY))
+            retry(lambda: _delete_tag(client, run_id, schema.TRIAL_ONLY))
+
+
+def _delete_tag(client: MlflowClient, run_id: str, key: str) -> None:
+    """Delete a tag, unless that was done already, perhaps by a request whose answer was lost."""
+    try:
+        client.delete_tag(run_id, key)
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
 
 
 def _log_ahead(uri: str) -> None:

@@ -21,7 +21,7 @@ from mer_mlflow.crossval.metrics import OBJECTIVE
 from mer_mlflow.tracking import schema
 from mer_mlflow.tracking.kinds import Kind, Status
 from mer_mlflow.tracking.metric_names import parent_metric
-from mer_mlflow.tracking.notes import HEADING, experiment_note
+from mer_mlflow.tracking.notes import experiment_note
 
 TAG = "mlflow.sharedViewState."
 """Prefix of the tags in which MLflow saves views; the name of the view follows."""
@@ -50,9 +50,10 @@ NAME_WIDTH, METRIC_WIDTH = 300, 110
 
 
 def keep_views(client: MlflowClient, experiment: str) -> None:
-    """Save the views and the note of an experiment, unless they are saved already.
+    """Save the views of an experiment, and a note if it has none.
 
-    A note that a user has written is kept. Nothing is changed without permission.
+    An existing note is kept, because a user may have added to it. Nothing is changed without
+    permission.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def keep_views(client: MlflowClient, experiment: str) -> None:
     with suppress(Exception):  # runs do not depend on views, and the next command tries again
         known = client.get_experiment(experiment).tags
         wanted = {f"{TAG}{name}": packed(state) for name, state in views().items()}
-        if known.get(MLFLOW_RUN_NOTE, HEADING).startswith(HEADING):
+        if not known.get(MLFLOW_RUN_NOTE):
             wanted[MLFLOW_RUN_NOTE] = experiment_note(experiment)
         for key, value in wanted.items():
             if known.get(key) != value:

@@ -16,6 +16,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial, TrialState
 
+from mer_mlflow.crossval.metrics import OBJECTIVE
 from mer_mlflow.crossval.setting import Setting
 from mer_mlflow.errors import ParameterError, RunDataError
 from mer_mlflow.spreadsheet import to_csv
@@ -34,7 +35,6 @@ from mer_mlflow.tuning.study import (
     best_trial,
 )
 from mer_mlflow.tuning.trials import (
-    OBJECTIVE,
     OTHER_ARITHMETIC,
     OTHER_SOFTWARE,
     REUSED,

@@ -12,7 +12,7 @@ import optuna
 from mer_mlflow.access import pages_address, run_page
 from mer_mlflow.crossval.executors import Executor, FoldEvent, FoldFinished
 from mer_mlflow.crossval.jobs import FoldResult
-from mer_mlflow.crossval.metrics import OBJECTIVE as OBJECTIVE
+from mer_mlflow.crossval.metrics import OBJECTIVE
 from mer_mlflow.crossval.results import CrossValidation, fold_row
 from mer_mlflow.crossval.setting import Setting, with_hyperparameters
 from mer_mlflow.crossval.splits import Split

@@ -44,6 +44,29 @@ def unfinished(client: MlflowClient, *, host: str, fit_seconds: float) -> None:
         client.set_terminated(run_id)
 
 
+def test_trials_that_share_work_are_no_evidence(store: Path) -> None:
+    client, svm = MlflowClient(), get_method("svm")
+    tags = {
+        "mer.kind": "cross-validation",
+        "mer.status": "complete",
+        "mer.method": "svm",
+        "mer.trial": "3",
+        "mer.process.host": socket.gethostname(),
+    }
+    above = client.create_run("0", tags=tags).info.run_id
+    for key, value in (PARAMS | {"hp.C": "1"}).items():
+        client.log_param(above, key, value)
+    for key, value in {"cost/fit_seconds": 1.0, "folds_done": 100.0}.items():
+        client.log_metric(above, key, value)
+    tags = {"mer.kind": "fold", "mer.method": "svm", "mlflow.parentRunId": above}
+    fold = client.create_run("0", tags=tags).info.run_id
+    client.log_metric(fold, "cost/fit_seconds", 0.01)
+    client.set_terminated(fold)
+    assert svm.shares_work and latest_cost(client, "0", svm) is None
+    client.delete_tag(above, "mer.trial")
+    assert latest_cost(client, "0", svm) is not None
+
+
 def expected(client: MlflowClient) -> tuple[float, str]:
     """Return the estimated seconds of a fold, and their source."""
     cost = latest_cost(client, "0", METHOD)

@@ -25,7 +25,13 @@ from mer_mlflow.tracking.items import (
     setting_params,
     validation_items,
 )
-from mer_mlflow.tracking.notes import run_name, validation_note
+from mer_mlflow.tracking.notes import (
+    is_of_the_study,
+    run_name,
+    started_note,
+    validation_note,
+    with_own_text,
+)
 from mer_mlflow.training import Prediction, Value
 
 N_CLIPS = 16
@@ -104,7 +110,7 @@ def test_note_has_score_interval_published_score_and_links() -> None:
     note = validation_note(make_validation(make_setting(), c03=1), experiment="7", run_id="ab")
     assert note.startswith("**Macro F1 9")
     first = note.splitlines()[0]
-    assert ", 100.00%]**, published 75.59%, arousal 9" in first
+    assert ", 100.00%]**, published 75.59% in another setting, arousal 9" in first
     assert "(#/experiments/7/runs/ab/artifacts/clips.html?" in note
     assert "viewStateShareKey=leaderboard" in note
     assert "searchFilter=tags.%60mer.kind%60%20%3D%20%27report%27" in note
@@ -116,6 +122,37 @@ def test_note_of_an_incomplete_run_says_how_to_continue() -> None:
     partial = replace(validation, results=validation.results[:3])
     note = validation_note(partial, experiment="7", run_id="ab")
     assert note.startswith("**Incomplete**: 3 of 8 folds have a result; give the same command")
+
+
+def test_text_of_a_user_is_kept() -> None:
+    key = "mlflow.note.content"
+    assert with_own_text("new", {}) == "new"
+    assert with_own_text("new", {key: started_note(10)}) == "new"
+    assert with_own_text("new", {key: "Ask Ana."}) == "new\n\nAsk Ana."
+
+
+def test_setting_of_the_study_is_recognised() -> None:
+    ids = tuple(f"c{i:03d}" for i in range(900))
+    clips = replace(
+        make_clips(),
+        ids=ids,
+        quadrants=np.arange(900) % 4,
+        audio=(None,) * 900,
+        audio_hashes=(None,) * 900,
+        artists=ids,
+        titles=(),
+        features={"top100": FeatureTable(names=("a",), values=np.ones((900, 1)))},
+    )
+
+    def setting(protocol: str = "paper", n_splits: int = 10, **values: Value) -> Setting:
+        plan = split_plan(clips, protocol=protocol, n_splits=n_splits, n_repeats=1)
+        return resolve_setting(
+            get_method("svm"), clips, plan, hyperparameters=values, features="published"
+        )
+
+    assert is_of_the_study(setting())
+    for other in (setting("grouped"), setting(n_splits=5), setting(C=1.0), make_setting()):
+        assert not is_of_the_study(other)
 
 
 def test_intervals_are_within_the_range_of_scores_and_macro_f1_is_the_first_metric() -> None:

@@ -13,10 +13,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from mer_mlflow.access import LEADERBOARD, SEARCHES, SHARED_VIEW
 from mer_mlflow.commands.views import views as print_views
-from mer_mlflow.tracking.notes import HEADING
+from mer_mlflow.tracking import schema
+from mer_mlflow.tracking.notes import experiment_note
 from mer_mlflow.tracking.runs import adopt_trial, open_run
 from mer_mlflow.tracking.views import COMPRESSED, TAG, keep_views, packed, views
 
@@ -100,18 +102,21 @@ def test_views_are_saved_when_a_command_opens_its_run_and_only_once(
     open_run(client, name="train")
     tags = client.get_experiment("0").tags
     assert {name: unpacked(tags[TAG + name]) for name in views()} == views()
-    assert tags[NOTE].startswith(HEADING)
-    monkeypatch.setattr(MlflowClient, "set_experiment_tag", None)  # would be an error
+    assert tags[NOTE] == experiment_note("0")
+    calls: list[object] = []
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", lambda *given: calls.append(given))
     keep_views(client, "0")
+    assert calls == []
 
 
-def test_own_note_of_an_experiment_is_kept(store: Path) -> None:
+@pytest.mark.parametrize("note", ["My experiment", f"{experiment_note('0')}\n\nMine."])
+def test_own_note_of_an_experiment_is_kept(note: str, store: Path) -> None:
     client = MlflowClient()
-    client.set_experiment_tag("0", NOTE, "My experiment")
+    client.set_experiment_tag("0", NOTE, note)
     client.set_experiment_tag("0", TAG + LEADERBOARD, "of an earlier version")
     keep_views(client, "0")
     tags = client.get_experiment("0").tags
-    assert tags[NOTE] == "My experiment"
+    assert tags[NOTE] == note
     assert unpacked(tags[TAG + LEADERBOARD]) == views()[LEADERBOARD]
 
 
@@ -138,3 +143,21 @@ def test_addresses_are_those_of_experiments_with_cross_validations(
         "&viewStateShareKey=leaderboard\n"
     )
     assert TAG + LEADERBOARD in client.get_experiment(key).tags
+
+
+def test_lost_answer_to_a_deletion_is_no_error(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient()
+    run_id = client.create_run("0", tags={"mer.trial": "1", "mer.trial_only": "true"}).info.run_id
+    assert schema.TRIAL_ONLY in client.get_run(run_id).data.tags
+    delete = MlflowClient.delete_tag
+
+    def lose_answer(self: MlflowClient, *given: str) -> None:
+        monkeypatch.setattr(MlflowClient, "delete_tag", delete)
+        delete(self, *given)
+        raise MlflowException("lost", error_code=TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(MlflowClient, "delete_tag", lose_answer)
+    adopt_trial(run_id, {})
+    assert schema.TRIAL_ONLY not in client.get_run(run_id).data.tags
