@@ -212,7 +212,7 @@ def _fill(clips: Clips, representations: Sequence[Representation], place: Place)
     store = open_store(arithmetic=place.arithmetic)
     if place.executor not in (PROCESSES, INLINE):
         with progress("clips on the cluster") as advance:
-            fill_on_cluster(
+            n_new = fill_on_cluster(
                 place.executor,
                 clips,
                 representations,
@@ -220,6 +220,7 @@ def _fill(clips: Clips, representations: Sequence[Representation], place: Place)
                 root=data_root_or_default(place.root),
                 on_progress=advance,
             )
+        print(f"{n_new} entries from the cluster", flush=True)
     with progress("representations") as advance:
         filled = store.fill_all(clips, tuple(representations), on_progress=advance)
     for key in filled:

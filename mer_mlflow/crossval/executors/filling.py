@@ -8,6 +8,7 @@ computes is left to :meth:`mer_mlflow.representations.Store.fill_all`.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import tempfile
@@ -27,7 +28,7 @@ from mer_mlflow.crossval.executors.cluster import connected, say
 from mer_mlflow.crossval.executors.transfer import PackedTask, pack_value
 from mer_mlflow.datasets import ROOT_VARIABLE, Clips
 from mer_mlflow.datasets.quadrant_folders import content_hashes
-from mer_mlflow.errors import DatasetError, MerError
+from mer_mlflow.errors import AudioError, DatasetError, MerError
 from mer_mlflow.representations import Representation, Store, open_store
 from mer_mlflow.representations.pretrained import MODULES
 from mer_mlflow.representations.store import entry_name, is_intact, write_content
@@ -35,11 +36,14 @@ from mer_mlflow.representations.store import entry_name, is_intact, write_conten
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+LIBRARIES = (*remote.LIBRARIES, "librosa", "soxr", "soundfile", "audioread")
+"""Packages on which entries depend: those of folds, and those that decode and resample."""
 AHEAD = 2
 """Clips that a thread of a worker has at once, so that it does not wait for the command."""
 TICK_SECONDS, WAIT_SECONDS = 0.05, 1.0
 """Time between looks for answers, and for workers that were lost."""
-EXAMINE_SECONDS = 60.0
+RESULT_SECONDS = 30.0
+"""Time to fetch a result that is there, or to send files."""
 NO_WORKERS_SECONDS = 30.0
 """Time without a usable worker after which the command computes the rest itself."""
 
@@ -70,12 +74,14 @@ class Answer:
     entries : content of the entries' files by name
     lacks_files : names of weights that the worker lacks
     lacks_audio : whether the worker has no audio of this content
+    fault : why not all entries could be computed; empty if they could
     """
 
     worker: str
     entries: Mapping[str, bytes] = field(default_factory=dict)
     lacks_files: tuple[str, ...] = ()
     lacks_audio: bool = False
+    fault: str = ""
 
     @property
     def lacks_any(self) -> bool:
@@ -141,7 +147,12 @@ class _Filling:
         self._files = clips.audio_files()
         self._root = root
         self._packed: dict[tuple[str, ...], PackedTask] = {}
+        facts = tuple((name, describe(name)) for name in _frameworks(kinds.values()))
+        self._expected = (remote.installed_versions(LIBRARIES), facts, store.arithmetic)
+        self._asked: dict[str, Future[Any]] = {}
         self._usable: dict[str, int] = {}
+        self._refused: set[str] = set()
+        self._sent: dict[tuple[str, str], Future[Any]] = {}
         self._n_sent: Counter[int] = Counter()
         self._last_usable = time.monotonic()
 
@@ -149,7 +160,6 @@ class _Filling:
         self, wanted: Mapping[int, Sequence[str]], on_answer: Callable[[int], None]
     ) -> Iterator[int]:
         """Yield the number of new entries of each clip; ends early if no worker is left."""
-        self._examine()
         waiting = list(wanted)
         running: dict[Future[Any], int] = {}
         done = 0
@@ -166,25 +176,25 @@ class _Filling:
             for future in self._ended(list(running)):
                 i = running.pop(future)
                 answer = self._answer(future)
-                if answer is not None and answer.lacks_any and self._may_send(i):
+                if answer is not None and answer.lacks_any and workers and self._may_send(i):
                     running[self._submit_again(i, wanted[i], answer, tuple(workers))] = i
                     continue
                 yield 0 if answer is None else self._write(i, wanted[i], answer)
                 done += 1
                 on_answer(done)
 
-    def _examine(self) -> None:
-        """Find the workers that compute the same entries as this machine."""
-        facts = tuple((name, describe(name)) for name in _frameworks(self._kinds.values()))
-        expected = (remote.installed_versions(), facts, self._store.arithmetic)
-        known = self._client.scheduler_info()["workers"]
-        asked = {worker: self._ask(worker, examine, *expected) for worker in known}
-        _wait(list(asked.values()), seconds=EXAMINE_SECONDS, enough=all)
-        for worker, future in asked.items():
-            fault = _fault(future)
+    def _examine(self, present: Mapping[str, Any]) -> None:
+        """Examine workers that came, and note which compute the same entries as this machine."""
+        for worker in present.keys() - self._asked.keys():
+            self._asked[worker] = self._ask(worker, entries_fault, *self._expected)
+        for worker in present.keys() - self._usable.keys() - self._refused:
+            if not self._asked[worker].done():
+                continue
+            fault = _fault(self._asked[worker])
             if fault is None:
-                self._usable[worker] = int(known[worker]["nthreads"])
+                self._usable[worker] = int(present[worker]["nthreads"])
             else:
+                self._refused.add(worker)
                 say(f"warning: worker {worker} is not used: {fault}")
 
     def _ask(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -197,16 +207,19 @@ class _Filling:
         present: Mapping[str, Any] = {}
         with contextlib.suppress(Exception):
             present = self._client.scheduler_info()["workers"]
+            self._examine(present)
         workers = {name: n for name, n in self._usable.items() if name in present}
         if workers:
             self._last_usable = time.monotonic()
+        elif present and present.keys() <= self._refused:
+            self._last_usable = -math.inf
         return workers
 
     def _is_late(self) -> bool:
-        return not self._usable or time.monotonic() - self._last_usable > NO_WORKERS_SECONDS
+        return time.monotonic() - self._last_usable > NO_WORKERS_SECONDS
 
     def _ended(self, futures: Sequence[Future[Any]]) -> list[Future[Any]]:
-        _wait(futures, seconds=WAIT_SECONDS, enough=any)
+        _wait(futures, seconds=WAIT_SECONDS)
         return [future for future in futures if future.done()]
 
     def _submit(
@@ -234,13 +247,15 @@ class _Filling:
     ) -> Future[Any]:
         """Submit a clip with what the worker lacks."""
         files = self._pack(tuple(keys)).files
-        if answer.lacks_files:
-            contents = [files[name].read_bytes() for name in answer.lacks_files]
-            written = self._ask(answer.worker, remote.write_files, answer.lacks_files, contents)
+        for name in answer.lacks_files:
+            place = (answer.worker, name)
+            if place not in self._sent:
+                content = [files[name].read_bytes()]
+                self._sent[place] = self._ask(answer.worker, remote.write_files, [name], content)
             with contextlib.suppress(Exception):  # a worker without them answers so once more
-                written.result(timeout=NO_WORKERS_SECONDS)
-        content = self._files[i].read_bytes() if answer.lacks_audio else None
-        return self._submit(i, keys, workers, content)
+                self._sent[place].result(timeout=RESULT_SECONDS)
+        audio = self._files[i].read_bytes() if answer.lacks_audio else None
+        return self._submit(i, keys, workers, audio)
 
     def _pack(self, keys: tuple[str, ...]) -> PackedTask:
         if keys not in self._packed:
@@ -259,9 +274,12 @@ class _Filling:
     def _answer(self, future: Future[Any]) -> Answer | None:
         """Return an answer; None if the worker failed, so that this machine tries it."""
         try:
-            answer: Answer = future.result()
-        except Exception:
+            answer: Answer = future.result(timeout=RESULT_SECONDS)
+        except Exception as error:
+            say(f"warning: a worker has failed ({type(error).__name__}: {error})")
             return None
+        if answer.fault:
+            say(f"warning: worker {answer.worker}: {answer.fault}")
         return answer
 
     def _write(self, i: int, keys: Sequence[str], answer: Answer) -> int:
@@ -276,21 +294,17 @@ class _Filling:
         return n_written
 
 
-def _wait(
-    futures: Sequence[Future[Any]], *, seconds: float, enough: Callable[[Iterable[bool]], bool]
-) -> None:
-    """Wait until any or all tasks have ended, or for so many seconds."""
+def _wait(futures: Sequence[Future[Any]], *, seconds: float) -> None:
+    """Wait until a task has ended, or for so many seconds."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not (futures and enough(each.done() for each in futures)):
+    while time.monotonic() < end and not any(each.done() for each in futures):
         time.sleep(TICK_SECONDS)
 
 
 def _fault(future: Future[Any]) -> str | None:
     """Return why a worker that was examined cannot be used, None if it can."""
-    if not future.done():
-        return f"no answer within {EXAMINE_SECONDS:.0f} s"
     try:
-        fault: str | None = future.result()
+        fault: str | None = future.result(timeout=RESULT_SECONDS)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return fault
@@ -303,28 +317,22 @@ def _frameworks(representations: Iterable[Representation]) -> list[str]:
     return ["scikit-learn", *sorted({"keras" if each.ON_KERAS else "torch" for each in networks})]
 
 
-def examine(
+def entries_fault(
     versions: Mapping[str, str], facts: Sequence[tuple[str, Facts]], arithmetic: str
 ) -> str | None:
     """Return why this Dask worker would compute other entries, None if it would not.
 
     Parameters
     ----------
-    versions : versions of packages on the machine of the command
+    versions : versions of ``LIBRARIES`` on the machine of the command
     facts : arithmetic there, by framework
     arithmetic : arithmetic of the entries
     """
-    here = remote.installed_versions()
-    if here != dict(versions):
-        return "other versions of " + ", ".join(
-            name
-            for name in sorted(here.keys() | versions.keys())
-            if here.get(name) != versions.get(name)
-        )
-    if not is_in_effect(arithmetic):
-        return f"arithmetic={arithmetic} is not in effect there"
-    found = [difference(describe(name), expected) for name, expected in facts]
-    return next(filter(None, found), None)
+    fault = remote.version_fault(remote.installed_versions(LIBRARIES), versions)
+    if fault is None and not is_in_effect(arithmetic):
+        fault = f"arithmetic={arithmetic} is not in effect there"
+    found = (difference(describe(name), expected) for name, expected in facts)
+    return fault or next(filter(None, found), None)
 
 
 def compute_entries(
@@ -346,15 +354,19 @@ def compute_entries(
         return Answer(worker=worker, lacks_files=lacking)
     representations: list[Representation] = pickle.loads(packed)  # noqa: S301, from the command
     store = open_store(arithmetic=clip.arithmetic)
-    entries = _entries(store, clip, representations)
+    fault, entries = "", _entries(store, clip, representations)
     if len(entries) < len(representations):
         with _audio(clip, content) as path:
             if path is None:
                 return Answer(worker=worker, lacks_audio=True)
-            with contextlib.suppress(MerError):  # the command reports it, with its own paths
+            try:
                 store.fill_all(_clips(clip, path), representations)
+            except AudioError:  # the command names its own file
+                pass
+            except MerError as error:
+                fault = str(error)
         entries = _entries(store, clip, representations)
-    return Answer(worker=worker, entries=entries)
+    return Answer(worker=worker, entries=entries, fault=fault)
 
 
 def _entries(

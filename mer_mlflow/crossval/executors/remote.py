@@ -83,10 +83,15 @@ class TaskCancelledError(RuntimeError):
     """The result of a job is not wanted any more."""
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of this package and of those that it computes with, by name."""
+def installed_versions(libraries: Sequence[str] = LIBRARIES) -> dict[str, str]:
+    """Return the versions of this package and of libraries that are installed, by name.
+
+    Parameters
+    ----------
+    libraries : names of packages, by default those on which folds depend
+    """
     versions = {"mer_mlflow": __version__}
-    for library in LIBRARIES:
+    for library in libraries:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[library] = metadata.version(library)
     return versions
@@ -105,15 +110,25 @@ def examine(needs: Needs) -> Examined:
     return Examined(fault=None, lacking=lacking_files(needs.files))
 
 
-def _fault(needs: Needs) -> str | None:
-    here = installed_versions()
+def version_fault(here: Mapping[str, str], expected: Mapping[str, str]) -> str | None:
+    """Return how the versions of this Dask worker differ, None if they do not.
+
+    Parameters
+    ----------
+    here, expected : versions on this machine and on that of the command, by name
+    """
     others = [
-        f"{name} {here.get(name, 'is missing')}, not {needs.versions.get(name, 'none')}"
-        for name in sorted(needs.versions.keys() | here.keys(), key=lambda name: "_" not in name)
-        if here.get(name) != needs.versions.get(name)
+        f"{name} {here.get(name, 'is missing')}, not {expected.get(name, 'none')}"
+        for name in sorted(expected.keys() | here.keys(), key=lambda name: "_" not in name)
+        if here.get(name) != expected.get(name)
     ]
-    if others:
-        return ", ".join(others)
+    return ", ".join(others) or None
+
+
+def _fault(needs: Needs) -> str | None:
+    fault = version_fault(installed_versions(), needs.versions)
+    if fault is not None:
+        return fault
     if needs.backend != backend_name():
         return f"KERAS_BACKEND {backend_name()}, not {needs.backend}"
     try:

@@ -41,7 +41,7 @@ NETWORKS = tuple(
 )
 VERSION = 1
 ON_KERAS = True
-COST = 0.6
+COST = 0.5
 """Time for a clip of 30 s on one core [s]; for estimates only."""
 SR, N_FRAMES, HOP_LENGTH = 16_000, 187, 256
 SHORTEST = N_FRAMES * HOP_LENGTH / SR

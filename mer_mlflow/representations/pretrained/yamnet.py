@@ -43,7 +43,7 @@ NETWORKS = (
 )
 VERSION = 1
 ON_KERAS = True
-COST = 0.6
+COST = 0.4
 """Time for a clip of 30 s on one core [s]; for estimates only."""
 SR = 16_000
 SHORTEST = 0.975

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import soundfile
 
 from mer_mlflow.arithmetic import describe
 from mer_mlflow.crossval.executors import filling, remote
-from mer_mlflow.crossval.executors.filling import examine, fill_on_cluster
+from mer_mlflow.crossval.executors.filling import entries_fault, fill_on_cluster
 from mer_mlflow.datasets import Clips
 from mer_mlflow.datasets.quadrant_folders import content_hashes
 from mer_mlflow.errors import AudioError, ParameterError
@@ -116,37 +118,51 @@ def test_cluster_without_usable_workers_leaves_all_to_this_machine(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    versions = {**remote.installed_versions(), "librosa": "0.0"}
-    monkeypatch.setattr(filling.remote, "installed_versions", lambda: versions)
+    version = remote.metadata.version
+    monkeypatch.setattr(
+        remote.metadata, "version", lambda name: "0.0" if name == "librosa" else version(name)
+    )
     small_cluster.start_worker()
     small_cluster.wait(1)
     store = open_store(tmp_path / "store")
     assert fill_on_cluster(small_cluster.address, clips, KINDS, store=store) == 0
     said = capsys.readouterr().out
-    assert "is not used: other versions of librosa" in said
+    assert re.search(r"is not used: librosa [\d.]+, not 0.0", said)
     assert "this machine computes the rest" in said
 
 
-def test_scheduler_that_is_killed_leaves_the_rest_to_this_machine(
+@pytest.mark.parametrize("killed", ["scheduler", "worker"])
+def test_what_is_lost_is_left_to_this_machine(
+    killed: str,
     clips: Clips,
     tmp_path: Path,
     small_cluster: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(filling, "NO_WORKERS_SECONDS", 1.0)
-    small_cluster.start_worker()
+    monkeypatch.setattr(filling, "NO_WORKERS_SECONDS", 10.0)
+    monkeypatch.setattr(filling, "RESULT_SECONDS", 2.0)
+    worker = small_cluster.start_worker()
     small_cluster.wait(1)
+    process = small_cluster.scheduler if killed == "scheduler" else worker
     store = open_store(tmp_path / "store")
     n_new = fill_on_cluster(
         small_cluster.address,
         clips,
         KINDS,
         store=store,
-        on_progress=lambda done, total: small_cluster.scheduler.kill(),
+        on_progress=lambda done, total: process.kill(),
     )
     assert 0 < n_new < len(KINDS) * N_CLIPS
     assert "this machine computes the rest" in capsys.readouterr().out
+
+
+def test_worker_that_comes_later_is_used(clips: Clips, tmp_path: Path, small_cluster: Any) -> None:
+    timer = threading.Timer(2.0, small_cluster.start_worker)
+    timer.start()
+    store = open_store(tmp_path / "store")
+    assert fill_on_cluster(small_cluster.address, clips, KINDS, store=store) == 2 * N_CLIPS
+    timer.join()
 
 
 def test_scheduler_that_does_not_answer_is_named(clips: Clips, tmp_path: Path) -> None:
@@ -156,7 +172,8 @@ def test_scheduler_that_does_not_answer_is_named(clips: Clips, tmp_path: Path) -
 
 def test_worker_with_another_arithmetic_is_not_used() -> None:
     facts = describe("scikit-learn")
-    versions = remote.installed_versions()
-    assert examine(versions, [("scikit-learn", facts)], "native") is None
+    versions = remote.installed_versions(filling.LIBRARIES)
+    assert "soxr" in versions
+    assert entries_fault(versions, [("scikit-learn", facts)], "native") is None
     other = {**facts, "numpy": "another"}
-    assert "numpy" in str(examine(versions, [("scikit-learn", other)], "native"))
+    assert "numpy" in str(entries_fault(versions, [("scikit-learn", other)], "native"))
