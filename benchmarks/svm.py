@@ -43,7 +43,8 @@ def main() -> None:
         return
     seconds = {}
     for way in WAYS:
-        seconds[way] = seconds_of([sys.executable, __file__, *sys.argv[1:], "--way", way])
+        own = (*sys.argv[1:], f"--data_root={given.data_root.resolve()}", f"--way={way}")
+        seconds[way] = seconds_of([sys.executable, str(Path(__file__).resolve()), *own])
         print(f"{way}: {seconds[way]:.1f} s of processor time", flush=True)
     searched, trained = seconds["mer search"], seconds["mer train"]
     print(f"search / GridSearchCV, calibrated: {searched / seconds['calibrated search']:.2f}")
@@ -99,7 +100,11 @@ def calibrated(estimator: Any) -> Any:
     """Return a classifier with the calibration of the method."""
     from sklearn.calibration import CalibratedClassifierCV
 
-    return CalibratedClassifierCV(estimator, method="temperature", ensemble=False, cv=5)
+    from mer_mlflow.methods.svm import CALIBRATION_FOLDS
+
+    return CalibratedClassifierCV(
+        estimator, method="temperature", ensemble=False, cv=CALIBRATION_FOLDS
+    )
 
 
 def grid_search(given: argparse.Namespace, *, estimator: Any, prefix: str) -> None:
@@ -119,9 +124,12 @@ def calibrated_folds(given: argparse.Namespace) -> None:
     """Cross-validate the method's defaults with scikit-learn."""
     from sklearn.metrics import f1_score
 
+    from mer_mlflow import get_method
+
+    defaults = {name: float(get_method("svm").defaults[name]) for name in ("C", "gamma")}
     folds, values, quadrants = plan_and_values(given, repeats=given.repeats)
     for train, test in folds:
-        fitted = calibrated(machine(C=8.0, gamma=2.0**-9)).fit(values[train], quadrants[train])
+        fitted = calibrated(machine(**defaults)).fit(values[train], quadrants[train])
         f1_score(quadrants[test], fitted.predict_proba(values[test]).argmax(1), average="macro")
 
 

@@ -16,18 +16,17 @@ from mer_mlflow.commands.command import OK
 from mer_mlflow.commands.parameters import LEADERBOARD
 from mer_mlflow.commands.ranking import (
     NOTHING,
+    PRINTED_WIDTH,
     filters,
     ranking_table,
     requested_experiments,
 )
 from mer_mlflow.errors import TrackingError
 from mer_mlflow.experiments.text import parse
-from mer_mlflow.reporting.validations import Selection, read_validations
+from mer_mlflow.reporting.validations import Selection, Validation, read_validations
 from mer_mlflow.terminal import console, guard_output, printable
 from mer_mlflow.tracking import check_store, current_experiment
-
-PRINTED_WIDTH = 150
-"""Characters of a line if the output is not a terminal."""
+from mer_mlflow.tracking.outage import without_client_retries
 
 
 def leaderboard(
@@ -61,8 +60,13 @@ def leaderboard(
     client = MlflowClient()
     sources = requested_experiments(client, experiment) or [current_experiment(client)]
 
+    known: dict[str, Validation] = {}
+
     def read() -> Selection:
-        return read_validations(client, sources, **wanted)
+        with without_client_retries():
+            selection = read_validations(client, sources, **wanted, known=known)
+        known.update({item.run_id: item for item in selection.complete})
+        return selection
 
     if interval > 0 and sys.stdout.isatty():
         _watch(read, interval)

@@ -18,6 +18,8 @@ from mer_mlflow.reporting.validations import Selection, Validation
 from mer_mlflow.terminal import cell
 from mer_mlflow.tracking import experiment_id
 
+PRINTED_WIDTH = 150
+"""Characters of a line if the output is not a terminal."""
 ALL = "all"
 COLUMNS = ("methodology", "dataset", "tuning", "macro F1", "95 % interval", "published", "folds")
 TEXTS = COLUMNS[:3]
@@ -75,7 +77,7 @@ def ranking_table(selection: Selection) -> Table:
 def ranking_rows(selection: Selection) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each row of :func:`ranking_table`."""
     frames, labels = selection.frame_titles(), selection.labels()
-    order = {frame: i for i, frame in enumerate(dict.fromkeys(frames))}
+    order = {frame: i for i, frame in enumerate(frames)}
     found = [(item, _summary(item)) for item in selection.validations]
     for item, f1 in sorted(found, key=lambda each: (order[each[0].frame], -_mean(each[1]))):
         published = item.published_f1

@@ -17,7 +17,13 @@ from mlflow import MlflowClient
 from mer_mlflow.access import LOCAL_PAGES, pages_address, redacted
 from mer_mlflow.commands.command import OK, name_run, print_where
 from mer_mlflow.commands.parameters import REPORT
-from mer_mlflow.commands.ranking import NOTHING, filters, ranking_table, requested_experiments
+from mer_mlflow.commands.ranking import (
+    NOTHING,
+    PRINTED_WIDTH,
+    filters,
+    ranking_table,
+    requested_experiments,
+)
 from mer_mlflow.datasets import dataset_names, get_dataset, load_dataset
 from mer_mlflow.errors import MerError, ParameterError, TrackingError
 from mer_mlflow.experiments.text import parse, unknown
@@ -151,8 +157,11 @@ def _print_table(source: Source, name: str, format: str) -> int:
     with redirect_stdout(sys.stderr):
         if not source.experiments:
             source = replace(source, experiments=[current_experiment(source.client)])
-        document = _document(source, _read(source), Path())
-        table = _find_table(document, name)
+        selection = _read(source)
+        if not selection.complete:
+            none_yet = "no cross-validation is complete yet: see `mer leaderboard`"
+            raise TrackingError(none_yet if selection.validations else NOTHING)
+        table = _find_table(_document(source, selection, Path()), name)
         name_run(f"report: table {table.name}")
     print(WRITERS[format](table), end="")
     return OK
@@ -185,7 +194,7 @@ def _write_report(source: Source, run_id: str, folder: Path) -> None:
     if aside is not None:
         print(f"report: files of an earlier version were moved to {aside}", flush=True)
     if selection.validations:
-        console(width=150).print(ranking_table(selection))
+        console(width=PRINTED_WIDTH).print(ranking_table(selection))
     else:
         print(NOTHING)
     for experiment in source.experiments:

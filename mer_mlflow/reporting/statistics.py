@@ -102,12 +102,14 @@ class Posterior:
 
 @dataclass(frozen=True, kw_only=True)
 class DecidingSize:
-    """Size of a cross-validation that would decide a difference; infinite if none would.
+    """Size of a cross-validation that would decide a difference.
 
     Attributes
     ----------
-    n_repeats : smallest number of repetitions that decides it with the same clips
-    clips_factor : factor by which the number of clips must grow, with ``MOST_REPEATS`` repetitions
+    n_repeats : smallest number of repetitions that decides it with the same clips; infinite if not
+        even ``MOST_REPEATS`` do
+    clips_factor : factor by which the number of clips must grow, with ``MOST_REPEATS`` repetitions;
+        infinite if none is sufficient
     """
 
     n_repeats: float

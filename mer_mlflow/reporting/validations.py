@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from mer_mlflow.reporting.tables import TOLERANCE, Shape, Tables, read_tables
 from mer_mlflow.terminal import printable
 from mer_mlflow.tracking import Kind, Status, check_store, reading, schema, search
 from mer_mlflow.tracking.items import readable_mixture
-from mer_mlflow.tracking.outage import is_outage, reason
+from mer_mlflow.tracking.outage import is_outage, outage_in_one_line, reason
 from mer_mlflow.tracking.runs import live_run
 from mer_mlflow.training import converted
 
@@ -268,15 +269,8 @@ class Validation:
 
     def contains(self, other: Validation) -> bool:
         """Return whether the splits of another one are some of its own, in the same setting."""
-        own, others = (
-            {key: value for key, value in item.params.items() if key != schema.N_REPEATS}
-            for item in (self, other)
-        )
-        return (
-            (self.method, self.frame, own) == (other.method, other.frame, others)
-            and other.n_repeats < self.n_repeats
-            and self.is_complete
-        )
+        is_same = self.identity == other.identity  # it leaves out the number of repetitions
+        return is_same and other.n_repeats < self.n_repeats and self.is_complete
 
 
 def _within_scale(scores: Sequence[float] | pd.Series[float], share: float | None) -> Summary:
@@ -379,6 +373,7 @@ def read_validations(
     methods: Sequence[str] = (),
     datasets: Sequence[str] = (),
     protocol: str | None = None,
+    known: Mapping[str, Validation] = MappingProxyType({}),
 ) -> Selection:
     """Read the cross-validations of experiments with their tables, but not the runs of folds.
 
@@ -389,6 +384,7 @@ def read_validations(
     client : client of the tracking server
     experiments : experiment ids
     methods, datasets, protocol : values to select, by default all
+    known : complete cross-validations that were read before, by run id; they do not change
 
     Returns
     -------
@@ -400,7 +396,21 @@ def read_validations(
     TrackingError
         If the server does not respond.
     """
-    wanted = {schema.METHOD: methods, schema.DATASET: datasets, schema.PROTOCOL: (protocol,)}
+    with outage_in_one_line():
+        return _read(
+            client,
+            experiments,
+            {schema.METHOD: methods, schema.DATASET: datasets, schema.PROTOCOL: (protocol,)},
+            known,
+        )
+
+
+def _read(
+    client: MlflowClient,
+    experiments: Sequence[str],
+    wanted: Mapping[str, Sequence[str | None]],
+    known: Mapping[str, Validation],
+) -> Selection:
     runs = [run for experiment in experiments for run in _parents(client, experiment)]
     kept = [run for run in runs if all(_is_wanted(run, *each) for each in wanted.items())]
     left_out: list[LeftOut] = []
@@ -413,7 +423,7 @@ def read_validations(
         else:
             by_identity.setdefault((item.identity, item.n_expected), []).append(item)
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(lambda items: _latest(client, items), by_identity.values()))
+        found = list(pool.map(lambda items: _latest(client, items, known), by_identity.values()))
     left_out += [each for _, without, _ in found for each in without]
     read = sorted((item for item, _, _ in found if item is not None), key=_order)
     validations, others = _agreeing(read)
@@ -557,7 +567,7 @@ def _check_hyperparameters(params: Mapping[str, str], method: str) -> None:
 
 
 def _latest(
-    client: MlflowClient, items: Sequence[Validation]
+    client: MlflowClient, items: Sequence[Validation], known: Mapping[str, Validation]
 ) -> tuple[Validation | None, list[LeftOut], int]:
     """Select a run among those of the same identity.
 
@@ -571,7 +581,10 @@ def _latest(
     left_out: list[LeftOut] = []
     for i, item in enumerate(latest_first, start=1):
         try:
-            read = _with_tables(item) if item.is_complete else _with_finished_folds(client, item)
+            if item.is_complete:
+                read = known.get(item.run_id) or _with_tables(item)
+            else:
+                read = _with_finished_folds(client, item)
         except RunDataError as error:
             left_out.append(LeftOut(run_id=item.run_id, why=str(error)))
         else:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from mer_mlflow.commands import leaderboard as command
 from mer_mlflow.commands.command import run_command
@@ -15,8 +18,8 @@ from mer_mlflow.commands.leaderboard import leaderboard, main
 from mer_mlflow.commands.train import train
 from mer_mlflow.crossval.metrics import summarise
 from mer_mlflow.datasets import Clips
-from mer_mlflow.errors import TrackingError
 from mer_mlflow.experiments import Experiment
+from mer_mlflow.reporting import validations
 from mer_mlflow.reporting.validations import read_validations
 
 SCORES = {"r01-f01": 0.5, "r01-f02": 0.75}
@@ -66,29 +69,33 @@ def test_ranking_is_updated_until_it_is_interrupted(
     running: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waits: list[float] = []
-    reads: list[int] = []
-    read = command.read_validations
+    reads: list[object] = []
+    search, fetch = MlflowClient.search_runs, validations._fetched
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    def sometimes(*arguments: object, **wanted: object) -> object:
-        reads.append(1)
-        if len(reads) == 2:
-            raise TrackingError("no server")
-        return read(*arguments, **wanted)  # type: ignore[arg-type]
+    def sometimes(*arguments: Any, **wanted: Any) -> Any:
+        if len(waits) == 1:
+            raise MlflowException("no server", error_code=TEMPORARILY_UNAVAILABLE)
+        return search(*arguments, **wanted)
+
+    def fetched(*given: Any) -> Any:
+        reads.append(given)
+        return fetch(*given)
 
     monkeypatch.setattr(command.time, "sleep", wait)
-    monkeypatch.setattr(command, "read_validations", sometimes)
+    monkeypatch.setattr(MlflowClient, "search_runs", sometimes)
+    monkeypatch.setattr(validations, "_fetched", fetched)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "150")
     assert leaderboard(interval=2) == 0
     assert waits == [2, 2, 2]
-    assert len(reads) == 3
+    assert len(reads) == 1  # a complete cross-validation is read once
     said = capsys.readouterr().out
-    assert "not updated: no server" in said
+    assert "not updated: " in said
     assert "partial 2/3" in said
 
 

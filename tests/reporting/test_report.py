@@ -358,7 +358,10 @@ def test_allowed_columns_are_marked_in_the_ranking(add_run: Callable[..., str]) 
     assert [row[0].marks for row in found.rows] == [(1,), ()]
     assert [row[0].is_best for row in found.rows] == [False, True]
     assert "the score may be meaningless: =label" in found.notes[0]
-    assert "best is that of DNN, top 100" in words(document, "findings")
+    said = words(document, "findings")
+    assert "the only one is that of DNN, top 100" in said
+    assert "Not considered: 1 cross-validation with columns that were allowed" in said
+    assert "SVM" not in said
     study = tables(section(document, "study").blocks)["study-2"]
     assert any("allowed in spite of a check" in note for note in study.notes)
     (forest,) = (

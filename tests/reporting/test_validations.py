@@ -99,6 +99,23 @@ def test_part_of_a_larger_cross_validation_is_no_row(add_run: Callable[..., str]
     assert found == {part: larger, middle: larger}
 
 
+def test_part_of_another_identity_is_a_row(add_run: Callable[..., str]) -> None:
+    part = add_run(n_repeats=1, tags={"mer.identity": "of an earlier version"})
+    larger = add_run(n_repeats=2)
+    selection = read()
+    assert {item.run_id for item in selection.validations} == {part, larger}
+    assert selection.parts == ()
+
+
+def test_part_of_the_same_identity_is_no_row_whatever_its_parameters(
+    add_run: Callable[..., str],
+) -> None:
+    part = add_run(n_repeats=1)
+    larger = add_run(n_repeats=2)
+    MlflowClient().log_param(part, "data.note", "x")  # parameters do not identify a setting
+    assert [item.run_id for item in read().validations] == [larger]
+
+
 def test_unfinished_larger_cross_validation_contains_nothing(add_run: Callable[..., str]) -> None:
     add_run(n_repeats=1)
     add_run(n_repeats=2, status="interrupted")

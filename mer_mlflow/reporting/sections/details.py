@@ -138,6 +138,7 @@ def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) ->
     title = context.frame_titles[frame]
     described = [context.describe(items[0], str(clip)) for clip in clips["clip"]]
     clips["description"] = [_facts(each) for each in described]
+    at_hand = any(each.has(items[0]) for each in context.descriptions)
     named = any(clips["description"])
     return [
         Picture(
@@ -147,7 +148,7 @@ def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) ->
             description="Mean predicted valence and arousal of each clip, by true quadrant.",
             draw=lambda: hardest_clips(clips),
         ),
-        *(Text(content=f"{title}: {NOT_DESCRIBED}"),) * (not named),
+        *(Text(content=f"{title}: {NOT_DESCRIBED}"),) * (not at_hand),
         *table(
             f"hardest-{i}",
             f"The hardest clips of {title}, over {len(items)} cross-validations",
@@ -161,7 +162,7 @@ def _hardest(context: Context, i: int, frame: Frame, items: list[Validation]) ->
                 ("arousal", "mean prediction, -1 to 1"),
             ),
             (
-                _clip_row(clip, facts if named else None)
+                _clip_row(clip, facts, named=named)
                 for (_, clip), facts in zip(clips[:N_HARDEST].iterrows(), described, strict=False)
             ),
         ),
@@ -174,15 +175,11 @@ def _facts(described: Description) -> str:
     return " – ".join(filter(None, (described.artist, described.title, genre)))
 
 
-def _clip_row(clip: pd.Series[float], described: Description | None) -> tuple[Cell, ...]:
-    facts: tuple[Cell, ...] = ()
-    file = ""
-    if described is not None:
-        known = (described.artist, described.title, described.genre)
-        facts = tuple(text(each or "–") for each in known)
-        file = str(described.audio or "")
+def _clip_row(clip: pd.Series[float], described: Description, *, named: bool) -> tuple[Cell, ...]:
+    known = (described.artist, described.title, described.genre) if named else ()
+    facts = tuple(text(each or "–") for each in known)
     return (
-        Cell(text=str(clip["clip"]), file=file),
+        Cell(text=str(clip["clip"]), file=str(described.audio or "")),
         *facts,
         text(clip["quadrant"]),
         percent(clip["share_wrong"]),

@@ -19,6 +19,7 @@ MOST_NAMED = 4
 """Maximum number of methodologies that a sentence names."""
 MOST_ADVICE = 2
 """Maximum number of undecided pairs of which a paragraph says what would decide them."""
+ALLOWED = "columns that were allowed in spite of a check"
 VERDICTS = {"worse": "better than", "equivalent": "equivalent to", "better": "worse than"}
 """Relation of the best methodology to another one, by the verdict on the other one."""
 
@@ -35,14 +36,21 @@ def section(context: Context) -> Section:
 
 
 def _sentences(context: Context, frame: Frame, items: Sequence[Validation]) -> Iterator[str]:
-    valid = [item for item in items if not item.allowed_columns] or list(items)
+    valid = [item for item in items if not item.allowed_columns]
+    n_left_out = _count(len(items) - len(valid), "cross-validation")
+    left_out = f"not considered: {n_left_out} with {ALLOWED}"
+    if not valid:
+        yield f"{context.frame_titles[frame]}: {left_out}."
+        return
     best = max(valid, key=lambda item: item.summary().mean)
-    yield _best(context, best, n=len(items))
+    yield _best(context, best, n=len(valid))
+    if len(valid) < len(items):
+        yield f"{left_out.capitalize()}."
     if best.protocol == "paper":
-        yield from _reproduced(context, items)
+        yield from _reproduced(context, valid)
     if frame in context.pairs and best.test_share is not None:
-        yield from _decided(context, best, items)
-        yield from _advice(context, best, items)
+        yield from _decided(context, best, valid)
+        yield from _advice(context, best, valid)
 
 
 def _best(context: Context, best: Validation, *, n: int) -> str:
@@ -62,7 +70,7 @@ def _reproduced(context: Context, items: Sequence[Validation]) -> Iterator[str]:
         for item in items
         if item.published_f1 is not None and not math.isnan(item.summary().low)
     ]
-    same = [item for item in compared if not deviations(item)]
+    same = [item for item in compared if _is_reproduction(item)]
     inside = [_score(context, item) for item in same if _is_inside(item)]
     outside = [_score(context, item) for item in same if not _is_inside(item)]
     if inside:
@@ -80,6 +88,11 @@ def _reproduced(context: Context, items: Sequence[Validation]) -> Iterator[str]:
         )
 
 
+def _is_reproduction(item: Validation) -> bool:
+    """Return whether a score was measured as in the study, without a choice by its test folds."""
+    return not deviations(item) and item.selection != "tuned" and not item.is_mixed
+
+
 def _is_inside(item: Validation) -> bool:
     f1 = item.summary()
     return f1.low <= (item.published_f1 or math.nan) / 100 <= f1.high
@@ -92,7 +105,9 @@ def _score(context: Context, item: Validation) -> str:
 
 
 def _decided(context: Context, best: Validation, items: Sequence[Validation]) -> Iterator[str]:
-    pairs, short = context.pairs[best.frame], _names(context, items)
+    short = _names(context, items)
+    pairs = context.pairs[best.frame]
+    pairs = pairs[pairs[["first", "second"]].isin(list(short)).all(axis=1)]
     verdicts = _against(pairs, context.label(best))
     known = [
         f"{relation} {_few(names)}"
@@ -142,7 +157,7 @@ def _what_decides(name: str, best: Validation, differences: NDArray[np.float64])
     if math.isfinite(size.clips_factor):
         n_clips = float(f"{size.clips_factor * best.n_clips:.2g}")
         return (
-            f"{start} no number of repetitions would decide it; about "
+            f"{start} {MOST_REPEATS} repetitions would not decide it; about "
             f"{number(n_clips, digits=0).text} clips instead of "
             f"{number(best.n_clips, digits=0).text} would."
         )
