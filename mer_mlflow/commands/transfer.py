@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +84,9 @@ def transfer(
         If a parameter or the data cannot be used, or a fold failed.
     """
     require(requested.get("arithmetic") or NATIVE)
-    named = split_names(methods)
+    named = list(dict.fromkeys(split_names(methods)))
+    if not named:
+        raise ParameterError('methods: is required; give a methodology, or several: "svm,cnn"')
     for name in named:
         get_method(name)
     sources, targets = _names(train, test)
@@ -163,15 +165,23 @@ def _pairs(
 ) -> dict[str, list[Pair]]:
     """Return the pairs of each training dataset with the other datasets."""
     pairs: dict[str, list[Pair]] = {source: [] for source in sources}
+    known: dict[tuple[str, str], tuple[Duplicate, ...]] = {}
     for source in sources:
         for target in (name for name in targets if name != source):
-            with progress(f"duplicates of {source} and {target}") as advance:
-                duplicates = find_duplicates(
-                    clips[source],
-                    clips[target],
-                    store=open_store() if landmarks else None,
-                    on_progress=advance,
+            mirrored = known.get((target, source))
+            if mirrored is not None:
+                duplicates = tuple(
+                    replace(each, first=each.second, second=each.first) for each in mirrored
                 )
+            else:
+                with progress(f"duplicates of {source} and {target}") as advance:
+                    duplicates = find_duplicates(
+                        clips[source],
+                        clips[target],
+                        store=open_store() if landmarks else None,
+                        on_progress=advance,
+                    )
+            known[source, target] = duplicates
             train, test = left_out(clips[source], clips[target], duplicates)
             pair = Pair(
                 train=clips[source],
@@ -330,9 +340,10 @@ def _settings(transfers: Sequence[Transfer]) -> pd.DataFrame:
         facts = {param.key: param.value for param in setting_params(each.setting)}
         facts[schema.IDENTITY] = each.setting.identity
         facts |= {f"{clips.name} {schema.DIGEST}": clips.digest for clips in each.others}
-        place = (each.setting.method.name, each.setting.clips.name)
+        tested = ",".join(clips.name for clips in each.others)
+        place = (each.setting.method.name, each.setting.clips.name, tested)
         rows += [(*place, name, value) for name, value in facts.items()]
-    return pd.DataFrame(rows, columns=["method", "train", "name", "value"])
+    return pd.DataFrame(rows, columns=["method", "train", "test", "name", "value"])
 
 
 def _duplicates(pairs: Sequence[Pair]) -> pd.DataFrame:

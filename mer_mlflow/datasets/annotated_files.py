@@ -64,6 +64,9 @@ def read_annotated_files(
         If no clip is left.
     """
     labelled = annotations.quadrants
+    if not labelled:
+        reasons = listing(list(annotations.warnings)) or "its tables have no rows"
+        raise DatasetError(f"{root}: no clip is in a quadrant; {reasons}")
     ids = sorted(clip for clip in labelled if clip in audio or not audio)
     if not ids:
         raise DatasetError(
@@ -76,6 +79,8 @@ def read_annotated_files(
     unlabelled = sorted(set(audio) - set(labelled) - annotations.left_out)
     several = sorted(clip for clip in ids if len(audio.get(clip, ())) > 1)
     kept = clips.take(np.setdiff1d(np.arange(len(clips)), conflicts))
+    if not len(kept):
+        raise DatasetError(f"{root}: every clip has the audio of a clip in another quadrant")
     warnings = [
         f"{len(clips_)} {what}: {listing(clips_)}"
         for what, clips_ in (

@@ -52,14 +52,15 @@ def read_deam(root: Path | None) -> Reading:
         If there is no table of static values.
     """
     assert root is not None
-    paths = [path for name in TABLES if (path := find_table(root, name)) is not None]
+    found = {name: find_table(root, name) for name in TABLES}
+    paths = [path for path in found.values() if path is not None]
     if not paths:
         raise DatasetError(
             f"{root}: neither {' nor '.join(TABLES)}, here or in a subfolder; unpack "
             f"DEAM_Annotations there; {described(root)}"
         )
     annotations = _joined([_static(path) for path in paths])
-    absent = [name for name in TABLES if find_table(root, name) is None]
+    absent = [name for name, path in found.items() if path is None]
     if absent:
         warning = f"{root}: no {listing(absent)}, so its songs are left out"
         annotations = replace(annotations, warnings=(*annotations.warnings, warning))

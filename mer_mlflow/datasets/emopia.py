@@ -52,9 +52,9 @@ def read_emopia(root: Path | None) -> Reading:
         If there are neither labels nor audio files named by clip.
     """
     assert root is not None
-    audio = {clip: files for clip, files in find_audio(root).items() if NAME.fullmatch(clip)}
+    audio = find_audio(root)
     path = find_table(root, LABELS)
-    if path is None and not audio:
+    if path is None and not _prefixes(audio):
         raise DatasetError(
             f"{root}: neither {LABELS} nor audio files named by clip, such as Q1_0vLPYiPN7qY_0.wav "
             f"(quadrant, YouTube id, number); {described(root)}"
@@ -107,6 +107,5 @@ DATASETS = (
         published_counts=dict(zip(QUADRANTS, (250, 265, 253, 310), strict=True)),
         needs_root=True,
         read=read_emopia,
-        catalogue="youtube",
     ),
 )

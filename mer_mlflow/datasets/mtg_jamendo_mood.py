@@ -160,6 +160,5 @@ DATASETS = (
         published_counts=None,
         needs_root=True,
         read=read_mtg_jamendo_mood,
-        catalogue="jamendo",
     ),
 )

@@ -32,6 +32,8 @@ MOST_FRAMES, MOST_BINS = 63, 127
 """Largest distances of paired peaks in time and in frequency."""
 PER_SECOND = 64
 """Largest number of landmarks, per second of audio."""
+AT_ONCE = 256
+"""Number of clips of the first set that are compared at once, which limits the memory."""
 FEWEST = 200
 """Number of landmarks below which a share is of this number: few may be in common by chance."""
 
@@ -135,7 +137,19 @@ def common_landmarks(
     share of landmarks in common with one displacement, of those of the clip that has fewer, by the
     positions of the two clips; pairs without any are left out
     """
-    one, other = _sorted(first), _sorted(second)
+    other = _sorted(second)
+    best: dict[tuple[int, int], float] = {}
+    for start in range(0, len(first), AT_ONCE):
+        block = _common(first[start : start + AT_ONCE], second, other)
+        best |= {(start + i, k): share for (i, k), share in block.items()}
+    return best
+
+
+def _common(
+    first: NDArray[np.floating], second: NDArray[np.floating], other: NDArray[np.int64]
+) -> dict[tuple[int, int], float]:
+    """Compare some clips with all of the other set, whose landmarks are sorted."""
+    one = _sorted(first)
     starts = np.searchsorted(other[0], one[0], side="left")
     counts = np.searchsorted(other[0], one[0], side="right") - starts
     left = np.repeat(np.arange(len(one[0])), counts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from mer_mlflow.crossval.setting import Setting, gather, task_of
 from mer_mlflow.datasets import Clips
 from mer_mlflow.errors import IncompleteError
 from mer_mlflow.representations import Examples, Store, assemble
-from mer_mlflow.representations.examples import ClipArray
+from mer_mlflow.representations.examples import ClipArray, Joined
 from mer_mlflow.representations.store import StoredArray
 from mer_mlflow.transfer.overlap import Duplicate
 
@@ -158,5 +157,4 @@ def followed_by(train: Examples, tested: Examples) -> Examples:
 def _joined(first: ClipArray, second: ClipArray) -> ClipArray:
     if isinstance(first, StoredArray) and isinstance(second, StoredArray):
         return replace(first, paths=(*first.paths, *second.paths))
-    both = [each[np.arange(each.shape[0])] for each in (first, second)]
-    return cast(ClipArray, np.concatenate(both))
+    return Joined(first=first, second=second)

@@ -168,7 +168,9 @@ def bootstrap(
     n_artists, n_folds = counts.shape[:2]
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(n_artists, np.full(n_artists, 1 / n_artists), size=n_draws)
-    resampled = (drawn @ counts.reshape(n_artists, -1)).reshape(-1, *counts.shape[2:])
+    # exact below 2**53; NumPy multiplies integers without BLAS
+    sums = drawn.astype(np.float64) @ counts.reshape(n_artists, -1).astype(np.float64)
+    resampled = sums.astype(np.int64).reshape(-1, *counts.shape[2:])
     scores = scores_of_counts(resampled)
     limits = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
     intervals = {}

@@ -18,10 +18,8 @@ from mer_mlflow.representations.landmarks import Landmarks, common_landmarks
 SHARED_LANDMARKS = 0.04
 """Minimum share of landmarks in common. On 200 clips of 4QAED, a clip and its copy, re-encoded at
 96 kbit/s and shifted by 2 s, had 10 % or more in common, and different recordings 0.4 % or less."""
-AT_ONCE = 256
-"""Number of clips that are compared with another dataset at once."""
 BRACKETS = re.compile(r"\([^)]*\)|\[[^\]]*\]")
-FEATURING = re.compile(r"\b(?:feat|ft|featuring)\b.*")
+FEATURING = re.compile(r"\s(?:feat\.?|ft\.|featuring)\s.*")
 
 
 class Evidence(StrEnum):
@@ -137,9 +135,7 @@ def _by_landmarks(
     own, other = (
         store.fill(clips, landmarks, on_progress=on_progress) for clips in (first, second)
     )
-    others = other[np.arange(len(second))]
-    for start in range(0, len(first), AT_ONCE):
-        block = own[np.arange(start, min(start + AT_ONCE, len(first)))]
-        for (i, k), share in common_landmarks(block, others).items():
-            if share >= SHARED_LANDMARKS:
-                yield start + i, k
+    both = (array[np.arange(len(clips))] for array, clips in ((own, first), (other, second)))
+    for pair, share in common_landmarks(*both).items():
+        if share >= SHARED_LANDMARKS:
+            yield pair

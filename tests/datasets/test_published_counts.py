@@ -60,7 +60,9 @@ def test_no_song_of_emopia_is_on_two_sides(emopia, protocol):
 def test_emopia_without_tables_is_read_by_its_file_names(tmp_path):
     for name in ("Q1_-_a45678901_0.wav", "Q3_-_a45678901_12.mp3", "holiday.mp3"):
         (tmp_path / name).write_text(name)
-    clips = read_dataset("emopia", tmp_path).clips
+    reading = read_dataset("emopia", tmp_path)
+    clips = reading.clips
+    assert reading.warnings == ("1 audio files have no label and are not used: holiday",)
     assert clips.ids == ("Q1_-_a45678901_0", "Q3_-_a45678901_12")
     assert clips.quadrants.tolist() == [0, 2]
     assert clips.artists == ("-_a45678901",) * 2
@@ -283,3 +285,10 @@ def test_merge_has_as_many_clips_as_published(tmp_path, write_csv, version, n_cl
     assert len(clips) == n_clips
     assert set(clips.arousal) == {-0.5}
     assert set(clips.valence) == {0.5}
+
+
+def test_clips_that_contradict_each_other_alone_are_no_dataset(tmp_path):
+    for name in ("Q1_-_a45678901_0.wav", "Q3_-_a45678901_12.wav"):
+        (tmp_path / name).write_text("the same sound")
+    with pytest.raises(DatasetError, match="every clip has the audio of a clip in another"):
+        read_dataset("emopia", tmp_path)

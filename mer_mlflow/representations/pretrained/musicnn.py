@@ -41,6 +41,8 @@ NETWORKS = tuple(
 )
 VERSION = 1
 ON_KERAS = True
+BATCH_SIZE = 16
+"""Batch size of the network, in patches."""
 COST = 0.5
 """Time for a clip of 30 s on one core [s]; for estimates only."""
 SR, N_FRAMES, HOP_LENGTH = 16_000, 187, 256
@@ -108,15 +110,15 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     layer : ``"statistics"``
     duration : excerpt [s]
     """
-    from mer_mlflow.networks.keras_backend import keras
+    from mer_mlflow.networks.inference import outputs_of
     from mer_mlflow.networks.musicnn import log_mel
 
     samples = resample_repeated(audio, sr=SR, duration=max(duration, SHORTEST))
     spectrogram = log_mel(samples)
     n_patches = len(spectrogram) // N_FRAMES
     patches = spectrogram[: n_patches * N_FRAMES].reshape(n_patches, N_FRAMES, -1)
-    outputs = [keras.ops.convert_to_numpy(block) for block in network(patches, training=False)]
-    means = np.concatenate(outputs, axis=1).mean(axis=0, dtype=np.float64)
+    blocks = outputs_of(network, patches, batch_size=BATCH_SIZE)
+    means = np.concatenate(blocks, axis=1).mean(axis=0, dtype=np.float64)
     return np.asarray(means, dtype=np.float32)
 
 

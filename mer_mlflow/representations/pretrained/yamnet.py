@@ -107,19 +107,12 @@ def embed(network: Any, audio: Audio, *, layer: str, duration: float) -> NDArray
     layer : ``"statistics"``
     duration : excerpt [s]
     """
-    from mer_mlflow.networks.keras_backend import keras
+    from mer_mlflow.networks.inference import outputs_of
     from mer_mlflow.networks.yamnet import log_mel, patches
 
     samples = resample_repeated(audio, sr=SR, duration=max(duration, SHORTEST))
     cut = patches(log_mel(samples))
-    outputs = [
-        network(cut[start : start + BATCH_SIZE], training=False)
-        for start in range(0, len(cut), BATCH_SIZE)
-    ]
-    blocks = [
-        np.concatenate([keras.ops.convert_to_numpy(batch) for batch in block])
-        for block in zip(*outputs, strict=True)
-    ]
+    blocks = outputs_of(network, cut, batch_size=BATCH_SIZE)
     means = np.concatenate(blocks, axis=1).mean(axis=0, dtype=np.float64)
     return np.asarray(means, dtype=np.float32)
 
